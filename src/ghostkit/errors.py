@@ -1,0 +1,72 @@
+"""Every error that ghostkit raises on purpose.
+
+    GhostkitError                 the root: catch this one
+    ├── UsageError                a wrong argument, recipe key, or environment
+    │   ├── MissingExtra          an optional dependency is not installed
+    │   └── OutputError           a result cannot be written where it was asked for
+    ├── CardError                 a model card is absent, malformed, or of a newer schema
+    ├── ModelError                a file is not a model that can be run, or gave no finite answer
+    │   └── CheckpointError       a weights file is unsafe, damaged, or of another network
+    ├── DatasetError              a data folder or label file cannot be understood
+    ├── ImageRefused              one picture is refused, with a reason
+    └── AgreementError            two artifacts that must agree do not
+
+A message holds what failed, on which file or key, the value seen, what was expected, and what to
+do next.
+"""
+
+
+class GhostkitError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class UsageError(GhostkitError):
+    """A wrong argument, recipe key, or environment; the command line exits with 2."""
+
+
+class MissingExtra(UsageError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        self.extra, self.package = extra, package
+        super().__init__(
+            f"this needs the package {package!r}, which is not installed; "
+            f'run: pip install "ghostkit[{extra}]"'
+        )
+
+
+class OutputError(UsageError):
+    """A result cannot be written where it was asked for."""
+
+
+class CardError(GhostkitError):
+    """A model card is absent, malformed, or of a newer schema."""
+
+
+class ModelError(GhostkitError):
+    """A file is not a model that can be run, or the model gave no finite answer."""
+
+
+class CheckpointError(ModelError):
+    """A weights file is unsafe, damaged, or of another network."""
+
+
+class DatasetError(GhostkitError):
+    """A data folder or label file cannot be understood."""
+
+
+class ImageRefused(GhostkitError):
+    """One picture is refused.
+
+    Attributes:
+        reason: one line saying why, e.g. ``"truncated JPEG: 1034 bytes missing"``.
+        path: the file as the caller named it, or ``"<bytes>"`` / ``"<array>"``.
+    """
+
+    def __init__(self, reason: str, path: str) -> None:
+        self.reason, self.path = reason, path
+        super().__init__(f"{path}: {reason}")
+
+
+class AgreementError(GhostkitError):
+    """Two artifacts that must give the same answers do not."""
