@@ -1,0 +1,112 @@
+"""Preprocessing as data: the steps from a decoded picture to the model's input.
+
+A step says everything that changes a pixel (geometry, filter, rounding rule), so a card holding the
+steps is enough to repeat them anywhere. `image.prepare` applies them; AIPP text and folded graphs
+are derived from them. A field that this version does not know would change pixels silently, so
+unlike the rest of the card a step with an unknown field is always refused.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+Pixels = Annotated[int, Field(ge=1, le=16384)]
+Size = tuple[Pixels, Pixels]  # (height, width) in pixels
+Channels = tuple[float, float, float]  # in the card's colour order, in units where 255 is 1.0
+
+IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
+IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
+
+
+class _Step(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Resize(_Step):
+    """Resize to `short` on the shortest side keeping aspect, or stretch to `size`.
+
+    With `short` the other side becomes ``int(short * long_side / short_side)``, torchvision's rule.
+    `antialias` is Pillow's area-aware filtering; without it a 2-tap bilinear as OpenCV does it.
+    """
+
+    op: Literal["resize"] = "resize"
+    short: Pixels | None = None
+    size: Size | None = None
+    filter: Filter = "bilinear"
+    antialias: bool = True
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.short is None) == (self.size is None):
+            raise ValueError("give exactly one of short=PIXELS and size=(HEIGHT, WIDTH)")
+        if not self.antialias and self.filter != "bilinear":
+            raise ValueError(f"antialias=False needs filter='bilinear', not {self.filter!r}")
+        return self
+
+
+class CenterCrop(_Step):
+    """Cut the central `size`; the offset is ``round((side - crop) / 2)``, torchvision's rule."""
+
+    op: Literal["center_crop"] = "center_crop"
+    size: Size
+
+
+class Normalize(_Step):
+    """``(pixel / 255 - mean) / std`` per channel, in float32."""
+
+    op: Literal["normalize"] = "normalize"
+    mean: Channels
+    std: tuple[
+        Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
+    ]
+
+
+Step = Annotated[Resize | CenterCrop | Normalize, Field(discriminator="op")]
+
+
+def evaluation_steps(
+    image_size: int,
+    crop_fraction: float,
+    filter: Filter = "bilinear",
+    mean: Channels = IMAGENET_MEAN,
+    std: Channels = IMAGENET_STD,
+) -> tuple[Step, ...]:
+    """The steps of the seed's evaluation: short side to ``floor(size / fraction)``, centre crop.
+
+    The seed's numbers, 240 and 0.875, give short side 274.
+    """
+    return (
+        Resize(short=int(image_size / crop_fraction), filter=filter),
+        CenterCrop(size=(image_size, image_size)),
+        Normalize(mean=mean, std=std),
+    )
+
+
+def output_size(steps: Sequence[Step]) -> Size | None:
+    """The (height, width) that `steps` always end in, or None if it depends on the picture."""
+    for step in reversed(steps):
+        if isinstance(step, Resize | CenterCrop):
+            return step.size
+    return None
+
+
+def describe(steps: Sequence[Step]) -> str:
+    """The steps in one line for people, e.g. ``short side to 274 (bilinear), centre crop 240``."""
+    words = []
+    for step in steps:
+        match step:
+            case Resize():
+                how = step.filter if step.antialias else f"{step.filter}, no antialias"
+                goal = f"short side to {step.short}" if step.size is None else _stretch(step.size)
+                words.append(f"{goal} ({how})")
+            case CenterCrop(size=(height, width)):
+                words.append(f"centre crop {height}" + ("" if height == width else f"x{width}"))
+            case Normalize():
+                words.append("normalise")
+    return ", ".join(words) or "none"
+
+
+def _stretch(size: Size) -> str:
+    return f"stretch to {size[0]}x{size[1]}"
