@@ -1,0 +1,32 @@
+"""Everything that needs torch; importing this package alone does not load it.
+
+Public names arrive on first use, so that a missing torch answers with the pip command.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from ghostkit.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from ghostkit.train.model import GhostNet, ghostnet
+
+_HOME_OF = {
+    "GhostNet": "model",
+    "ghostnet": "model",
+}
+
+__all__ = ["GhostNet", "ghostnet"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if find_spec("torch") is None:
+        raise MissingExtra("train", "torch")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,238 @@
+"""GhostNet, the network of the paper.
+
+Han, Wang, Tian, Guo, Xu, Xu: "GhostNet: More Features from Cheap Operations", CVPR 2020,
+arXiv 1911.11907; the table below is the paper's Table 1. Parameter names, their order and the
+arithmetic are those of the published weights (512 entries at any width from 0.1). In: images
+(N, 3, H, W) float RGB; out: logits (N, num_classes). Training, export and `weights` call it.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ghostkit.errors import UsageError
+
+HEAD_CHANNELS = 1280  # the layer before the classifier; it does not grow with the width
+LAST_EXPANSION = 960  # channels of the last 1x1 convolution before the pool, times the width
+
+
+class Bottleneck(NamedTuple):
+    """One row of the table; channel counts are for width 1.0."""
+
+    kernel: int
+    expansion: int
+    channels: int
+    squeeze: float  # reduction ratio of the squeeze-and-excite block; 0 = none
+    stride: int
+
+
+STAGES: tuple[tuple[Bottleneck, ...], ...] = (
+    # kernel, expansion, channels, squeeze, stride
+    (Bottleneck(3, 16, 16, 0, 1),),
+    (Bottleneck(3, 48, 24, 0, 2),),
+    (Bottleneck(3, 72, 24, 0, 1),),
+    (Bottleneck(5, 72, 40, 0.25, 2),),
+    (Bottleneck(5, 120, 40, 0.25, 1),),
+    (Bottleneck(3, 240, 80, 0, 2),),
+    (
+        Bottleneck(3, 200, 80, 0, 1),
+        Bottleneck(3, 184, 80, 0, 1),
+        Bottleneck(3, 184, 80, 0, 1),
+        Bottleneck(3, 480, 112, 0.25, 1),
+        Bottleneck(3, 672, 112, 0.25, 1),
+    ),
+    (Bottleneck(5, 672, 160, 0.25, 2),),
+    (
+        Bottleneck(5, 960, 160, 0, 1),
+        Bottleneck(5, 960, 160, 0.25, 1),
+        Bottleneck(5, 960, 160, 0, 1),
+        Bottleneck(5, 960, 160, 0.25, 1),
+    ),
+)
+
+
+def scaled_channels(channels: float) -> int:
+    """The nearest multiple of 4, at least 4, and never less than 90 % of `channels`."""
+    nearest = max(4, int(channels + 2) // 4 * 4)
+    return nearest if nearest >= 0.9 * channels else nearest + 4
+
+
+def ghostnet(
+    width: float = 1.0, num_classes: int = 1000, *, dropout: float = 0.2, stem_stride: int = 2
+) -> "GhostNet":
+    """A freshly initialised GhostNet; `stem_stride=1` suits pictures of 32 to 96 pixels."""
+    return GhostNet(width, num_classes, dropout=dropout, stem_stride=stem_stride)
+
+
+class GhostModule(nn.Module):
+    """Half of the channels by a 1x1 convolution, the other half by a cheap 3x3 on each of those."""
+
+    def __init__(self, inputs: int, outputs: int, *, relu: bool) -> None:
+        super().__init__()
+        assert outputs % 2 == 0, "every channel count of the table is a multiple of 4"
+        half = outputs // 2
+        self.primary_conv = nn.Sequential(
+            nn.Conv2d(inputs, half, 1, bias=False), nn.BatchNorm2d(half), _activation(relu)
+        )
+        self.cheap_operation = nn.Sequential(
+            _depthwise(half, kernel=3), nn.BatchNorm2d(half), _activation(relu)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        primary = self.primary_conv(features)
+        return torch.cat([primary, self.cheap_operation(primary)], dim=1)
+
+
+class SqueezeExcite(nn.Module):
+    """Each channel weighted by a gate in 0..1 computed from the means of all channels."""
+
+    def __init__(self, channels: int, ratio: float) -> None:
+        super().__init__()
+        reduced = scaled_channels(channels * ratio)
+        self.conv_reduce = nn.Conv2d(channels, reduced, 1)
+        self.conv_expand = nn.Conv2d(reduced, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        means = features.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
+        gate = self.conv_expand(functional.relu(self.conv_reduce(means)))
+        return features * functional.hardsigmoid(gate)
+
+
+class GhostBottleneck(nn.Module):
+    """Expand by a ghost module, stride and gate where the row says so, project by another, add."""
+
+    def __init__(self, inputs: int, row: Bottleneck, width: float) -> None:
+        super().__init__()
+        middle = scaled_channels(row.expansion * width)
+        outputs = scaled_channels(row.channels * width)
+        strided = row.stride > 1
+        self.ghost1 = GhostModule(inputs, middle, relu=True)
+        self.conv_dw = _depthwise(middle, row.kernel, row.stride) if strided else None
+        self.bn_dw = nn.BatchNorm2d(middle) if strided else None
+        self.se = SqueezeExcite(middle, row.squeeze) if row.squeeze else None
+        self.ghost2 = GhostModule(middle, outputs, relu=False)
+        self.shortcut = (
+            nn.Sequential()
+            if inputs == outputs and not strided
+            else nn.Sequential(
+                _depthwise(inputs, row.kernel, row.stride),
+                nn.BatchNorm2d(inputs),
+                nn.Conv2d(inputs, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+            )
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.ghost1(features)
+        if self.conv_dw is not None and self.bn_dw is not None:
+            hidden = self.bn_dw(self.conv_dw(hidden))
+        if self.se is not None:
+            hidden = self.se(hidden)
+        result: Tensor = self.ghost2(hidden) + self.shortcut(features)
+        return result
+
+
+class ConvBnAct(nn.Module):
+    """1x1 convolution, batch norm, ReLU: what stands between the last bottleneck and the pool."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.relu(self.bn1(self.conv(features)))
+
+
+class GhostNet(nn.Module):
+    """The whole network: `forward_features`, then `forward_head`."""
+
+    def __init__(
+        self, width: float, num_classes: int, *, dropout: float = 0.2, stem_stride: int = 2
+    ) -> None:
+        super().__init__()
+        _check_arguments(width, num_classes, dropout, stem_stride)
+        self.width, self.num_classes, self.stem_stride = width, num_classes, stem_stride
+
+        channels = scaled_channels(16 * width)
+        self.conv_stem = nn.Conv2d(3, channels, 3, stem_stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        stages: list[nn.Sequential] = []
+        for rows in STAGES:
+            blocks: list[nn.Module] = []
+            for row in rows:
+                blocks.append(GhostBottleneck(channels, row, width))
+                channels = scaled_channels(row.channels * width)
+            stages.append(nn.Sequential(*blocks))
+        last = scaled_channels(LAST_EXPANSION * width)
+        self.blocks = nn.Sequential(*stages, nn.Sequential(ConvBnAct(channels, last)))
+        self.conv_head = nn.Conv2d(last, HEAD_CHANNELS, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
+        self.apply(_initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The map before the pool: (N, 3, H, W) -> (N, 960 * width, H / 32, W / 32)."""
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise UsageError(
+                f"GhostNet takes float images of shape (N, 3, H, W), RGB and normalised; "
+                f"got {images.dtype} of shape {tuple(images.shape)}"
+            )
+        features = functional.relu(self.bn1(self.conv_stem(images)))  # (N, 16 * width, H/2, W/2)
+        result: Tensor = self.blocks(features)
+        return result
+
+    def forward_head(self, features: Tensor, *, pre_logits: bool = False) -> Tensor:
+        """Logits (N, num_classes), or with `pre_logits` the classifier's input (N, 1280)."""
+        pooled = features.mean((2, 3), keepdim=True)  # (N, 960 * width, 1, 1)
+        hidden = functional.relu(self.conv_head(pooled)).flatten(1)  # (N, 1280)
+        if pre_logits:
+            return hidden
+        logits: Tensor = self.classifier(self.dropout(hidden))
+        return logits
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier by a fresh one; everything before it stays."""
+        _check_arguments(self.width, num_classes, self.dropout.p, self.stem_stride)
+        like = self.classifier.weight
+        self.classifier = nn.Linear(HEAD_CHANNELS, num_classes).to(like.device, like.dtype)
+        _initialise(self.classifier)
+        self.num_classes = num_classes
+
+
+def _depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(
+        channels, channels, kernel, stride, padding=kernel // 2, groups=channels, bias=False
+    )
+
+
+def _activation(relu: bool) -> nn.Module:
+    return nn.ReLU(inplace=True) if relu else nn.Sequential()
+
+
+def _initialise(module: nn.Module) -> None:
+    """He initialisation on the fan out (of one group); batch norms keep torch's 1 and 0."""
+    if isinstance(module, nn.Conv2d):
+        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.01)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def _check_arguments(width: float, num_classes: int, dropout: float, stem_stride: int) -> None:
+    if not 0 < width < math.inf:
+        raise UsageError(f"width is {width}; expected a positive number such as 0.5, 1.0 or 1.3")
+    if num_classes < 1:
+        raise UsageError(f"num_classes is {num_classes}; expected at least 1")
+    if not 0 <= dropout < 1:
+        raise UsageError(f"dropout is {dropout}; expected 0 <= dropout < 1")
+    if stem_stride not in (1, 2):
+        raise UsageError(f"stem_stride is {stem_stride}; expected 2, or 1 for small pictures")
