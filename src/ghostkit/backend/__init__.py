@@ -1,0 +1,33 @@
+"""What runs a model: one method, from a batch of prepared pictures to logits."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Backend(Protocol):
+    """A loaded model. `infer` may be called from several threads at once."""
+
+    name: str  # e.g. "onnxruntime CPUExecutionProvider"; stands in every result's record
+
+    def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """The card's output ``(N, K)`` for `images` in the card's layout and dtype.
+
+        Raises:
+            ModelError: the runtime failed; holds its message.
+        """
+
+
+class FakeBackend:
+    """A model whose every answer a person can foretell: the class of the strongest channel.
+
+    Class 0 is red, 1 green, 2 blue: the logits are the mean of each channel of an ``(N, 3, H, W)``
+    batch. For tests, ours and our users'.
+    """
+
+    name = "fake"
+
+    def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Channel means, ``(N, 3)``."""
+        return images.mean(axis=(2, 3), dtype=np.float32)

@@ -1,0 +1,101 @@
+"""ONNX Runtime: from a model file to a backend and the card inside it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ghostkit.card import ONNX_METADATA_KEY, ModelCard, read_sidecar
+from ghostkit.errors import CardError, ModelError
+
+PROVIDERS = ("CPUExecutionProvider",)
+
+
+class OnnxBackend:
+    """An ONNX model with its card.
+
+    One intra-op thread: the stream runs one batch per core at once, which beats one batch spread
+    over the cores. A session's `run` may be called from many threads.
+
+    Raises:
+        ModelError: the file is missing, not ONNX, or does not fit its card.
+        CardError: there is no card in the file nor beside it, or it is malformed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        self.path = os.fspath(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors come as exceptions, with the file's name added
+        self._session = _open_session(self.path, options)
+        self.card = _read_card(self._session, self.path)
+        self.name = f"onnxruntime {self._session.get_providers()[0]}"
+        _check_fits(self._session, self.card, self.path)
+
+    def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """See `Backend.infer`."""
+        try:
+            [logits] = self._session.run([self.card.output.name], {self.card.input.name: images})
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise ModelError(
+                f"{self.path}: inference failed on a {images.dtype} batch of shape {images.shape}: "
+                f"{_one_line(error)}"
+            ) from error
+        return np.asarray(logits, dtype=np.float32)
+
+
+def _open_session(
+    path: str, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
+    if not Path(path).is_file():
+        raise ModelError(f"{path}: no such model file; expected an .onnx file")
+    if Path(path).stat().st_size == 0:
+        raise ModelError(f"{path}: the model file is empty; export or copy it again")
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=list(PROVIDERS))
+    except Exception as error:
+        raise ModelError(
+            f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
+            f"{_one_line(error)}; export it again with: ghostkit export CHECKPOINT -o {path}"
+        ) from error
+
+
+def _read_card(session: onnxruntime.InferenceSession, path: str) -> ModelCard:
+    text = session.get_modelmeta().custom_metadata_map.get(ONNX_METADATA_KEY)
+    card = ModelCard.from_json(text, path) if text is not None else read_sidecar(path)
+    if card is None:
+        raise CardError(
+            f"{path}: the model carries no card, so its classes and preprocessing are unknown; "
+            f"export it with ghostkit export, or write {path}.card.json beside it (docs/card.md)"
+        )
+    return card
+
+
+def _check_fits(session: onnxruntime.InferenceSession, card: ModelCard, path: str) -> None:
+    """Refuse a model whose input or output is not what its card says."""
+    inputs = {value.name: value for value in session.get_inputs()}
+    outputs = {value.name: value for value in session.get_outputs()}
+    if set(inputs) != {card.input.name}:
+        raise ModelError(f"{path}: inputs are {sorted(inputs)}, the card says {card.input.name!r}")
+    if card.output.name not in outputs:
+        raise ModelError(
+            f"{path}: outputs are {sorted(outputs)}, the card says {card.output.name!r}"
+        )
+    expected_type = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[card.input.dtype]
+    if inputs[card.input.name].type != expected_type:
+        raise ModelError(
+            f"{path}: the input is {inputs[card.input.name].type}, the card says {card.input.dtype}"
+        )
+    size = outputs[card.output.name].shape[-1]
+    if isinstance(size, int) and size != len(card.classes):
+        raise ModelError(
+            f"{path}: the model answers {size} classes, its card names {len(card.classes)}; "
+            "give the card as many names as the model has outputs"
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,128 @@
+"""The public Classifier: a backend and its card, from pictures to predictions.
+
+`stream` is the path under predict, evaluate and verify; `classifier(picture)` answers one.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.backend import Backend
+from ghostkit.card import ModelCard
+from ghostkit.errors import ImageRefused, ModelError
+from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
+from ghostkit.predictions import Prediction, softmax
+from ghostkit.stream import Answer, StageTimes, answers
+
+Picture = str | os.PathLike[str] | bytes | NDArray[np.uint8]
+"""A path, the bytes of a picture file, or decoded pixels: uint8 (H, W, 3) RGB."""
+
+
+class Classifier:
+    """Answers pictures; `classifier.classes` are the names, in index order."""
+
+    def __init__(
+        self, backend: Backend, card: ModelCard, *, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.backend, self.card, self.limits = backend, card, limits
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in index order."""
+        return self.card.classes
+
+    def __call__(self, picture: Picture) -> Prediction:
+        """The answer to one picture.
+
+        Raises:
+            ImageRefused: the picture cannot be read; says why.
+            ModelError: the model failed or gave no finite answer.
+        """
+        [answer] = self.answers([picture], batch_size=1, workers=1)
+        if answer.error is not None:
+            raise answer.error
+        return self.prediction(answer)
+
+    def stream(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        batch_size: int = 8,
+        workers: int | None = None,
+        times: StageTimes | None = None,
+    ) -> Iterator[Prediction]:
+        """Answers in the order of `pictures`; one that fails becomes a prediction with `error`.
+
+        Args:
+            workers: threads, each taking whole batches; by default the cores at hand.
+            times: filled with the seconds spent per stage.
+        """
+        options: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "times": times}
+        return (self.prediction(answer) for answer in self.answers(pictures, **options))
+
+    def answers(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        batch_size: int = 8,
+        workers: int | None = None,
+        times: StageTimes | None = None,
+    ) -> Iterator[Answer[Picture]]:
+        """As `stream`, but the model's raw outputs ``(K,)`` float32."""
+        return answers(
+            pictures,
+            self.load,
+            self.backend.infer,
+            batch_size=batch_size,
+            workers=workers,
+            times=times,
+        )
+
+    def load(self, picture: Picture) -> NDArray[np.generic]:
+        """The model's input for one picture, without batch axis, in the card's layout and dtype."""
+        pixels = decode(picture, limits=self.limits)
+        wants = self.card.input
+        return prepare(
+            pixels, self.card.steps, layout=wants.layout, dtype=wants.dtype, color=wants.color
+        )
+
+    def prediction(self, answer: Answer[Picture]) -> Prediction:
+        """The record of one raw answer: probabilities, or why there are none."""
+        name = picture_name(answer.source)
+        if answer.logits is None:
+            refused = isinstance(answer.error, ImageRefused)
+            reason = answer.error.reason if isinstance(answer.error, ImageRefused) else None
+            return Prediction(
+                source=name,
+                classes=self.classes,
+                probabilities=None,
+                error=reason or str(answer.error),
+                status="refused" if refused else "failed",
+            )
+        return Prediction(
+            source=name,
+            classes=self.classes,
+            probabilities=self.probabilities(answer.logits),
+            error=None,
+            status="answered",
+        )
+
+    def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities ``(…, K)`` from the model's outputs, by what the card says they are."""
+        if outputs.shape[-1] != len(self.classes):
+            raise ModelError(
+                f"the model answers {outputs.shape[-1]} classes, its card names {len(self.classes)}"
+            )
+        if self.card.output.kind == "probabilities":
+            return outputs
+        return softmax(outputs, self.card.output.temperature)
+
+
+def picture_name(picture: Picture) -> str:
+    """How a picture is called in results: its path, or what kind of object it is."""
+    if isinstance(picture, str | os.PathLike):
+        return os.fspath(picture)
+    return "<array>" if isinstance(picture, np.ndarray) else "<bytes>"

@@ -1,0 +1,160 @@
+"""Accuracy of a classifier on a labelled data set, every picture accounted for."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.card import Measurement
+from ghostkit.classifier import Classifier
+from ghostkit.dataset import Dataset
+from ghostkit.errors import DatasetError, ImageRefused
+from ghostkit.metrics import (
+    Accuracy,
+    accuracy,
+    confusion_matrix,
+    expected_calibration_error,
+    majority_baseline,
+    negative_log_likelihood,
+    per_class,
+    top_k_hits,
+)
+from ghostkit.progress import Bars, silent
+from ghostkit.stream import StageTimes
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured. Accuracies are over the answered pictures; the others are named."""
+
+    top1: Accuracy
+    top5: Accuracy
+    majority: Accuracy  # what always answering the most frequent class would reach
+    loss: float  # mean cross entropy in nats
+    calibration_error: float  # expected calibration error, 15 bins, 0..1
+    confusion: NDArray[np.int64]  # (K, K), rows = truth, columns = answer
+    classes: tuple[str, ...]
+    unanswered: tuple[tuple[str, str], ...]  # (path, reason)
+    data: str
+    data_fingerprint: str
+    backend: str
+    times: StageTimes = field(repr=False)
+
+    def measurement(self) -> Measurement:
+        """As it stands in a card."""
+        return Measurement(
+            data=self.data,
+            data_fingerprint=self.data_fingerprint,
+            images=self.top1.total,
+            top1=self.top1.value,
+            top1_low=self.top1.low,
+            top1_high=self.top1.high,
+            top5=self.top5.value,
+            backend=self.backend,
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Everything as plain data for JSON."""
+        return {
+            "data": self.data,
+            "data_fingerprint": self.data_fingerprint,
+            "backend": self.backend,
+            "images": self.top1.total + len(self.unanswered),
+            "top1": _record(self.top1),
+            "top5": _record(self.top5),
+            "majority_baseline": _record(self.majority),
+            "loss": self.loss,
+            "calibration_error": self.calibration_error,
+            "per_class": [
+                {"class_name": name, **asdict(row)}
+                for name, row in zip(self.classes, per_class(self.confusion), strict=True)
+            ],
+            "confusion": self.confusion.tolist(),
+            "unanswered": [{"path": path, "reason": reason} for path, reason in self.unanswered],
+        }
+
+
+def evaluate(
+    classifier: Classifier,
+    dataset: Dataset,
+    *,
+    batch_size: int = 8,
+    workers: int | None = None,
+    bars: Bars = silent,
+) -> Evaluation:
+    """Measure `classifier` on `dataset`, matching classes by name.
+
+    Raises:
+        DatasetError: the data has a class that the model does not know, or no picture was answered.
+    """
+    index_of = _class_indices(classifier, dataset)
+    times = StageTimes()
+    logits, targets, unanswered = [], [], []
+    stream = classifier.answers(
+        [sample.path for sample in dataset.samples],
+        batch_size=batch_size,
+        workers=workers,
+        times=times,
+    )
+    with bars("Evaluating", len(dataset.samples)) as bar:
+        for sample, answer in zip(dataset.samples, stream, strict=True):
+            bar.advance(1)
+            if answer.logits is None:
+                refused = isinstance(answer.error, ImageRefused)
+                reason = answer.error.reason if isinstance(answer.error, ImageRefused) else ""
+                unanswered.append((sample.path, reason if refused else str(answer.error)))
+            else:
+                logits.append(answer.logits)
+                targets.append(index_of[sample.target])
+    if not logits:
+        raise DatasetError(
+            f"{dataset.root}: none of {len(unanswered)} pictures could be answered; "
+            f"the first: {unanswered[0][0]!r}: {unanswered[0][1]}"
+        )
+    return _measure(
+        classifier, dataset, np.stack(logits), np.array(targets), tuple(unanswered), times
+    )
+
+
+def _class_indices(classifier: Classifier, dataset: Dataset) -> NDArray[np.int64]:
+    """The model's index of each class of the data set."""
+    position = {name: index for index, name in enumerate(classifier.classes)}
+    unknown = [name for name in dataset.classes if name not in position]
+    if unknown:
+        raise DatasetError(
+            f"{dataset.root}: the model does not know {len(unknown)} of {len(dataset.classes)} "
+            f"classes, the first is {unknown[0]!r}; "
+            f"the model's classes begin with {list(classifier.classes[:5])}"
+        )
+    return np.array([position[name] for name in dataset.classes], dtype=np.int64)
+
+
+def _measure(
+    classifier: Classifier,
+    dataset: Dataset,
+    outputs: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    unanswered: tuple[tuple[str, str], ...],
+    times: StageTimes,
+) -> Evaluation:
+    num_classes = len(classifier.classes)
+    probabilities = classifier.probabilities(outputs)  # (N, K)
+    return Evaluation(
+        top1=accuracy(top_k_hits(outputs, targets, 1)),
+        top5=accuracy(top_k_hits(outputs, targets, 5)),
+        majority=majority_baseline(targets, num_classes),
+        loss=negative_log_likelihood(probabilities, targets),
+        calibration_error=expected_calibration_error(probabilities, targets),
+        confusion=confusion_matrix(outputs.argmax(axis=1), targets, num_classes),
+        classes=classifier.classes,
+        unanswered=unanswered,
+        data=dataset.name,
+        data_fingerprint=dataset.fingerprint,
+        backend=classifier.backend.name,
+        times=times,
+    )
+
+
+def _record(measured: Accuracy) -> dict[str, Any]:
+    return {"value": measured.value, **asdict(measured)}

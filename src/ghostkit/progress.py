@@ -1,0 +1,101 @@
+"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere.
+
+Everything that takes more than a moment (train, evaluate, predict, demo) takes a `Bars` and opens
+one bar per stage, so a library caller passes `silent` and sees nothing.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TextIO
+
+PLAIN_INTERVAL_S = 10.0
+
+
+class Bar(Protocol):
+    """One stage's progress."""
+
+    def advance(self, count: int, note: str = "") -> None:
+        """`count` more are done; `note` is shown beside the rate, e.g. ``loss 0.612``."""
+
+
+Bars = Callable[[str, int], AbstractContextManager[Bar]]
+"""Opens a bar from a title and the total number of images (0 where it is not known)."""
+
+
+class _Silent:
+    def advance(self, count: int, note: str = "") -> None:
+        """Show nothing."""
+
+
+@contextmanager
+def silent(title: str, total: int) -> Iterator[Bar]:
+    """No output at all: the default of library calls."""
+    yield _Silent()
+
+
+def bars_for(stream: TextIO | None = None) -> Bars:
+    """Rich bars where `stream` (standard error by default) is a terminal, plain lines elsewhere."""
+    stream = stream or sys.stderr
+    return _rich_bars(stream) if stream.isatty() else _plain_bars(stream)
+
+
+def _rich_bars(stream: TextIO) -> Bars:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextmanager
+    def open_bar(title: str, total: int) -> Iterator[Bar]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=Console(file=stream)) as progress:
+            task = progress.add_task(title, total=total or None, rate="", note="")
+            started, done = time.monotonic(), 0
+
+            class RichBar:
+                def advance(self, count: int, note: str = "") -> None:
+                    nonlocal done
+                    done += count
+                    rate = _rate(done, time.monotonic() - started)
+                    progress.update(task, advance=count, rate=rate, note=note)
+
+            yield RichBar()
+
+    return open_bar
+
+
+def _plain_bars(stream: TextIO) -> Bars:
+    @contextmanager
+    def open_bar(title: str, total: int) -> Iterator[Bar]:
+        started = last_print = time.monotonic()
+        done, last_note = 0, ""
+
+        def line(now: float) -> None:
+            rate = _rate(done, now - started)
+            note = f", {last_note}" if last_note else ""
+            print(f"{title}: {done}/{total or '?'} {rate}{note}", file=stream, flush=True)
+
+        class PlainBar:
+            def advance(self, count: int, note: str = "") -> None:
+                nonlocal done, last_note, last_print
+                done, last_note = done + count, note or last_note
+                now = time.monotonic()
+                if now - last_print >= PLAIN_INTERVAL_S:
+                    last_print = now
+                    line(now)
+
+        yield PlainBar()
+        line(time.monotonic())
+
+    return open_bar
+
+
+def _rate(done: int, elapsed_s: float) -> str:
+    return f"{done / elapsed_s:.0f} images/s" if elapsed_s > 0.5 and done else ""

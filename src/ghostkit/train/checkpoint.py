@@ -1,0 +1,150 @@
+"""What a run leaves behind, in the seed's file names and keys, with the card inside.
+
+``last.pth.tar`` and ``model_best.pth.tar`` (torch.save of a dict), ``summary.csv``, ``args.yaml``.
+"""
+
+import argparse
+import csv
+import io
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from ghostkit.card import CHECKPOINT_KEY, ModelCard
+from ghostkit.errors import CardError, CheckpointError
+from ghostkit.files import durable, sync_folder, write_text
+from ghostkit.train.model import GhostNet, ghostnet
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.weights import load_into, read_checkpoint
+
+FORMAT_VERSION = 2  # of the seed's checkpoint dict: the stored epoch is the finished one
+LAST, BEST = "last.pth.tar", "model_best.pth.tar"
+SUMMARY_FIELDS = ("epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5")
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of summary.csv; accuracies in percent, as the seed writes them."""
+
+    epoch: int
+    train_loss: float
+    eval_loss: float
+    eval_top1: float
+    eval_top5: float
+
+
+def save_checkpoint(
+    folder: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    card: ModelCard,
+    history: list[EpochRow],
+) -> Path:
+    """Write ``last.pth.tar``, and let ``model_best.pth.tar`` be it if its metric is the best yet.
+
+    The best one is a hard link, which stays when ``last`` is replaced.
+    """
+    now = history[-1]
+    content = {
+        "epoch": now.epoch,
+        "arch": card.architecture.name,
+        "state_dict": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "version": FORMAT_VERSION,
+        "args": argparse.Namespace(**seed_arguments(recipe, card)),
+        "metric": now.eval_top1,
+        CHECKPOINT_KEY: card.to_json(),
+        "history": [vars(row) for row in history],
+    }
+    last = folder / LAST
+    with durable(last) as stream:
+        torch.save(content, stream)
+    if all(row.eval_top1 < now.eval_top1 for row in history[:-1]):
+        _link_over(last, folder / BEST)
+    write_text(folder / "summary.csv", _summary(history))
+    return last
+
+
+def seed_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
+    """The recipe under the seed's argument names, as its readers expect them in ``args``."""
+    return recipe.model_dump(mode="json") | {
+        "model": card.architecture.name,
+        "num_classes": len(card.classes),
+    }
+
+
+def write_arguments(folder: Path, recipe: Recipe, card: ModelCard) -> None:
+    """Write ``args.yaml``."""
+    write_text(folder / "args.yaml", yaml.safe_dump(seed_arguments(recipe, card)))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint of ours, read without executing anything in it."""
+
+    path: str
+    weights: dict[str, torch.Tensor]
+    card: ModelCard
+    epoch: int
+    optimizer: dict[str, Any]
+    history: list[EpochRow]
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint that ghostkit wrote.
+
+    Raises:
+        CheckpointError: unsafe, damaged, or lacking what a run needs to go on.
+        CardError: there is no card in it.
+    """
+    source = os.fspath(path)
+    content = read_checkpoint(path)
+    text = content.get(CHECKPOINT_KEY)
+    if not isinstance(text, str):
+        raise CardError(
+            f"{source}: the checkpoint carries no card, so its classes and preprocessing are "
+            "unknown; use its weights with: ghostkit train DATA --pretrained_weight FILE"
+        )
+    missing = [key for key in ("epoch", "optimizer", "history") if key not in content]
+    if missing:
+        raise CheckpointError(f"{source}: the checkpoint has no {missing[0]!r}; was it cut down?")
+    return Checkpoint(
+        path=source,
+        weights=content["state_dict"],
+        card=ModelCard.from_json(text, source),
+        epoch=content["epoch"],
+        optimizer=content["optimizer"],
+        history=[EpochRow(**row) for row in content["history"]],
+    )
+
+
+def _summary(history: list[EpochRow]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(SUMMARY_FIELDS)
+    writer.writerows([getattr(row, name) for name in SUMMARY_FIELDS] for row in history)
+    return text.getvalue()
+
+
+def _link_over(source: Path, target: Path) -> None:
+    """Make `target` another name of `source`'s content, replacing it in one step."""
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    os.link(source, temporary)
+    os.replace(temporary, target)
+    sync_folder(target.parent)
+
+
+def build_model(checkpoint: Checkpoint) -> GhostNet:
+    """The network of the checkpoint's card with its weights, on the CPU."""
+    shape = checkpoint.card.architecture
+    model = ghostnet(
+        shape.width or 1.0, len(checkpoint.card.classes), stem_stride=shape.stem_stride or 2
+    )
+    load_into(model, checkpoint.weights, source=checkpoint.path, strict=True)
+    return model

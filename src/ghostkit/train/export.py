@@ -1,0 +1,202 @@
+"""From a checkpoint to a self-describing ONNX file that is proved to answer as torch does.
+
+The file appears only after the logits of both agreed on real photos at several batch sizes.
+"""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from ghostkit.backend.onnx import OnnxBackend
+from ghostkit.card import ONNX_METADATA_KEY, ModelCard
+from ghostkit.classifier import Classifier, Picture
+from ghostkit.errors import AgreementError, ImageRefused, UsageError
+from ghostkit.files import write_bytes
+from ghostkit.progress import Bars, silent
+from ghostkit.stream import batched, ordered_map
+from ghostkit.train.model import GhostNet
+from ghostkit.train.torch_backend import TorchBackend, evaluation_mode
+
+OPSET = 17  # the newest that Huawei's ATC compiler is reported to take
+IR_VERSION = 8  # the one that came with opset 17
+BATCH_SIZES = (1, 7, 32)
+TOLERANCE = 1e-4  # of the largest logit magnitude; float32 runtimes differ by about 1e-6
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was compared before the file was written."""
+
+    path: Path
+    images: int
+    batch_sizes: tuple[int, ...]
+    max_logit_difference: float  # absolute, over all batch sizes
+    largest_logit: float
+    top1_agreement: float  # 0..1
+
+
+def export(
+    model: GhostNet,
+    card: ModelCard,
+    path: str | os.PathLike[str],
+    photos: Sequence[Picture],
+    *,
+    tolerance: float = TOLERANCE,
+    bars: Bars = silent,
+) -> ExportReport:
+    """Write `model` to `path` as ONNX with `card` inside; the batch axis is dynamic.
+
+    Args:
+        photos: real pictures over which torch and ONNX Runtime are compared.
+        tolerance: largest allowed logit difference, as a share of the largest logit.
+
+    Raises:
+        AgreementError: the two disagree; nothing is written.
+        UsageError: none of the photos can be read.
+        OutputError: `path` cannot be written.
+    """
+    content = onnx_bytes(model, card)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "draft.onnx"
+        draft.write_bytes(content)
+        report = _compare(model, card, draft, photos, Path(path), bars)
+    if (
+        report.max_logit_difference > tolerance * max(1.0, report.largest_logit)
+        or report.top1_agreement < 1
+    ):
+        raise AgreementError(
+            f"{os.fspath(path)} is not written: ONNX Runtime and torch differ by "
+            f"{report.max_logit_difference:.3g} in a logit (largest {report.largest_logit:.3g}, "
+            f"allowed share {tolerance:g}), top-1 agreement {100 * report.top1_agreement:.2f} % "
+            f"over {report.images} photos"
+        )
+    write_bytes(path, content)
+    return report
+
+
+def onnx_bytes(model: GhostNet, card: ModelCard) -> bytes:
+    """The ONNX file's content: input ``image``, output ``logits``, opset 17, card in metadata."""
+    height, width = card.input.height, card.input.width
+    assert height is not None and width is not None, "a training card states its input size"
+    example = torch.zeros(2, 3, height, width)
+    with evaluation_mode(model), _quiet_exporter(), torch.inference_mode(False):
+        program = torch.onnx.export(
+            model.cpu(),
+            (example,),
+            dynamo=True,
+            input_names=[card.input.name],
+            output_names=[card.output.name],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None
+    graph = program.model_proto
+    _pool_globally(graph.graph)
+    del graph.opset_import[:]
+    graph.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    graph.ir_version = IR_VERSION
+    _drop_source_traces(graph)
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = ONNX_METADATA_KEY, card.to_json()
+    onnx.checker.check_model(graph, full_check=True)
+    content: bytes = graph.SerializeToString(deterministic=True)
+    return content
+
+
+def _pool_globally(graph: onnx.GraphProto) -> None:
+    """Write the means over height and width as GlobalAveragePool, which they are.
+
+    torch exports them as ReduceMean of opset 18, the only operator here that opset 17 lacks.
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    axes_names = set()
+    for node in graph.node:
+        if node.op_type != "ReduceMean":
+            continue
+        axes = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
+        keeps = all(a.i == 1 for a in node.attribute if a.name == "keepdims")
+        assert axes in ([2, 3], [-2, -1]) and keeps, f"an unexpected mean: {node}"
+        axes_names.add(node.input[1])
+        node.op_type = "GlobalAveragePool"
+        del node.input[1:], node.attribute[:]
+    still_used = {name for node in graph.node for name in node.input}
+    for name in axes_names - still_used:
+        graph.initializer.remove(constants[name])
+
+
+def _drop_source_traces(model: onnx.ModelProto) -> None:
+    """Remove what the exporter notes of the exporting machine: file paths and stack traces."""
+    graph = model.graph
+    del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
+    for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        del item.metadata_props[:]
+        item.doc_string = ""
+
+
+def _compare(
+    model: GhostNet,
+    card: ModelCard,
+    draft: Path,
+    photos: Sequence[Picture],
+    target: Path,
+    bars: Bars,
+) -> ExportReport:
+    torch_backend, onnx_backend = TorchBackend(model), OnnxBackend(draft)
+    images = _readable(Classifier(onnx_backend, card), photos)
+    if not images:
+        raise UsageError(f"none of the {len(photos)} photos to compare with can be read")
+    difference = largest = 0.0
+    agreeing = 0
+    with bars("Comparing", len(images) * len(BATCH_SIZES)) as bar:
+        for size in BATCH_SIZES:
+            for batch in batched(images, size):
+                stacked = np.stack(batch)
+                expected, got = torch_backend.infer(stacked), onnx_backend.infer(stacked)
+                difference = max(difference, float(np.abs(expected - got).max()))
+                largest = max(largest, float(np.abs(expected).max()))
+                agreeing += int((expected.argmax(1) == got.argmax(1)).sum())
+                bar.advance(len(batch))
+    return ExportReport(
+        path=target,
+        images=len(images),
+        batch_sizes=BATCH_SIZES,
+        max_logit_difference=difference,
+        largest_logit=largest,
+        top1_agreement=agreeing / (len(images) * len(BATCH_SIZES)),
+    )
+
+
+def _readable(classifier: Classifier, photos: Sequence[Picture]) -> list[NDArray[np.generic]]:
+    """The prepared inputs of the photos that can be read."""
+
+    def load(photo: Picture) -> NDArray[np.generic] | None:
+        try:
+            return classifier.load(photo)
+        except ImageRefused:
+            return None
+
+    return [image for image in ordered_map(load, photos) if image is not None]
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's notes about torchvision and opsets off the user's terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,27 @@
+"""The learning rate as a pure function of the position in the run, so a resume cannot disturb it."""
+
+import math
+
+from ghostkit.train.recipe import Recipe
+
+
+def learning_rate(recipe: Recipe, epoch: float) -> float:
+    """The learning rate at `epoch` (0.5 is half way through the first one).
+
+    ``cosine`` is the seed's (timm 0.4.6): constant within an epoch, linear warmup, and a cosine
+    over all `epochs` that is not shifted by the warmup, so the rate jumps down a little after it.
+    ``cosine-shifted`` changes at every step and spends the cosine on the epochs after the warmup.
+    Beyond `epochs` (cooldown) it is `min_lr`.
+    """
+    if recipe.sched == "cosine":
+        epoch = math.floor(epoch)
+    warmup = recipe.warmup_epochs
+    if epoch < warmup:
+        return recipe.warmup_lr + epoch * (recipe.lr - recipe.warmup_lr) / warmup
+    if recipe.sched == "constant":
+        return recipe.lr
+    if epoch >= recipe.epochs:
+        return recipe.min_lr
+    start = warmup if recipe.sched == "cosine-shifted" else 0
+    progress = (epoch - start) / (recipe.epochs - start)
+    return recipe.min_lr + 0.5 * (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * progress))

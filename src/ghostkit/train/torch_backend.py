@@ -1,0 +1,43 @@
+"""A torch model as a backend, so that training validates through the path of deployment."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ghostkit.errors import ModelError
+
+
+class TorchBackend:
+    """Runs `model` in evaluation mode on `device`; one batch at a time, torch's threads inside."""
+
+    def __init__(self, model: nn.Module, device: torch.device | str = "cpu") -> None:
+        self._model, self._device = model, torch.device(device)
+        self._lock = Lock()
+        self.name = f"torch {self._device}"
+
+    def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """See `ghostkit.backend.Backend.infer`."""
+        with self._lock, torch.inference_mode(), evaluation_mode(self._model):
+            batch = torch.from_numpy(images).to(self._device)
+            try:
+                logits: torch.Tensor = self._model(batch)
+            except RuntimeError as error:
+                raise ModelError(f"torch failed on a batch of shape {images.shape}: {error}") from error
+            return logits.float().cpu().numpy()
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """`model` in evaluation mode inside the block, with each module's mode restored after it."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
