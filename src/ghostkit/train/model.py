@@ -2,7 +2,7 @@
 
 Han, Wang, Tian, Guo, Xu, Xu: "GhostNet: More Features from Cheap Operations", CVPR 2020,
 arXiv 1911.11907; the table below is the paper's Table 1. Parameter names, their order and the
-arithmetic are those of the published weights (512 entries at any width from 0.1). In: images
+arithmetic are those of the published weights (512 entries at any width from 0.12). In: images
 (N, 3, H, W) float RGB; out: logits (N, num_classes). Training, export and `weights` call it.
 """
 
