@@ -1,0 +1,239 @@
+"""Numbers about answers: hits and truths in, accuracies with their intervals out.
+
+numpy only. Called by evaluate, verify and the training loop. A count never comes without the total
+it is out of, and an accuracy never without its interval.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ghostkit.errors import ModelError, UsageError
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Hits out of a total, with the interval the true rate lies in at the stated confidence."""
+
+    hits: int
+    total: int
+    low: float  # 0..1, Wilson
+    high: float  # 0..1, Wilson
+    confidence: float = 0.95
+
+    @classmethod
+    def of(cls, hits: int, total: int, confidence: float = 0.95) -> "Accuracy":
+        """The accuracy of `hits` out of `total`."""
+        low, high = wilson_interval(hits, total, confidence)
+        return cls(hits, total, low, high, confidence)
+
+    @property
+    def value(self) -> float:
+        """0..1; 0 where there is no picture, since an unmeasured model must not pass a budget."""
+        return self.hits / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        if not self.total:
+            return "not measured (0 of 0)"
+        interval = f"{100 * self.low:.1f}..{100 * self.high:.1f}"
+        return f"{100 * self.value:.1f} % ({interval}, {self.hits} of {self.total})"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One row of the per-class table; a ratio without a denominator is 0."""
+
+    index: int
+    precision: float
+    recall: float
+    f1: float
+    support: int  # pictures that truly are of this class
+    answered: int  # pictures that were given this class
+
+
+@dataclass(frozen=True, slots=True)
+class PairedComparison:
+    """Two models on the same pictures; `p_value` is McNemar's exact test, two-sided."""
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    p_value: float  # chance of a split at least this uneven if A and B were equally good
+
+    @property
+    def total(self) -> int:
+        return self.both + self.only_a + self.only_b + self.neither
+
+    @property
+    def difference(self) -> float:
+        """Accuracy of B minus accuracy of A, -1..1."""
+        return (self.only_b - self.only_a) / self.total if self.total else 0.0
+
+
+def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The range of true rates that `successes` out of `total` leave plausible (Wilson, 1927)."""
+    if not 0 <= successes <= total:
+        raise UsageError(f"{successes} successes out of {total}: expected 0 <= successes <= total")
+    if not 0.0 < confidence < 1.0:
+        raise UsageError(f"confidence {confidence!r}: expected a number between 0 and 1, e.g. 0.95")
+    if total == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate, shrink = successes / total, 1 + z * z / total
+    centre = (rate + z * z / (2 * total)) / shrink
+    half = z * math.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total)) / shrink
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == total else min(1.0, centre + half)
+    return low, high
+
+
+def top_k_hits(logits: Floats, targets: Ints, k: int) -> Bools:
+    """Whether each row's truth is among its `k` best classes; of equal values the lower index wins.
+
+    `logits` is (N, K), or anything that orders the classes as they do; `targets` is (N,).
+    """
+    if k < 1:
+        raise UsageError(f"k is {k}: expected 1 or more")
+    logits, targets = _rows(logits, targets)
+    truth = np.take_along_axis(logits, targets[:, None], axis=1)  # (N, 1)
+    before = np.arange(logits.shape[1]) < targets[:, None]  # (N, K)
+    rank = np.count_nonzero((logits > truth) | ((logits == truth) & before), axis=1)
+    return np.asarray(rank < k)
+
+
+def accuracy(hits: Bools | Sequence[bool], confidence: float = 0.95) -> Accuracy:
+    """The share of true values in `hits`, (N,)."""
+    hits = np.asarray(hits, dtype=bool)
+    return Accuracy.of(int(np.count_nonzero(hits)), hits.size, confidence)
+
+
+def majority_baseline(targets: Ints, num_classes: int) -> Accuracy:
+    """What always answering the most frequent class would reach; a model must beat it."""
+    counts = np.bincount(_indices(targets, num_classes), minlength=1)
+    return Accuracy.of(int(counts.max()), int(counts.sum()))
+
+
+def confusion_matrix(predicted: Ints, targets: Ints, num_classes: int) -> npt.NDArray[np.int64]:
+    """Counts (K, K): row = truth, column = answer."""
+    predicted, targets = _indices(predicted, num_classes), _indices(targets, num_classes)
+    if predicted.shape != targets.shape:
+        raise UsageError(f"{predicted.size} answers for {targets.size} truths: expected as many")
+    pairs = np.bincount(targets * num_classes + predicted, minlength=num_classes**2)
+    return pairs.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def per_class(confusion: Ints) -> list[ClassScore]:
+    """Precision, recall and F1 of each class of a confusion matrix."""
+    correct = np.diagonal(confusion)
+    support, answered = confusion.sum(axis=1), confusion.sum(axis=0)
+    precision, recall = _ratio(correct, answered), _ratio(correct, support)
+    f1 = _ratio(2 * correct, support + answered)
+    columns = (a.tolist() for a in (precision, recall, f1, support, answered))
+    return [ClassScore(i, *row) for i, row in enumerate(zip(*columns, strict=True))]
+
+
+def mean_class_accuracy(confusion: Ints) -> float:
+    """Mean recall over the classes that have pictures: each class counts alike, rare ones too."""
+    return _mean([score.recall for score in per_class(confusion) if score.support])
+
+
+def macro_f1(confusion: Ints) -> float:
+    """Mean F1 over the classes that occur among the truths or the answers."""
+    return _mean([score.f1 for score in per_class(confusion) if score.support or score.answered])
+
+
+def negative_log_likelihood(probabilities: Floats, targets: Ints) -> float:
+    """Mean of -log(probability of the truth), nats; a probability of 0 costs 87.3, not infinity."""
+    probabilities, targets = _rows(probabilities, targets)
+    truth = np.take_along_axis(probabilities, targets[:, None], axis=1).astype(np.float64)
+    return _mean(-np.log(np.maximum(truth, np.finfo(np.float32).tiny)))
+
+
+def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
+    """Mean distance, 0..1, between how sure the answers are and how often they are right.
+
+    Answers are put in `bins` equal ranges of their probability, (low, high]; each bin's distance
+    weighs by its pictures (Guo et al., 2017).
+    """
+    if bins < 1:
+        raise UsageError(f"bins is {bins}: expected 1 or more")
+    probabilities, targets = _rows(probabilities, targets)
+    if not targets.size:
+        return 0.0
+    right = probabilities.argmax(axis=1) == targets
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    where = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(where, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / targets.size)
+
+
+def compare_paired(
+    hits_a: Bools | Sequence[bool], hits_b: Bools | Sequence[bool]
+) -> PairedComparison:
+    """A against B on the same pictures; only those where one alone is right can tell them apart."""
+    a, b = np.asarray(hits_a, dtype=bool), np.asarray(hits_b, dtype=bool)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise UsageError(f"hits of shape {a.shape} against {b.shape}: expected the same pictures")
+    only_a, only_b = int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
+    both, neither = int(np.count_nonzero(a & b)), int(np.count_nonzero(~a & ~b))
+    return PairedComparison(both, only_a, only_b, neither, _sign_test(only_a, only_b))
+
+
+def _sign_test(left: int, right: int) -> float:
+    """Two-sided exact binomial p of `left` against `right` for a fair coin."""
+    tosses, fewer = left + right, min(left, right)
+    ways, tail = 1, 1
+    for i in range(fewer):
+        ways = ways * (tosses - i) // (i + 1)
+        tail += ways
+    two_sided: float = 2 * tail / 2**tosses  # exact integers, rounded once
+    return min(1.0, two_sided)
+
+
+def _rows(values: Floats, targets: Ints) -> tuple[Floats, Ints]:
+    """`values` as finite (N, K) and `targets` as (N,) indices into its columns."""
+    values = np.asarray(values)
+    if values.ndim != 2:
+        raise UsageError(f"values of shape {values.shape}: expected (pictures, classes)")
+    targets = _indices(targets, values.shape[1])
+    if len(values) != len(targets):
+        raise UsageError(f"{len(values)} rows for {len(targets)} truths: expected as many")
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise ModelError(
+            f"row {row} of {len(values)} holds nan or infinity: expected finite values"
+        )
+    return values, targets
+
+
+def _indices(targets: Ints, num_classes: int) -> Ints:
+    targets = np.asarray(targets)
+    if targets.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
+        raise UsageError(
+            f"class indices of shape {targets.shape}, {targets.dtype}: expected (N,) integers"
+        )
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= num_classes:
+        raise UsageError(f"class indices {low}..{high}: expected 0..{num_classes - 1}")
+    return targets.astype(np.int64)
+
+
+def _ratio(part: Ints, whole: Ints) -> npt.NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if len(values) else 0.0
