@@ -67,6 +67,12 @@ def test_softmax_of_the_widest_range_does_not_overflow():
     assert softmax(np.array([huge, -huge, 0.0]), 1e-300).tolist() == [1.0, 0.0, 0.0]
 
 
+def test_softmax_leaves_its_argument_alone():
+    logits = np.array([1.0, 2.0])
+    softmax(logits, 2.0)
+    assert logits.tolist() == [1.0, 2.0]
+
+
 def test_a_higher_temperature_is_less_sure():
     logits = np.array([2.0, 1.0, 0.0])
     sure = [softmax(logits, t)[0] for t in (0.1, 1.0, 10.0, 1e9)]

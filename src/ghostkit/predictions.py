@@ -26,7 +26,7 @@ def softmax(logits: npt.NDArray[Any], temperature: float = 1.0) -> Probabilities
     """
     if not 0.0 < temperature < float("inf"):
         raise UsageError(f"temperature {temperature!r}: expected a finite number above 0")
-    logits = np.asarray(logits, dtype=np.float64)
+    logits = np.array(logits, dtype=np.float64)  # a copy: the rest works in place
     if logits.ndim == 0 or logits.shape[-1] == 0:
         raise UsageError(f"logits of shape {logits.shape}: expected (..., classes)")
     finite = finite_rows(logits)
@@ -37,8 +37,11 @@ def softmax(logits: npt.NDArray[Any], temperature: float = 1.0) -> Probabilities
             "finite logits; check the weights and the input's normalisation"
         )
     with np.errstate(over="ignore"):  # a difference beyond float64 is -inf, and exp(-inf) is 0
-        raised = np.exp((logits - logits.max(axis=-1, keepdims=True)) / temperature)
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True), dtype=np.float32)
+        logits -= logits.max(axis=-1, keepdims=True)
+        logits /= temperature
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=-1, keepdims=True)
+    return logits.astype(np.float32)
 
 
 def finite_rows(logits: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
