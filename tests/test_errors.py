@@ -1,0 +1,54 @@
+import inspect
+import re
+
+import pytest
+
+from ghostkit import errors
+from ghostkit.errors import GhostkitError, ImageRefused, MissingExtra, OutputError
+
+
+def drawn_tree():
+    """{class name: name of its parent}, as the module's docstring draws it, in drawn order."""
+    parents, ancestors = {}, []
+    for line in errors.__doc__.splitlines():
+        found = re.match(r"^    (?P<branch>[│ ]*(?:[├└]── )?)(?P<name>[A-Z]\w+)  ", line)
+        if found:
+            depth = len(found["branch"]) // 4
+            ancestors = [*ancestors[:depth], found["name"]]
+            parents[found["name"]] = ancestors[depth - 1] if depth else "Exception"
+    return parents
+
+
+def test_the_tree_as_drawn_is_the_tree_of_classes():
+    classes = inspect.getmembers(
+        errors, lambda member: inspect.isclass(member) and member.__module__ == errors.__name__
+    )
+    assert drawn_tree() == {name: cls.__bases__[0].__name__ for name, cls in classes}
+    assert len(drawn_tree()) >= 10
+
+
+def test_every_class_says_what_it_means_and_has_one_parent():
+    for name in drawn_tree():
+        cls = getattr(errors, name)
+        assert cls.__doc__ and len(cls.__bases__) == 1
+        assert issubclass(cls, GhostkitError)
+
+
+def test_a_missing_extra_gives_the_command_that_installs_it():
+    error = MissingExtra("train", "torch")
+    assert str(error) == (
+        "this needs the package 'torch', which is not installed; "
+        'run: pip install "ghostkit[train]"'
+    )
+    assert (error.extra, error.package) == ("train", "torch")
+
+
+def test_a_refused_image_names_the_file_and_the_reason():
+    error = ImageRefused("truncated JPEG: 1034 bytes missing", "photos/cat.jpg")
+    assert str(error) == "photos/cat.jpg: truncated JPEG: 1034 bytes missing"
+    assert (error.reason, error.path) == ("truncated JPEG: 1034 bytes missing", "photos/cat.jpg")
+
+
+@pytest.mark.parametrize("kind", [MissingExtra, OutputError])
+def test_what_the_user_can_mend_is_a_usage_error(kind):
+    assert issubclass(kind, errors.UsageError)
