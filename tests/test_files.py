@@ -102,7 +102,6 @@ def test_a_folder_without_write_permission_is_an_output_error(tmp_path):
         write_text(tmp_path / "a.txt", "new")
 
 
-@pytest.mark.xfail(raises=NotADirectoryError, strict=True, reason="the clean-up raises its own")
 def test_a_file_where_the_folder_should_be_is_an_output_error(target):
     with pytest.raises(OutputError, match="cannot write"):
         write_text(target / "a.txt", "new")

@@ -42,9 +42,10 @@ class Classifier:
             ModelError: the model failed or gave no finite answer.
         """
         [answer] = self.answers([picture], batch_size=1, workers=1)
-        if answer.error is not None:
-            raise answer.error
-        return self.prediction(answer)
+        prediction = self.prediction(answer)
+        if prediction.error is not None:
+            raise answer.error or ModelError(prediction.error)
+        return prediction
 
     def stream(
         self,
@@ -91,24 +92,16 @@ class Classifier:
 
     def prediction(self, answer: Answer[Picture]) -> Prediction:
         """The record of one raw answer: probabilities, or why there are none."""
-        name = picture_name(answer.source)
-        if answer.logits is None:
-            refused = isinstance(answer.error, ImageRefused)
-            reason = answer.error.reason if isinstance(answer.error, ImageRefused) else None
-            return Prediction(
-                source=name,
-                classes=self.classes,
-                probabilities=None,
-                error=reason or str(answer.error),
-                status="refused" if refused else "failed",
-            )
-        return Prediction(
-            source=name,
-            classes=self.classes,
-            probabilities=self.probabilities(answer.logits),
-            error=None,
-            status="answered",
-        )
+        name, error = picture_name(answer.source), answer.error
+        if answer.logits is not None:
+            try:
+                probabilities = self.probabilities(answer.logits)
+                return Prediction(name, self.classes, probabilities, None, "answered")
+            except ModelError as reason:  # e.g. an output that is no distribution
+                error = reason
+        if isinstance(error, ImageRefused):
+            return Prediction(name, self.classes, None, error.reason, "refused")
+        return Prediction(name, self.classes, None, str(error), "failed")
 
     def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities ``(…, K)`` from the model's outputs, by what the card says they are."""

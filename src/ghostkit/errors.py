@@ -29,9 +29,12 @@ class MissingExtra(UsageError):
 
     def __init__(self, extra: str, package: str) -> None:
         self.extra, self.package = extra, package
-        super().__init__(
-            f"this needs the package {package!r}, which is not installed; "
-            f'run: pip install "ghostkit[{extra}]"'
+        super().__init__(extra, package)
+
+    def __str__(self) -> str:
+        return (
+            f"this needs the package {self.package!r}, which is not installed; "
+            f'run: pip install "ghostkit[{self.extra}]"'
         )
 
 
@@ -65,7 +68,10 @@ class ImageRefused(GhostkitError):
 
     def __init__(self, reason: str, path: str) -> None:
         self.reason, self.path = reason, path
-        super().__init__(f"{path}: {reason}")
+        super().__init__(reason, path)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 class AgreementError(GhostkitError):

@@ -78,9 +78,8 @@ def _plain_bars(stream: TextIO) -> Bars:
         done, last_note = 0, ""
 
         def line(now: float) -> None:
-            rate = _rate(done, now - started)
-            note = f", {last_note}" if last_note else ""
-            print(f"{title}: {done}/{total or '?'} {rate}{note}", file=stream, flush=True)
+            words = (f"{done}/{total or '?'}", _rate(done, now - started), last_note)
+            print(f"{title}: {', '.join(filter(None, words))}", file=stream, flush=True)
 
         class PlainBar:
             def advance(self, count: int, note: str = "") -> None:

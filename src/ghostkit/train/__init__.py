@@ -23,10 +23,15 @@ __all__ = ["GhostNet", "ghostnet"]
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if find_spec("torch") is None:
-        raise MissingExtra("train", "torch")
+    require_torch()
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def require_torch() -> None:
+    """Raise MissingExtra, which names the pip command, where torch is not installed."""
+    if find_spec("torch") is None:
+        raise MissingExtra("train", "torch")

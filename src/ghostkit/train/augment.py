@@ -43,9 +43,7 @@ def augment(pixels: Pixels, recipe: Recipe, generator: np.random.Generator) -> P
     return np.ascontiguousarray(view)
 
 
-def random_resized_crop(
-    pixels: Pixels, recipe: Recipe, generator: np.random.Generator
-) -> Pixels:
+def random_resized_crop(pixels: Pixels, recipe: Recipe, generator: np.random.Generator) -> Pixels:
     """A random box of the picture's area share and aspect ratio, resized to the input size.
 
     Ten tries, then the largest central box of an allowed ratio ("inception crop", Szegedy et al.

@@ -180,9 +180,7 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-def _start_from(
-    model: GhostNet, pretrained: Pretrained, classes: tuple[str, ...]
-) -> LoadReport:
+def _start_from(model: GhostNet, pretrained: Pretrained, classes: tuple[str, ...]) -> LoadReport:
     """Load the backbone, and the head too where it answers the same classes."""
     same = pretrained.card is not None and pretrained.card.classes == classes
     return load_into(

@@ -27,49 +27,81 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Recipe(BaseModel):
-    """How a GhostNet is trained; see docs/train.md for each field beside the seed's flag."""
+    """How a GhostNet is trained. Each field is a key of a recipe file and a flag of `train`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     # network
     width: Annotated[float, Field(gt=0, le=16)] = 1.0
-    stem_stride: Literal[1, 2] = 2  # 1 for pictures of 32 or 64 px
-    drop: Annotated[float, Field(ge=0, lt=1)] = 0.2  # dropout before the classifier
-    freeze: Literal["none", "backbone"] = "none"  # backbone: train the classifier alone
+    """Multiplies every channel count; 0.5, 1.0 and 1.3 are the paper's."""
+    stem_stride: Literal[1, 2] = 2
+    """Stride of the first convolution; 1 suits pictures of 32 or 64 px."""
+    drop: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Dropout before the classifier."""
+    freeze: Literal["none", "backbone"] = "none"
+    """`backbone` trains the classifier alone."""
 
     # pictures
-    img_size: Annotated[int, Field(ge=32, le=4096)] = 240  # side in pixels
-    crop_pct: Annotated[float, Field(gt=0, le=1)] = 0.875  # evaluation crops this part
+    img_size: Annotated[int, Field(ge=32, le=4096)] = 240
+    """Side of the input, in pixels."""
+    crop_pct: Annotated[float, Field(gt=0, le=1)] = 0.875
+    """Evaluation resizes the short side to img_size / this, then crops."""
     interpolation: Filter = "bilinear"
+    """Filter of every resize."""
     mean: Channels = IMAGENET_MEAN
+    """Per channel, in units where 255 is 1.0."""
     std: Channels = IMAGENET_STD
-    scale: tuple[Positive, Positive] = (0.08, 1.0)  # random-resized-crop, area of the picture
-    ratio: tuple[Positive, Positive] = (0.75, 4 / 3)  # random-resized-crop, width / height
+    """Per channel, in units where 255 is 1.0."""
+    scale: tuple[Positive, Positive] = (0.08, 1.0)
+    """Random-resized-crop: share of the area, from and to."""
+    ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
+    """Random-resized-crop: width by height, from and to."""
     hflip: Fraction = 0.5
+    """Probability of mirroring left to right."""
     vflip: Fraction = 0.0
-    color_jitter: NotNegative = 0.4  # brightness, contrast, saturation, each 1 ± this
+    """Probability of mirroring top to bottom."""
+    color_jitter: NotNegative = 0.4
+    """Brightness, contrast and saturation vary by 1 ± this."""
 
     # optimisation
     batch_size: Annotated[int, Field(ge=2)] = 64
-    opt: Literal["sgd", "momentum"] = "sgd"  # sgd is with Nesterov, momentum without, as the seed
+    """Pictures per step."""
+    opt: Literal["sgd", "momentum"] = "sgd"
+    """sgd is with Nesterov, momentum without, as the seed."""
     lr: Positive = 0.05
+    """Learning rate after the warmup."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: NotNegative = 4e-5  # not on biases and other 1-D parameters
-    clip_grad: Positive | None = 2.0  # global norm
-    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1  # label smoothing
+    """Momentum of SGD."""
+    weight_decay: NotNegative = 4e-5
+    """Weight decay, not on biases and other 1-D parameters."""
+    clip_grad: Positive | None = 2.0
+    """Largest global norm of the gradient; none: no clipping."""
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Label smoothing."""
 
     # schedule, in epochs
     epochs: Annotated[int, Field(ge=1)] = 30
+    """Epochs of the schedule; the cooldown comes on top."""
     sched: Literal["cosine", "cosine-shifted", "constant"] = "cosine"
+    """cosine is the seed's, by epoch; cosine-shifted changes by step and starts after the warmup."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 2
-    cooldown_epochs: Annotated[int, Field(ge=0)] = 0  # at min_lr, after `epochs`
+    """Epochs in which the rate grows from warmup_lr to lr."""
+    cooldown_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs at min_lr after `epochs`."""
     warmup_lr: Positive = 1e-4
+    """Rate at the very start."""
     min_lr: NotNegative = 1e-5
+    """Rate at the end."""
 
     # run
     seed: Annotated[int, Field(ge=0)] = 42
-    workers: Annotated[int, Field(ge=0)] = 2  # processes that read and augment; -j of the seed
-    val_split: Annotated[float, Field(gt=0, lt=1)] | None = None  # for a tree without train/, val/
+    """Seed of everything that is drawn."""
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Processes that read and augment; -j of the seed."""
+    val_split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share held out of a tree without train/ and val/."""
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
@@ -78,7 +110,9 @@ class Recipe(BaseModel):
             if low > high:
                 raise ValueError(f"{name}: {low} to {high} runs backwards")
         if self.warmup_epochs >= self.epochs and self.warmup_epochs:
-            raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves none of epochs={self.epochs}")
+            raise ValueError(
+                f"warmup_epochs={self.warmup_epochs} leaves none of epochs={self.epochs}"
+            )
         return self
 
     @property

@@ -27,7 +27,9 @@ class TorchBackend:
             try:
                 logits: torch.Tensor = self._model(batch)
             except RuntimeError as error:
-                raise ModelError(f"torch failed on a batch of shape {images.shape}: {error}") from error
+                raise ModelError(
+                    f"torch failed on a batch of shape {images.shape}: {error}"
+                ) from error
             return logits.float().cpu().numpy()
 
 

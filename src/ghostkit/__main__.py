@@ -1,0 +1,5 @@
+"""``python -m ghostkit``."""
+
+from ghostkit.cli import main
+
+main()

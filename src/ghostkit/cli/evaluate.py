@@ -1,0 +1,64 @@
+"""``ghostkit evaluate``: accuracy with its interval on labelled photos, every photo accounted for."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import BatchSize, Data, Json, Labels, Model, Split, ValSplit, Workers, say
+
+NAMED_FAILURES = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    model: Model,
+    data: Data,
+    split: Split = "val",
+    labels: Labels = None,
+    val_split: ValSplit = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of --val-split, as in training.")] = 42,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write everything to this JSON file too.")
+    ] = None,
+    as_json: Json = False,
+    batch_size: BatchSize = 8,
+    workers: Workers = None,
+) -> None:
+    """Measure a model on labelled photos: top-1 and top-5 with 95 % intervals, and per class.
+
+    The validation part is taken where there is one, and everything where there is none.
+
+    Example: ghostkit evaluate model.onnx photos/
+    """
+    from ghostkit.artifacts import load
+    from ghostkit.cli.report import evaluation_tables
+    from ghostkit.data import open_data
+    from ghostkit.evaluate import evaluate as measure
+    from ghostkit.files import write_text
+    from ghostkit.progress import bars_for
+
+    classifier = load(model)
+    dataset = open_data(
+        data, split, labels=labels, val_split=val_split, seed=seed, classes=classifier.classes
+    )
+    for note in dataset.notes:
+        say(note)
+    evaluation = measure(
+        classifier, dataset, batch_size=batch_size, workers=workers, bars=bars_for()
+    )
+    record = json.dumps(evaluation.to_record(), ensure_ascii=False, indent=2)
+    if output is not None:
+        write_text(output, record + "\n")
+    if as_json:
+        typer.echo(record)
+    else:
+        evaluation_tables(evaluation)
+    for path, reason in evaluation.unanswered[:NAMED_FAILURES]:
+        say(f"not counted: {path}: {reason}")
+    raise typer.Exit(1 if evaluation.unanswered else 0)

@@ -1,0 +1,59 @@
+"""``ghostkit export``: a checkpoint in, a self-describing ONNX file out, proved to agree."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(export)
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of ours, e.g. model_best.pth.tar.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photos to compare torch and ONNX on; the bundled ones by default."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest logit difference, as a share of the largest logit.")
+    ] = 1e-4,
+    overwrite: Annotated[bool, typer.Option(help="Replace an output that exists.")] = False,
+) -> None:
+    """Write a checkpoint as ONNX with its card inside; refused where the logits disagree with torch.
+
+    Input `image` (N, 3, S, S) float32 RGB, output `logits` (N, classes), dynamic batch, opset 17.
+
+    Example: ghostkit export runs/demo/model_best.pth.tar -o model.onnx
+    """
+    from tempfile import TemporaryDirectory
+
+    from ghostkit.bundled import unpack_trashnet
+    from ghostkit.errors import OutputError
+    from ghostkit.progress import bars_for
+    from ghostkit.sources import find_pictures
+    from ghostkit.train import require_torch
+
+    if output.exists() and not overwrite:
+        raise OutputError(f"{str(output)!r} exists; choose another output, or add --overwrite")
+    require_torch()
+    from ghostkit.train.checkpoint import build_model, open_checkpoint
+    from ghostkit.train.export import export as write
+
+    opened = open_checkpoint(checkpoint)
+    with TemporaryDirectory() as folder:
+        photos = find_pictures(images or [unpack_trashnet(Path(folder))]).pictures
+        report = write(
+            build_model(opened), opened.card, output, photos, tolerance=tolerance, bars=bars_for()
+        )
+    say(
+        f"{output}: ONNX Runtime and torch agree on {report.images} photos at batch sizes "
+        f"{', '.join(map(str, report.batch_sizes))}: largest logit difference "
+        f"{report.max_logit_difference:.3g}, top-1 agreement {100 * report.top1_agreement:.2f} %"
+    )
+    say(f"next: ghostkit predict {output} PHOTOS -o results.jsonl")

@@ -1,0 +1,30 @@
+"""Options that several commands share, so that they read and behave alike."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Model = Annotated[Path, typer.Argument(help="An .onnx file, or a checkpoint of ours (.pth.tar).")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Pictures per batch; no answer depends on it.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Threads; by default the cores this process may use.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Data = Annotated[
+    Path, typer.Argument(help="A folder with train/ and val/, or one folder per class (docs/data.md).")
+]
+Labels = Annotated[
+    Path | None, typer.Option(help="Label file of a flat folder: NAME INDEX or NAME<tab>CLASS lines.")
+]
+ValSplit = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=0.99, help="Share held out of a tree without train/ and val/."),
+]
+Split = Annotated[Literal["train", "val", "all"], typer.Option(help="Which part of the data.")]
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal, on standard error."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,91 @@
+"""Tables on the terminal for evaluations, agreements and the demo's closing account."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from ghostkit.evaluate import Evaluation
+from ghostkit.metrics import per_class
+from ghostkit.verify import Agreement
+
+CONFUSIONS_SHOWN = 10
+DISAGREEMENTS_SHOWN = 20
+
+
+def evaluation_tables(evaluation: Evaluation, console: Console | None = None) -> None:
+    """The accuracies, the classes, and what is confused with what."""
+    console = console or Console()
+    total = evaluation.top1.total + len(evaluation.unanswered)
+    rows = [
+        ("data", f"{evaluation.data} ({total} photos, {evaluation.top1.total} answered)"),
+        ("top-1", str(evaluation.top1)),
+        ("top-5", str(evaluation.top5)),
+        ("majority baseline", str(evaluation.majority)),
+        ("loss", f"{evaluation.loss:.4f}"),
+        ("calibration error", f"{100 * evaluation.calibration_error:.1f} %"),
+        ("run by", evaluation.backend),
+    ]
+    console.print(plain_table(("", ""), rows, header=False))
+    scores = per_class(evaluation.confusion)
+    classes = [
+        (name, f"{100 * s.recall:.1f} %", f"{100 * s.precision:.1f} %", f"{s.f1:.3f}", str(s.support))
+        for name, s in zip(evaluation.classes, scores, strict=True)
+        if s.support or s.answered
+    ]
+    console.print(plain_table(("class", "recall", "precision", "F1", "photos"), classes))
+    console.print(plain_table(("truth", "answered as", "photos"), _confusions(evaluation)))
+
+
+def agreement_table(agreement: Agreement, console: Console | None = None) -> None:
+    """Whether two artifacts agree, and where they do not."""
+    console = console or Console()
+    rows = [
+        ("verdict", "pass" if agreement.passed else "FAIL"),
+        ("photos compared", f"{agreement.compared} of {agreement.images}"),
+        ("unreadable photos", str(agreement.unanswered)),
+        ("top-1 agreement", f"{100 * agreement.top1_agreement:.2f} %"),
+        ("largest probability difference", f"{agreement.max_probability_difference:.3g}"),
+        ("mean probability difference", f"{agreement.mean_probability_difference:.3g}"),
+        ("largest logit difference", f"{agreement.max_logit_difference:.3g}"),
+        ("tolerance", f"{agreement.tolerance:g}"),
+    ]
+    console.print(plain_table(("", ""), rows, header=False))
+    shown = [
+        (each.path, each.answer_a, each.answer_b)
+        for each in agreement.disagreements[:DISAGREEMENTS_SHOWN]
+    ]
+    if shown:
+        console.print(plain_table(("photo", "A answers", "B answers"), shown))
+
+
+def plain_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, header: bool = True, title: str = ""
+) -> Table:
+    """A table without decoration; cells are shown as they are, never read as markup."""
+    from rich.text import Text
+
+    table = Table(show_header=header, box=None, pad_edge=False, title=title or None)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _confusions(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    """The most frequent wrong answers."""
+    wrong = [
+        (int(count), truth, answer)
+        for (truth, answer), count in _cells(evaluation)
+        if count and truth != answer
+    ]
+    wrong.sort(key=lambda cell: (-cell[0], cell[1:]))
+    names = evaluation.classes
+    return [(names[t], names[a], str(count)) for count, t, a in wrong[:CONFUSIONS_SHOWN]]
+
+
+def _cells(evaluation: Evaluation) -> Iterable[tuple[tuple[int, int], int]]:
+    size = len(evaluation.classes)
+    flat = evaluation.confusion.reshape(-1).tolist()
+    return (((i // size, i % size), count) for i, count in enumerate(flat))

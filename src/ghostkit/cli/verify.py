@@ -1,0 +1,51 @@
+"""``ghostkit verify``: do two artifacts give the same answers, from file bytes to probabilities?"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import BatchSize, Json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(verify)
+
+
+def verify(
+    a: Annotated[Path, typer.Argument(metavar="A", help="An artifact, e.g. a checkpoint.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one, e.g. its ONNX file.")],
+    images: Annotated[
+        list[Path], typer.Option(help="Photos or folders of photos; may be given several times.")
+    ],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference of a probability that passes.")
+    ] = 1e-4,
+    as_json: Json = False,
+    batch_size: BatchSize = 8,
+) -> None:
+    """Compare the answers of two artifacts over real photos, whole path; exit 1 if they disagree.
+
+    Example: ghostkit verify model_best.pth.tar model.onnx --images photos/
+    """
+    from ghostkit.artifacts import load
+    from ghostkit.cli.report import agreement_table
+    from ghostkit.progress import bars_for
+    from ghostkit.sources import find_pictures
+    from ghostkit.verify import compare
+
+    agreement = compare(
+        load(a),
+        load(b),
+        find_pictures(images).pictures,
+        tolerance=tolerance,
+        batch_size=batch_size,
+        bars=bars_for(),
+    )
+    if as_json:
+        typer.echo(json.dumps(agreement.to_record(), ensure_ascii=False, indent=2))
+    else:
+        agreement_table(agreement)
+    raise typer.Exit(0 if agreement.passed else 1)

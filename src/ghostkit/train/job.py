@@ -1,0 +1,53 @@
+"""A training job's inputs from what the command line names: data, weights, device."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ghostkit.card import CHECKPOINT_KEY, ModelCard
+from ghostkit.dataset import Dataset
+from ghostkit.errors import UsageError
+from ghostkit.train.checkpoint import Checkpoint, open_checkpoint
+from ghostkit.train.loop import Pretrained
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.weights import read_checkpoint, read_weights
+
+Log = Callable[[str], None]
+
+
+def open_pretrained(path: str | os.PathLike[str]) -> Pretrained:
+    """Weights to start from; with the classes they answer where the file carries our card."""
+    weights = read_weights(path)
+    card = None
+    if not os.fspath(path).endswith(".safetensors"):
+        text = read_checkpoint(path).get(CHECKPOINT_KEY)
+        card = ModelCard.from_json(text, os.fspath(path)) if isinstance(text, str) else None
+    return Pretrained(weights, os.fspath(path), card)
+
+
+def open_resume(path: Path) -> Checkpoint:
+    """The checkpoint to go on from."""
+    return open_checkpoint(path)
+
+
+def pick_device(name: str) -> str:
+    """The torch device that `name` asks for; ``auto`` takes CUDA where there is one.
+
+    Raises:
+        UsageError: the device is unknown or not here.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind == "cpu" and not index:
+        return name
+    if kind != "cuda" or (index and not index.isdigit()):
+        raise UsageError(f"device {name!r} is unknown; choose auto, cpu, cuda or cuda:INDEX")
+    if not torch.cuda.is_available():
+        raise UsageError(f"device {name!r} is asked for, but torch sees no CUDA device; use cpu")
+    if index and int(index) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise UsageError(f"device {name!r} is asked for, but there are {count} CUDA devices")
+    return name

@@ -1,0 +1,60 @@
+import pytest
+from pydantic import ValidationError
+
+from ghostkit.steps import CenterCrop, Normalize, Resize, describe, evaluation_steps, output_size
+
+
+def test_the_seeds_numbers_give_274_and_240():
+    resize, crop, normalize = evaluation_steps(240, 0.875)
+    assert resize == Resize(short=274, filter="bilinear", antialias=True)
+    assert crop == CenterCrop(size=(240, 240))
+    assert normalize == Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def test_224_at_0_875_is_the_usual_256():
+    assert evaluation_steps(224, 0.875)[0] == Resize(short=256)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"short": 274, "size": (274, 274)},
+        {"short": 0},
+        {"short": 274.5},
+        {"short": 274, "filter": "area"},
+        {"short": 274, "filter": "bicubic", "antialias": False},
+        {"short": 274, "fliter": "bilinear"},
+    ],
+)
+def test_a_wrong_resize_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Resize(**wrong)
+
+
+def test_a_zero_std_is_refused():
+    with pytest.raises(ValidationError):
+        Normalize(mean=(0, 0, 0), std=(1, 0, 1))
+
+
+def test_steps_are_frozen_and_hashable():
+    step = Resize(short=274)
+    with pytest.raises(ValidationError):
+        step.short = 256
+    assert len({step, Resize(short=274)}) == 1
+
+
+def test_output_size_is_that_of_the_last_geometric_step():
+    assert output_size(evaluation_steps(240, 0.875)) == (240, 240)
+    assert output_size([Resize(size=(274, 200))]) == (274, 200)
+    assert output_size([Resize(short=274)]) is None
+    assert output_size([]) is None
+
+
+def test_describe_reads_like_a_sentence():
+    assert describe(evaluation_steps(240, 0.875)) == (
+        "short side to 274 (bilinear), centre crop 240, normalise"
+    )
+    stretch = Resize(size=(274, 274), antialias=False)
+    assert describe([stretch]) == "stretch to 274x274 (bilinear, no antialias)"
+    assert describe([]) == "none"

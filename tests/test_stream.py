@@ -1,0 +1,123 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from ghostkit.errors import ImageRefused, ModelError
+from ghostkit.stream import StageTimes, answers, available_cores, batched, ordered_map
+
+
+def load(number):
+    if number % 10 == 3:
+        raise ImageRefused("ends in three", str(number))
+    return np.full(2, number, np.float32)
+
+
+def infer(batch):
+    return batch * 2
+
+
+def test_answers_come_in_order_with_an_error_for_each_refusal():
+    got = list(answers(range(100), load, infer, batch_size=7, workers=3))
+    assert [answer.source for answer in got] == list(range(100))
+    for answer in got:
+        if answer.source % 10 == 3:
+            assert isinstance(answer.error, ImageRefused)
+            assert answer.logits is None
+        else:
+            assert answer.logits.tolist() == [2 * answer.source] * 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8, 1000])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_no_answer_depends_on_batches_or_workers(batch_size, workers):
+    got = answers(range(50), load, infer, batch_size=batch_size, workers=workers)
+    values = [None if a.logits is None else a.logits[0] for a in got]
+    assert values == [None if n % 10 == 3 else 2 * n for n in range(50)]
+
+
+def test_a_batch_of_refusals_alone_never_reaches_the_model():
+    def never(batch):
+        raise AssertionError("called")
+
+    got = list(answers([3, 13, 23], load, never, batch_size=3))
+    assert [answer.error.reason for answer in got] == ["ends in three"] * 3
+
+
+def test_a_failing_model_fails_its_batch_and_the_rest_goes_on():
+    def fails_once(batch):
+        if 4 in batch:
+            raise ModelError("out of memory")
+        return batch
+
+    got = list(answers([0, 1, 4, 5, 8, 9], load, fails_once, batch_size=2, workers=2))
+    assert [str(a.error) if a.error else "" for a in got] == ["", "", *["out of memory"] * 2, "", ""]
+
+
+def test_a_non_finite_logit_is_an_error_and_no_answer():
+    def infer(batch):
+        return np.where(batch == 2, np.nan, batch)
+
+    good, bad = answers([1.0, 2.0], np.atleast_1d, infer, workers=1)
+    assert good.error is None
+    assert isinstance(bad.error, ModelError)
+    assert bad.logits is None
+
+
+def test_an_unexpected_error_is_not_swallowed():
+    def bug(number):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(answers([1], bug, infer))
+
+
+def test_a_source_longer_than_memory_is_taken_as_it_is_needed():
+    taken = 0
+
+    def sources():
+        nonlocal taken
+        for number in range(10**9):
+            taken += 1
+            yield 10 * number
+
+    stream = answers(sources(), load, infer, batch_size=5, workers=2)
+    for _ in range(10):
+        next(stream)
+    stream.close()
+    assert taken <= 5 * (4 * 2 + 3)
+
+
+def test_closing_the_stream_stops_its_threads():
+    before = threading.active_count()
+    stream = answers(range(10**9), lambda n: np.zeros(1), lambda b: b, workers=4)
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_results_keep_their_order_when_later_items_finish_first():
+    def slow_first(number):
+        time.sleep(0.02 if number == 0 else 0)
+        return number
+
+    assert list(ordered_map(slow_first, range(10), workers=4)) == list(range(10))
+
+
+def test_stage_times_account_for_every_image():
+    times = StageTimes()
+    list(answers(range(25), load, infer, batch_size=4, times=times))
+    assert times.images == 25
+    assert times.prepare_s > 0
+    assert times.infer_s > 0
+
+
+def test_batches_are_in_order_and_the_last_may_be_short():
+    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_cores_are_at_least_one_and_at_most_those_of_the_machine():
+    import os
+
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
