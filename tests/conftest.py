@@ -1,4 +1,4 @@
-"""Shared fixtures: where the real photos lie, and their archives unpacked."""
+"""Shared fixtures: the real photos where they lie, and a model whose answers can be foretold."""
 
 import os
 import tarfile
@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from ghostkit.card import ONNX_METADATA_KEY
+from tiny import tiny_card
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +21,7 @@ def data_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def unpacked(
-    data_root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
+def unpacked(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A function from an archive's stem (`robustness-images`) to the folder of its content."""
     done: dict[str, Path] = {}
 
@@ -34,3 +35,35 @@ def unpacked(
         return done[stem]
 
     return unpack
+
+
+MakeModel = Callable[..., Path]
+
+
+@pytest.fixture
+def make_model(tmp_path: Path) -> MakeModel:
+    """Writes a two-node ONNX whose every answer a person can foretell, and returns its path."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    def make(name: str = "tiny.onnx", card: str | None = None, dtype: str = "FLOAT") -> Path:
+        image = helper.make_tensor_value_info(
+            "image", getattr(TensorProto, dtype), ["batch", 3, "height", "width"]
+        )
+        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
+        nodes = [
+            helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+            helper.make_node("GlobalAveragePool", ["float"], ["means"]),
+            helper.make_node("Flatten", ["means"], ["logits"]),
+        ]
+        graph = helper.make_graph(nodes, "channel means", [image], [logits])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        text = tiny_card().to_json() if card is None else card
+        if text:
+            entry = model.metadata_props.add()
+            entry.key, entry.value = ONNX_METADATA_KEY, text
+        path = tmp_path / name
+        onnx.save(model, path)
+        return path
+
+    return make

@@ -1,0 +1,102 @@
+import json
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from ghostkit.backend import FakeBackend
+from ghostkit.backend.onnx import OnnxBackend
+from ghostkit.card import write_sidecar
+from ghostkit.errors import CardError, ModelError
+from tiny import tiny_card
+
+
+def test_the_card_is_read_from_the_file_and_answers_are_channel_means(make_model):
+    backend = OnnxBackend(make_model())
+    assert backend.card == tiny_card()
+    assert backend.name == "onnxruntime CPUExecutionProvider"
+    images = np.random.default_rng(0).random((5, 3, 8, 8), np.float32)
+    np.testing.assert_allclose(backend.infer(images), images.mean((2, 3)), atol=1e-6)
+    np.testing.assert_allclose(backend.infer(images), FakeBackend().infer(images), atol=1e-6)
+
+
+def test_many_threads_may_share_it(make_model):
+    backend = OnnxBackend(make_model())
+    wrong = []
+
+    def run(value):
+        for _ in range(50):
+            got = backend.infer(np.full((2, 3, 8, 8), value, np.float32))
+            if not np.allclose(got, value):
+                wrong.append(got)
+
+    threads = [Thread(target=run, args=(value,)) for value in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_sidecar_serves_a_model_without_room(make_model):
+    path = make_model(card="")
+    write_sidecar(tiny_card(), path)
+    assert OnnxBackend(path).card == tiny_card()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no such model file"), (b"", "is empty"), (b"not a model at all", "not a model")],
+)
+def test_what_is_no_model_is_refused_by_name(tmp_path, content, words):
+    path = tmp_path / "模 型.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=words) as caught:
+        OnnxBackend(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_truncated_model_is_refused(make_model, tmp_path):
+    content = make_model().read_bytes()
+    for length in range(1, len(content) - 1, 97):
+        cut = tmp_path / "cut.onnx"
+        cut.write_bytes(content[:length])
+        with pytest.raises((ModelError, CardError)):
+            OnnxBackend(cut)
+
+
+def test_a_model_without_card_says_how_to_give_it_one(make_model):
+    with pytest.raises(CardError, match="carries no card.*card.json"):
+        OnnxBackend(make_model(card=""))
+
+
+def test_a_card_of_a_newer_schema_is_refused(make_model):
+    newer = json.loads(tiny_card().to_json()) | {"schema_version": "2.0"}
+    with pytest.raises(CardError, match="schema 2.0"):
+        OnnxBackend(make_model(card=json.dumps(newer)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"classes": ["red", "green"]}, "answers 3 classes, its card names 2"),
+        ({"input": {"name": "data", "height": 8, "width": 8}}, "inputs are .'image'."),
+        ({"output": {"name": "probs"}}, "outputs are .'logits'."),
+    ],
+)
+def test_a_card_of_another_model_is_refused(make_model, changes, words):
+    wrong = json.loads(tiny_card().to_json()) | changes
+    with pytest.raises(ModelError, match=words.replace("'", ".")):
+        OnnxBackend(make_model(card=json.dumps(wrong)))
+
+
+def test_a_card_that_says_float_of_a_uint8_input_is_refused(make_model):
+    with pytest.raises(ModelError, match=r"tensor\(uint8\), the card says float32"):
+        OnnxBackend(make_model(dtype="UINT8"))
+
+
+def test_a_batch_that_does_not_fit_is_an_error_with_its_shape(make_model):
+    backend = OnnxBackend(make_model())
+    with pytest.raises(ModelError, match=r"float32 batch of shape \(1, 4, 8, 8\)"):
+        backend.infer(np.zeros((1, 4, 8, 8), np.float32))
