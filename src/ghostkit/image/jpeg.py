@@ -1,0 +1,48 @@
+"""A faster JPEG decoder where its pixels are Pillow's; anywhere else, Pillow decides.
+
+simplejpeg is libjpeg-turbo, as Pillow is, with the same inverse transform and chroma upsampling.
+In strict mode it stops at the first oddity, many of which Pillow forgives; so it can refuse more
+than Pillow, never less, and every refusal is put before Pillow. `reliability/decode_robustness.py`
+and the tests compare the two.
+"""
+
+import io
+from functools import cache
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+_COLOURS = ("L", "RGB")  # CMYK differs: Pillow converts it, simplejpeg by another rule
+
+
+def decode_fast(data: bytes, mode: str, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """The RGB pixels of a JPEG that Pillow opened with this mode and (width, height), or None."""
+    if mode not in _COLOURS or not agrees_with_pillow():
+        return None
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except Exception:
+        return None
+    return pixels if pixels.shape == (size[1], size[0], 3) else None
+
+
+@cache
+def agrees_with_pillow() -> bool:
+    """Whether this installation's two decoders give equal pixels; asked once per process.
+
+    Pillow may be built on another libjpeg (libjpeg 9, an old distribution), with other rounding.
+    """
+    row, column = np.indices((35, 51))
+    red = (row * row * 7 + column * 31) % 256
+    green = (column * column * 5 + row * 57) % 256
+    rgb = np.stack([red, green, (red * 3 + green) % 256], axis=-1).astype(np.uint8)
+    for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
+        stream = io.BytesIO()
+        Image.fromarray(rgb).save(stream, "JPEG", subsampling=subsampling, quality=80)
+        with Image.open(stream, formats=["JPEG"]) as picture:
+            expected = np.asarray(picture)
+        if not np.array_equal(simplejpeg.decode_jpeg(stream.getvalue(), "RGB"), expected):
+            return False
+    return True

@@ -1,0 +1,52 @@
+"""What a picture may cost, and the refusal of one that asks for more.
+
+`Refusal` carries a reason from any depth of this folder up to `decode`, which makes it the public
+`ImageRefused` with the picture's name.
+"""
+
+from dataclasses import dataclass
+
+MEGAPIXEL = 1_000_000
+MEBIBYTE = 1024 * 1024
+LONGEST_REASON = 200  # characters
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one picture may ask for."""
+
+    max_bytes: int = 64 * MEBIBYTE  # of the file; checked before more than this is read
+    max_pixels: int = 89_478_485  # width * height; checked before decoding. Pillow's warning limit
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Refusal(Exception):
+    """A picture is refused; the message is the reason."""
+
+
+def check_bytes(count: int, limits: Limits) -> None:
+    """Refuse a file of `count` bytes if it is empty or above the limit."""
+    if count == 0:
+        raise Refusal("empty file")
+    if count > limits.max_bytes:
+        size, most = count / MEBIBYTE, limits.max_bytes / MEBIBYTE
+        raise Refusal(f"too many bytes: {size:.1f} MiB, limit {most:.1f}")
+
+
+def check_pixels(width: int, height: int, limits: Limits) -> None:
+    """Refuse a picture of this size if it has no pixels or more than the limit."""
+    if width < 1 or height < 1:
+        raise Refusal(f"no pixels: {width}x{height}")
+    if width * height > limits.max_pixels:
+        size, most = width * height / MEGAPIXEL, limits.max_pixels / MEGAPIXEL
+        raise Refusal(
+            f"too many pixels: {width}x{height} = {size:.1f} megapixels, limit {most:.1f}"
+        )
+
+
+def one_line(text: object) -> str:
+    """`text` without line ends and control characters, cut to a readable length."""
+    words = "".join(c if c.isprintable() else " " for c in str(text)).split()
+    return " ".join(words)[:LONGEST_REASON]

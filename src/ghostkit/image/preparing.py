@@ -1,0 +1,159 @@
+"""`prepare`: a card's steps applied to decoded pixels, giving what the model takes.
+
+Called by the classifier for every picture, by training's evaluation, and by the export's checks.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ghostkit.errors import ImageRefused, UsageError
+from ghostkit.image.limits import DEFAULT_LIMITS
+from ghostkit.steps import CenterCrop, Normalize, Resize, Step
+
+Pixels = NDArray[np.uint8]
+Layout = Literal["NCHW", "NHWC"]
+Dtype = Literal["float32", "uint8"]
+Color = Literal["RGB", "BGR"]
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def prepare(
+    pixels: Pixels,
+    steps: Sequence[Step],
+    *,
+    layout: Layout = "NCHW",
+    dtype: Dtype = "float32",
+    color: Color = "RGB",
+) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """The model's input for one picture, contiguous: (3, S, S) for NCHW, (S, S, 3) for NHWC.
+
+    Without a `Normalize` step the values are the pixels, 0..255, in either dtype.
+
+    Args:
+        pixels: uint8 (H, W, 3) RGB, as `decode` gives them.
+        color: the channel order of the result, and that of `Normalize`'s numbers.
+
+    Raises:
+        ImageRefused: this picture has no place in these steps: smaller than the crop, or so long
+            and thin that resizing it would pass the pixel limit.
+        UsageError: the steps, or what is asked for, make no sense for any picture.
+    """
+    normalize = _normalize(steps, dtype)
+    pixels = resize_and_crop(pixels, steps)  # (S, S, 3) uint8 RGB
+    if color == "BGR":
+        pixels = pixels[..., ::-1]
+    planes = pixels.transpose(2, 0, 1) if layout == "NCHW" else pixels
+    if dtype == "uint8":
+        return np.ascontiguousarray(planes)
+    values = planes.astype(np.float32, order="C")
+    if normalize is not None:
+        scale, offset = _scale_and_offset(normalize)  # (3,)
+        if layout == "NCHW":
+            scale, offset = scale[:, None, None], offset[:, None, None]
+        values *= scale
+        values += offset
+    return values
+
+
+def resize_and_crop(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
+    """The geometry of `steps` alone, on uint8 (H, W, 3), giving uint8 (S, S, 3), contiguous."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise UsageError(f"expected uint8 (H, W, 3) pixels, got {pixels.dtype} {pixels.shape}")
+    for step in steps:
+        match step:
+            case Resize():
+                pixels = _resize(pixels, step)
+            case CenterCrop():
+                pixels = _center_crop(pixels, step)
+    return np.ascontiguousarray(pixels)
+
+
+def _normalize(steps: Sequence[Step], dtype: Dtype) -> Normalize | None:
+    found = [index for index, step in enumerate(steps) if isinstance(step, Normalize)]
+    if not found:
+        return None
+    if found != [len(steps) - 1]:
+        raise UsageError("normalize must be the last step, and there can be only one")
+    if dtype == "uint8":
+        raise UsageError("normalize gives float32 values, but uint8 was asked for")
+    last = steps[-1]
+    assert isinstance(last, Normalize)
+    return last
+
+
+def _scale_and_offset(step: Normalize) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """``(x / 255 - mean) / std`` as ``x * scale + offset``: one rounding less, one pass less."""
+    mean, std = np.array(step.mean), np.array(step.std)
+    return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def _resize(pixels: Pixels, step: Resize) -> Pixels:
+    height, width = pixels.shape[:2]
+    if step.size is not None:
+        new_height, new_width = step.size
+    else:
+        assert step.short is not None
+        long = int(step.short * max(height, width) / min(height, width))
+        new_height, new_width = (step.short, long) if height <= width else (long, step.short)
+    if (new_height, new_width) == (height, width):
+        return pixels
+    if new_height * new_width > DEFAULT_LIMITS.max_pixels:
+        raise ImageRefused(
+            f"too long and thin: {width}x{height} would be resized to {new_width}x{new_height}",
+            "<pixels>",
+        )
+    if not step.antialias:
+        return bilinear_2tap(pixels, new_height, new_width)
+    resized = Image.fromarray(pixels).resize((new_width, new_height), _FILTERS[step.filter])
+    return np.asarray(resized)
+
+
+def _center_crop(pixels: Pixels, step: CenterCrop) -> Pixels:
+    (height, width), (crop_height, crop_width) = pixels.shape[:2], step.size
+    if crop_height > height or crop_width > width:
+        raise ImageRefused(
+            f"picture of {width}x{height} is smaller than the centre crop "
+            f"{crop_width}x{crop_height}; resize first",
+            "<pixels>",
+        )
+    top, left = round((height - crop_height) / 2), round((width - crop_width) / 2)
+    return pixels[top : top + crop_height, left : left + crop_width]
+
+
+def bilinear_2tap(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Resize as OpenCV's ``INTER_LINEAR`` does, bit for bit: two taps per axis at any scale.
+
+    Weights are multiples of 1/2048, rounded half to even. The horizontal sums lose their lowest 4
+    bits, the vertical products their lowest 16, and the total is rounded half up.
+    """
+    left, right, left_weight, right_weight = _taps(pixels.shape[1], width)
+    top, bottom, top_weight, bottom_weight = _taps(pixels.shape[0], height)
+    rows = pixels[:, left] * left_weight[:, None] + pixels[:, right] * right_weight[:, None]
+    rows >>= 4  # (H, width, 3)
+    upper = rows[top] * top_weight[:, None, None] >> 16
+    lower = rows[bottom] * bottom_weight[:, None, None] >> 16
+    return (upper + lower + 2 >> 2).astype(np.uint8)
+
+
+def _taps(
+    old: int, new: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int32], NDArray[np.int32]]:
+    """For each new position: its two old neighbours and their weights, of a sum of 2048."""
+    centre = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
+    first = np.floor(centre)
+    second_weight = np.rint((centre - first) * 2048).astype(np.int32)
+    index = first.astype(np.intp)
+    last = old - 1
+    return index.clip(0, last), (index + 1).clip(0, last), 2048 - second_weight, second_weight

@@ -1,0 +1,163 @@
+"""From the bytes of an accepted format to upright RGB pixels, by Pillow or its equal.
+
+Memory stays near the size of the pixels: the limits are checked on what a file declares, before a
+decoder allocates for it, and RGB is made in bands of rows.
+"""
+
+import io
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ExifTags import Base
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TILELENGTH, TILEWIDTH, TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from ghostkit.image.jpeg import decode_fast
+from ghostkit.image.limits import Limits, Refusal, check_pixels, one_line
+
+# Opened by class and not by Image.open: exactly one parser runs, and the size is known before
+# Pillow's own limit, which could not name it.
+_OPENERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WebP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+    "TIFF": TiffImageFile,
+}
+_BAND_PIXELS = 1 << 20
+_TILE_PIXELS = 2048 * 2048
+_CUT_SHORT = (EOFError, IndexError, struct.error)  # what a parser meets past the end of its data
+
+
+def render(data: bytes, kind: str, limits: Limits) -> NDArray[np.uint8]:
+    """The picture in `data`, of the accepted format `kind`: (H, W, 3) RGB.
+
+    Raises:
+        Refusal: the picture is damaged, too large, or of pixels that have no agreed range.
+    """
+    try:
+        if kind == "WebP":  # Pillow makes room for the canvas as soon as it opens the file
+            check_pixels(*_webp_canvas(data), limits)
+        picture = _OPENERS[kind](io.BytesIO(data))
+        check_pixels(*picture.size, limits)
+        if isinstance(picture, TiffImageFile):
+            _check_tile(picture)
+        pixels = decode_fast(data, picture.mode, picture.size) if kind == "JPEG" else None
+        if pixels is None:
+            picture.load()
+            check_pixels(*picture.size, limits)
+            pixels = _rgb(picture)
+        orientation = _orientation(picture)
+        del picture  # with its own pixels, before turning makes a copy of ours
+        return _upright(pixels, orientation)
+    except (Refusal, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Refusal(f"too many pixels: {one_line(error).partition(',')[0]}") from error
+    except Exception as error:
+        raise Refusal(_fault(kind, error)) from error
+
+
+def _webp_canvas(data: bytes) -> tuple[int, int]:
+    """(width, height) from the first chunk's header; 1x1 where that is damaged: Pillow will say."""
+    chunk, header = data[12:16], data[20:30].ljust(10, b"\0")
+    if chunk == b"VP8X":
+        width, height = header[4:7], header[7:10]
+        return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+    if chunk == b"VP8L":
+        bits = int.from_bytes(header[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if chunk == b"VP8 ":
+        width, height = header[6:8], header[8:10]
+        return (
+            max(1, int.from_bytes(width, "little") & 0x3FFF),
+            max(1, int.from_bytes(height, "little") & 0x3FFF),
+        )
+    return 1, 1
+
+
+def _check_tile(picture: TiffImageFile) -> None:
+    """Refuse a tile far larger than its picture: libtiff makes room for all of it."""
+    width, height = (picture.tag_v2.get(tag, 0) for tag in (TILEWIDTH, TILELENGTH))
+    area = picture.size[0] * picture.size[1]
+    if width * height > max(_TILE_PIXELS, 2 * area):
+        size = "x".join(map(str, picture.size))
+        raise Refusal(f"too many pixels: tile of {width}x{height} in a picture of {size}")
+
+
+def _rgb(picture: ImageFile.ImageFile) -> NDArray[np.uint8]:
+    """A loaded picture as a new array; never more than a band of rows is held twice."""
+    width, height = picture.size
+    picture.info.pop("transparency", None)  # dropped with all alpha; else converting it warns
+    shift = _surplus_bits(picture)
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        whole = rows >= height
+        band = picture if whole else picture.crop((0, top, width, bottom))
+        pixels[top:bottom] = _band(band, shift)
+    return pixels
+
+
+def _surplus_bits(picture: ImageFile.ImageFile) -> int:
+    """How many bits the integers of a 16-bit picture have above 8."""
+    bits = picture.tag_v2.get(BITSPERSAMPLE) if isinstance(picture, TiffImageFile) else None
+    return 4 if bits == (12,) else 8  # Pillow leaves 12-bit values as they are
+
+
+def _band(band: Image.Image, shift: int) -> NDArray[np.uint8]:
+    if band.mode == "F":
+        raise Refusal("floating-point pixels: there is no agreed range; save it as 8 or 16 bits")
+    if band.mode == "I" or band.mode.startswith("I;16"):
+        gray = np.asarray(band)  # clipped, not scaled, by Pillow's convert
+        if gray.min() < 0 or gray.max() > 0xFFFF:
+            raise Refusal("32-bit integer pixels beyond 0..65535: there is no agreed range")
+        return (gray >> shift).astype(np.uint8)[..., np.newaxis]
+    return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
+
+
+def _orientation(picture: ImageFile.ImageFile) -> object:
+    """The EXIF (or XMP) orientation; 1 where that block is broken. Pillow turns TIFF itself."""
+    try:
+        return picture.getexif().get(Base.Orientation, 1)
+    except Exception:
+        return 1
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
+    """The pixels turned as `PIL.ImageOps.exif_transpose` would turn the picture."""
+    match orientation:
+        case 2:
+            pixels = pixels[:, ::-1]
+        case 3:
+            pixels = pixels[::-1, ::-1]
+        case 4:
+            pixels = pixels[::-1]
+        case 5:
+            pixels = pixels.transpose(1, 0, 2)
+        case 6:
+            pixels = np.rot90(pixels, -1)
+        case 7:
+            pixels = pixels[::-1, ::-1].transpose(1, 0, 2)
+        case 8:
+            pixels = np.rot90(pixels)
+    return np.ascontiguousarray(pixels)
+
+
+def _fault(kind: str, error: Exception) -> str:
+    if isinstance(error, _CUT_SHORT) or isinstance(error.__cause__, _CUT_SHORT):
+        return f"truncated {kind}: the file ends before the picture does"
+    message = one_line(error) or type(error).__name__
+    if "truncated" in message.lower():
+        return f"truncated {kind}: the file ends before the picture does"
+    if isinstance(error, KeyError) or isinstance(error.__cause__, KeyError):
+        message = f"unknown or missing entry {message}"
+    return f"unreadable {kind}: {message}"
