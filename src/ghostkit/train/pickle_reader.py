@@ -18,7 +18,6 @@ from ghostkit.train.plain_data import Attributes, Global, Rules, check_plain
 MAX_OPERATIONS = 2_000_000  # a GhostNet checkpoint with its optimizer has about 30,000
 MAX_COPIED = 1_000_000  # characters and items that all calls together are given
 
-
 _MARK = object()
 
 _PUSH_ARGUMENT = {

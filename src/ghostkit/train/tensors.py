@@ -59,7 +59,7 @@ def rules_of_torch(
     def persistent(identity: Any) -> Storage:
         match identity:
             case ("storage", Global(name), str(key), str(_), int(count), *rest) if (
-                name in _DTYPE_OF and count >= 0 and not any(rest)
+                name in _DTYPE_OF and count >= 0 and all(value is None for value in rest)
             ):
                 return storage(key, _DTYPE_OF[name], count)
         raise CheckpointError(f"{source} is damaged: a reference to numbers is malformed")
