@@ -52,7 +52,8 @@ def test_a_failing_model_fails_its_batch_and_the_rest_goes_on():
         return batch
 
     got = list(answers([0, 1, 4, 5, 8, 9], load, fails_once, batch_size=2, workers=2))
-    assert [str(a.error) if a.error else "" for a in got] == ["", "", *["out of memory"] * 2, "", ""]
+    errors = [str(answer.error or "") for answer in got]
+    assert errors == ["", "", "out of memory", "out of memory", "", ""]
 
 
 def test_a_non_finite_logit_is_an_error_and_no_answer():

@@ -143,7 +143,8 @@ class ModelCard(_Record):
         except (ValueError, RecursionError) as error:
             raise CardError(f"{source}: the model card is not JSON: {error}") from error
         if not isinstance(content, dict):
-            raise CardError(f"{source}: the model card is a {type(content).__name__}, not an object")
+            kind = type(content).__name__
+            raise CardError(f"{source}: the model card is a JSON {kind}, not an object")
         newer = _is_newer(content.get("schema_version"), source)
         try:
             card = cls.model_validate_json(text)
@@ -220,6 +221,7 @@ def _explain(error: ValidationError, source: str) -> str:
                 path += f"[{part}]"
             elif part not in ("resize", "center_crop", "normalize"):  # pydantic's union tags
                 path += f".{part}" if path else part
-        seen = "" if problem["type"] in ("missing", "value_error") else f", not {problem['input']!r}"
+        telling = problem["type"] not in ("missing", "value_error")
+        seen = f", not {problem['input']!r}" if telling else ""
         lines.append(f"  {path or 'card'}: {problem['msg']}{seen[:120]}")
     return "\n".join(lines)

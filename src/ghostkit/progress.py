@@ -43,7 +43,13 @@ def bars_for(stream: TextIO | None = None) -> Bars:
 
 def _rich_bars(stream: TextIO) -> Bars:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     @contextmanager
     def open_bar(title: str, total: int) -> Iterator[Bar]:

@@ -152,7 +152,8 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def available_cores() -> int:
     """Cores this process may use: its affinity, and its cgroup's CPU quota rounded up."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
     except (OSError, ValueError):

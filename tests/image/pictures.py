@@ -1,6 +1,7 @@
 """Pictures made for the tests and for `reliability/decode_robustness.py`, good and damaged."""
 
 import io
+import zlib
 from functools import cache
 from random import Random
 
@@ -100,4 +101,16 @@ def mutated(data, random: Random):
                 del damaged[random.randrange(8, len(damaged)) :]
         if len(damaged) < 16:
             break
-    return bytes(damaged)
+    mend = data.startswith(b"\x89PNG") and random.random() < 0.7
+    return png_mended(bytes(damaged)) if mend else bytes(damaged)
+
+
+def png_mended(data):
+    """A PNG with right checksums, so that its other injuries are looked at."""
+    pieces, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        body = data[at + 4 : end]
+        pieces += [data[at : at + 4], body, zlib.crc32(body).to_bytes(4, "big")]
+        at = end + 4
+    return b"".join(pieces) + data[at:]

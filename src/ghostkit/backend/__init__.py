@@ -30,4 +30,4 @@ class FakeBackend:
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """Channel means, ``(N, 3)``."""
-        return images.mean(axis=(2, 3), dtype=np.float32)
+        return np.asarray(images.mean(axis=(2, 3)), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""``ghostkit evaluate``: accuracy with its interval on labelled photos, every photo accounted for."""
+"""``ghostkit evaluate``: accuracy with its interval on labelled photos, each accounted for."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     model: Model,
     data: Data,
-    split: Split = "val",
+    split: Split = None,
     labels: Labels = None,
     val_split: ValSplit = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of --val-split, as in training.")] = 42,
@@ -38,14 +38,22 @@ def evaluate(
     """
     from ghostkit.artifacts import load
     from ghostkit.cli.report import evaluation_tables
-    from ghostkit.data import open_data
+    from ghostkit.dataset import open_dataset
     from ghostkit.evaluate import evaluate as measure
     from ghostkit.files import write_text
     from ghostkit.progress import bars_for
 
     classifier = load(model)
-    dataset = open_data(
-        data, split, labels=labels, val_split=val_split, seed=seed, classes=classifier.classes
+    if split is None and (val_split is not None or _has_parts(data, labels)):
+        split = "val"
+    dataset = open_dataset(
+        data,
+        None if split == "all" else split,
+        labels=labels,
+        val_split=val_split,
+        seed=seed,
+        classes=classifier.classes if labels is not None else None,
+        bars=bars_for(),
     )
     for note in dataset.notes:
         say(note)
@@ -62,3 +70,9 @@ def evaluate(
     for path, reason in evaluation.unanswered[:NAMED_FAILURES]:
         say(f"not counted: {path}: {reason}")
     raise typer.Exit(1 if evaluation.unanswered else 0)
+
+
+def _has_parts(data: Path, labels: Path | None) -> bool:
+    from ghostkit.dataset.layouts import find_layout
+
+    return labels is None and data.is_dir() and "val" in find_layout(str(data)).parts

@@ -14,18 +14,19 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of ours, e.g. model_best.pth.tar.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of ours: model_best.pth.tar.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
     images: Annotated[
         list[Path] | None,
         typer.Option(help="Photos to compare torch and ONNX on; the bundled ones by default."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Largest logit difference, as a share of the largest logit.")
+        float,
+        typer.Option(min=0, help="Largest logit difference, as a share of the largest."),
     ] = 1e-4,
     overwrite: Annotated[bool, typer.Option(help="Replace an output that exists.")] = False,
 ) -> None:
-    """Write a checkpoint as ONNX with its card inside; refused where the logits disagree with torch.
+    """Write a checkpoint as ONNX, its card inside; refused where the logits disagree with torch.
 
     Input `image` (N, 3, S, S) float32 RGB, output `logits` (N, classes), dynamic batch, opset 17.
 

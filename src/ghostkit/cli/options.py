@@ -13,16 +13,21 @@ Workers = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Data = Annotated[
-    Path, typer.Argument(help="A folder with train/ and val/, or one folder per class (docs/data.md).")
+    Path,
+    typer.Argument(help="A folder with train/ and val/, or one folder per class."),
 ]
 Labels = Annotated[
-    Path | None, typer.Option(help="Label file of a flat folder: NAME INDEX or NAME<tab>CLASS lines.")
+    Path | None,
+    typer.Option(help="Label file of a flat folder: lines NAME INDEX or NAME<tab>CLASS."),
 ]
 ValSplit = Annotated[
     float | None,
     typer.Option(min=0.01, max=0.99, help="Share held out of a tree without train/ and val/."),
 ]
-Split = Annotated[Literal["train", "val", "all"], typer.Option(help="Which part of the data.")]
+Split = Annotated[
+    Literal["train", "val", "all"] | None,
+    typer.Option(help="Which part of the data; by default val where there is one, else all."),
+]
 
 
 def say(line: str) -> None:

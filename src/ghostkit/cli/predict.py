@@ -24,7 +24,9 @@ def predict(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", help="FILE.jsonl, FILE.csv, FOLDER/ (NAME_1.txt), or - for JSON lines."
+            "--output",
+            "-o",
+            help="FILE.jsonl, FILE.csv, FOLDER/ (NAME_1.txt), or -: JSON lines.",
         ),
     ] = None,
     format: Annotated[

@@ -1,6 +1,7 @@
 """Tables on the terminal for evaluations, agreements and the demo's closing account."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -8,6 +9,9 @@ from rich.table import Table
 from ghostkit.evaluate import Evaluation
 from ghostkit.metrics import per_class
 from ghostkit.verify import Agreement
+
+if TYPE_CHECKING:
+    from ghostkit.demo import Summary
 
 CONFUSIONS_SHOWN = 10
 DISAGREEMENTS_SHOWN = 20
@@ -29,7 +33,7 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
     console.print(plain_table(("", ""), rows, header=False))
     scores = per_class(evaluation.confusion)
     classes = [
-        (name, f"{100 * s.recall:.1f} %", f"{100 * s.precision:.1f} %", f"{s.f1:.3f}", str(s.support))
+        (name, _percent(s.recall), _percent(s.precision), f"{s.f1:.3f}", str(s.support))
         for name, s in zip(evaluation.classes, scores, strict=True)
         if s.support or s.answered
     ]
@@ -59,6 +63,48 @@ def agreement_table(agreement: Agreement, console: Console | None = None) -> Non
         console.print(plain_table(("photo", "A answers", "B answers"), shown))
 
 
+def demo_table(summary: "Summary", console: Console | None = None) -> None:
+    """The demo's closing account: figures, where each file is, what to type next."""
+    console = console or Console()
+    record, where = summary.to_record(), summary.files()
+    speed = record["images_per_s"]
+    rows = [
+        ("accuracy on held-out photos", str(summary.evaluation.top1)),
+        ("always answering the largest class", str(summary.evaluation.majority)),
+        ("trained from", summary.started_from),
+        (
+            "torch and ONNX, batch 1, 7, 32",
+            f"largest logit difference {summary.export.max_logit_difference:.2g}, "
+            f"top-1 agreement {100 * summary.export.top1_agreement:.2f} % "
+            f"over {summary.export.images} photos",
+        ),
+        (
+            "whole path, checkpoint and ONNX",
+            f"top-1 agreement {100 * summary.agreement.top1_agreement:.2f} %, largest probability "
+            f"difference {summary.agreement.max_probability_difference:.2g}",
+        ),
+        ("training", f"{speed['train']:.0f} images/s"),
+        (
+            "classifying",
+            f"{speed['classify']:.0f} images/s; per core: decode and prepare "
+            f"{speed['decode_and_prepare_per_core']:.0f}, infer {speed['infer_per_core']:.0f}",
+        ),
+        ("seconds", ", ".join(f"{name} {value:.0f}" for name, value in summary.seconds.items())),
+    ]
+    console.print(plain_table(("", ""), rows, header=False, title="ghostkit demo"))
+    console.print(plain_table(("file", ""), [(name, str(path)) for name, path in where.items()]))
+    console.print(
+        "next:",
+        f"  ghostkit predict {where['model']} PHOTOS -o results.jsonl",
+        f"  ghostkit evaluate {where['model']} {where['photos']}/test",
+        "  ghostkit train YOUR_PHOTOS --val-split 0.2",
+        sep="\n",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def plain_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, header: bool = True, title: str = ""
 ) -> Table:
@@ -71,6 +117,10 @@ def plain_table(
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _confusions(evaluation: Evaluation) -> list[tuple[str, str, str]]:

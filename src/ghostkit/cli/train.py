@@ -27,16 +27,16 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option("--recipe", "-c", help="A TOML file of recipe keys.")
     ] = None,
-    output: Annotated[
-        Path, typer.Option(help="Run folders are made in its train/ folder.")
-    ] = Path("output"),
+    output: Annotated[Path, typer.Option(help="Run folders are made in its train/ folder.")] = Path(
+        "output"
+    ),
     run_folder: Annotated[
         Path | None, typer.Option(help="Exactly this folder instead of a dated one.")
     ] = None,
     labels: Labels = None,
     pretrained_weight: Annotated[
         Path | None,
-        typer.Option(help="Weights to start from: .pth.tar, .pth, .safetensors; ours or upstream's."),
+        typer.Option(help="Weights to start from, ours or upstream's: .pth.tar .pth .safetensors."),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on from this last.pth.tar, in its folder.")
@@ -57,18 +57,19 @@ def train(
     from ghostkit.train import require_torch
 
     require_torch()
-    from ghostkit.train.job import open_data, open_pretrained, open_resume, pick_device
+    from ghostkit.train.checkpoint import open_checkpoint
+    from ghostkit.train.job import open_data, open_pretrained, pick_device
     from ghostkit.train.loop import train as run
     from ghostkit.train.recipe import load_recipe, to_toml
 
     given = {key: value for key, value in flags.items() if value is not None}
-    checkpoint = None if resume is None else open_resume(resume)
+    checkpoint = None if resume is None else open_checkpoint(resume)
     base = {} if checkpoint is None else checkpoint.card.provenance.recipe
     effective = load_recipe(recipe, overrides or (), base | given)
     if print_recipe:
         typer.echo(to_toml(effective), nl=False)
         return
-    train_data, val_data = open_data(data, effective, labels, log=say)
+    train_data, val_data = open_data(data, effective, labels, bars=bars_for(), log=say)
     folder = run_folder or _run_folder(output, effective.img_size)
     if resume is not None and run_folder is None:
         folder = resume.parent

@@ -64,7 +64,8 @@ def _random_box(
 ) -> Box | None:
     for _ in range(10):
         area = height * width * generator.uniform(*recipe.scale)
-        aspect = math.exp(generator.uniform(*(math.log(r) for r in recipe.ratio)))
+        narrow, wide = recipe.ratio
+        aspect = math.exp(generator.uniform(math.log(narrow), math.log(wide)))
         box_width, box_height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < box_width <= width and 0 < box_height <= height:
             top = int(generator.integers(0, height - box_height + 1))
@@ -91,4 +92,5 @@ def color_jitter(pixels: Pixels, strength: float, generator: np.random.Generator
     image = image * np.float32(saturation * contrast)
     image += (gray * np.float32((1 - saturation) * contrast))[..., None]
     image += mean * np.float32(1 - contrast)
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    rounded: Pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return rounded

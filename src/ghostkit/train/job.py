@@ -7,14 +7,30 @@ from pathlib import Path
 import torch
 
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
-from ghostkit.dataset import Dataset
+from ghostkit.dataset import Dataset, open_splits
 from ghostkit.errors import UsageError
-from ghostkit.train.checkpoint import Checkpoint, open_checkpoint
+from ghostkit.progress import Bars
 from ghostkit.train.loop import Pretrained
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.weights import read_checkpoint, read_weights
 
 Log = Callable[[str], None]
+
+
+def open_data(
+    root: Path, recipe: Recipe, labels: Path | None, *, bars: Bars, log: Log
+) -> tuple[Dataset, Dataset]:
+    """The training and the validation part of `root`, with a word on what was found."""
+    train, val = open_splits(
+        root, labels=labels, val_split=recipe.val_split, seed=recipe.seed, bars=bars
+    )
+    log(f"{len(train)} training and {len(val)} validation photos of {len(train.classes)} classes")
+    for note in dict.fromkeys((*train.notes, *val.notes)):
+        log(note)
+    skipped = dict.fromkeys((*train.skipped, *val.skipped))
+    if skipped:
+        log(f"{len(skipped)} files are left out, the first: {next(iter(skipped))}")
+    return train, val
 
 
 def open_pretrained(path: str | os.PathLike[str]) -> Pretrained:
@@ -25,11 +41,6 @@ def open_pretrained(path: str | os.PathLike[str]) -> Pretrained:
         text = read_checkpoint(path).get(CHECKPOINT_KEY)
         card = ModelCard.from_json(text, os.fspath(path)) if isinstance(text, str) else None
     return Pretrained(weights, os.fspath(path), card)
-
-
-def open_resume(path: Path) -> Checkpoint:
-    """The checkpoint to go on from."""
-    return open_checkpoint(path)
 
 
 def pick_device(name: str) -> str:

@@ -87,7 +87,7 @@ def train(
     report = None if pretrained is None else _start_from(model, pretrained, train_data.classes)
     if recipe.freeze == "backbone":
         _freeze_backbone(model)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(model, recipe)
     history: list[EpochRow] = []
     if resume is not None:
@@ -155,7 +155,7 @@ def _train_epoch(
                 logits, batch.targets.to(device), label_smoothing=recipe.smoothing
             )
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             if recipe.clip_grad is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_grad)
             _require_finite(loss, batch, epoch, step)

@@ -172,7 +172,6 @@ class GhostNet(nn.Module):
         self.conv_head = nn.Conv2d(last, HEAD_CHANNELS, 1)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
-        self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(images))
@@ -202,7 +201,6 @@ class GhostNet(nn.Module):
         _check_arguments(self.width, num_classes, self.dropout.p, self.stem_stride)
         like = self.classifier.weight
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes).to(like.device, like.dtype)
-        _initialise(self.classifier)
         self.num_classes = num_classes
 
 
@@ -214,17 +212,6 @@ def _depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 
 def _activation(relu: bool) -> nn.Module:
     return nn.ReLU(inplace=True) if relu else nn.Sequential()
-
-
-def _initialise(module: nn.Module) -> None:
-    """He initialisation on the fan out (of one group); batch norms keep torch's 1 and 0."""
-    if isinstance(module, nn.Conv2d):
-        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.01)
-    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)
 
 
 def _check_arguments(width: float, num_classes: int, dropout: float, stem_stride: int) -> None:

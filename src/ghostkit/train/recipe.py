@@ -7,7 +7,8 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -23,6 +24,7 @@ from ghostkit.steps import (
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+OFF = '"none"'  # in TOML, which has no null
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -85,7 +87,7 @@ class Recipe(BaseModel):
     epochs: Annotated[int, Field(ge=1)] = 30
     """Epochs of the schedule; the cooldown comes on top."""
     sched: Literal["cosine", "cosine-shifted", "constant"] = "cosine"
-    """cosine is the seed's, by epoch; cosine-shifted changes by step and starts after the warmup."""
+    """cosine is the seed's, by epoch; cosine-shifted goes by step and starts after the warmup."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 2
     """Epochs in which the rate grows from warmup_lr to lr."""
     cooldown_epochs: Annotated[int, Field(ge=0)] = 0
@@ -102,6 +104,16 @@ class Recipe(BaseModel):
     """Processes that read and augment; -j of the seed."""
     val_split: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share held out of a tree without train/ and val/."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_as_a_word(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """TOML has no null: ``"none"`` switches a key off that can be off."""
+        kinds = {name: get_args(field.annotation) for name, field in cls.model_fields.items()}
+        return {
+            key: None if value == "none" and NoneType in kinds.get(key, ()) else value
+            for key, value in content.items()
+        }
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
@@ -161,9 +173,7 @@ def load_recipe(
 
 
 def _value(text: str) -> Any:
-    """A TOML value, or the text itself where it is none, so that ``sched=cosine`` needs no quotes."""
-    if text.lower() in ("none", "null"):
-        return None
+    """A TOML value, or else the text itself, so that ``sched=cosine`` needs no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -182,3 +192,12 @@ def _explain(error: ValidationError, source: str) -> str:
             seen = f", not {problem['input']!r}" if problem["loc"] else ""
             lines.append(f"  {key or 'recipe'}: {problem['msg']}{seen}")
     return "\n".join(lines)
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as a file that `load_recipe` reads; TOML has no null, so it is written "none"."""
+    lines = []
+    for name, value in recipe.model_dump(mode="json").items():
+        text = f'"{value}"' if isinstance(value, str) else str(value)
+        lines.append(f"{name} = {text if value is not None else OFF}")
+    return "\n".join(lines) + "\n"

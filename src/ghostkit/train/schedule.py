@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the position in the run, so a resume cannot disturb it."""
+"""The learning rate as a function of the position in the run alone, so a resume keeps it."""
 
 import math
 

@@ -1,0 +1,89 @@
+"""TrashNet at 112x84 pixels: the photos that the demo and the export check use, offline.
+
+Out: a folder of class folders, for `ghostkit.dataset`. Source and licence: TRASHNET-LICENSE.txt.
+"""
+
+import hashlib
+import io
+import os
+import secrets
+import shutil
+import tarfile
+from importlib.resources import files
+from pathlib import Path
+
+from ghostkit.errors import DatasetError, OutputError
+from ghostkit.files import sync_folder
+
+ARCHIVE = "trashnet-112.tar.gz"
+SHA256 = "6444483a2a5b9c595b500034ecadf4dc07df97f7c572aff0344f7beb42d83c76"
+TOP = "dataset-resized-rgb-112"  # the one folder in the archive
+NAME = "trashnet-112"  # its name once unpacked
+
+
+def unpack_trashnet(folder: str | os.PathLike[str]) -> Path:
+    """The folder of TrashNet's class folders, `folder`/trashnet-112, unpacked if it is not there.
+
+    It appears whole or not at all; a process that is killed leaves at most a hidden folder.
+
+    Raises:
+        DatasetError: the bundled archive is damaged, or what stands there is not its content.
+        OutputError: `folder` cannot be written.
+    """
+    target = Path(folder) / NAME
+    archive = _read_archive()
+    if target.exists():
+        return _checked(target, archive)
+    temporary = target.with_name(f".{NAME}.{secrets.token_hex(6)}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(temporary, filter="data")
+        os.rename(temporary / TOP, target)
+        sync_folder(target.parent)
+    except OSError as error:
+        if target.is_dir():  # another process was first
+            return _checked(target, archive)
+        raise OutputError(
+            f"cannot unpack the bundled photos to {str(target)!r}: {error.strerror or error}; "
+            "choose another folder, or free space and permissions there"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def _read_archive() -> bytes:
+    try:
+        data = (files(__name__) / ARCHIVE).read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"the bundled {ARCHIVE} cannot be read: {error.strerror}; install ghostkit again"
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != SHA256:
+        raise DatasetError(
+            f"the bundled {ARCHIVE} is damaged: its sha256 is {found}, expected {SHA256}; "
+            "install ghostkit again"
+        )
+    return data
+
+
+def _checked(target: Path, archive: bytes) -> Path:
+    """`target`, after making sure that no picture of the archive is missing or cut there."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        expected = {m.name.removeprefix(f"{TOP}/"): m.size for m in tar if m.isfile()}
+    wrong = [name for name, size in expected.items() if _size(target / name) != size]
+    if wrong:
+        raise DatasetError(
+            f"{str(target)!r} is not the bundled data set: {len(wrong)} of its {len(expected)} "
+            f"pictures are missing or changed, e.g. {wrong[0]!r}; remove it or unpack elsewhere"
+        )
+    return target
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

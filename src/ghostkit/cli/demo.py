@@ -1,0 +1,37 @@
+"""``ghostkit demo``: the whole journey on bundled photos, offline, and where everything is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(demo)
+
+
+def demo(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys to change, e.g. epochs=2."),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything.")] = Path(
+        "runs/demo"
+    ),
+) -> None:
+    """Train, evaluate, export, verify and classify on the bundled TrashNet photos, offline.
+
+    Example: ghostkit demo
+    """
+    from ghostkit.train import require_torch
+
+    require_torch()
+    from ghostkit.cli.report import demo_table
+    from ghostkit.demo import run
+    from ghostkit.progress import bars_for
+
+    summary = run(output, bars=bars_for(), log=say, overrides=tuple(overrides or ()))
+    demo_table(summary)

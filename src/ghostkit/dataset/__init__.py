@@ -1,0 +1,257 @@
+"""A folder of labelled pictures as a list of (path, class index), in one order everywhere.
+
+In: a folder in one of the layouts of docs/data.md. Out: a `Dataset`, or two. Called by train,
+evaluate and the demo. Files are listed here and judged later, by `image.decode`; nothing of the
+user's is moved or changed.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.dataset.folders import check_folder, find_pictures
+from ghostkit.dataset.label_file import classes_of, match, read_label_file
+from ghostkit.dataset.layouts import Layout, find_layout, read_part, read_tree
+from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
+from ghostkit.errors import DatasetError, UsageError
+from ghostkit.near_duplicates import MAX_DISTANCE
+from ghostkit.progress import Bars, silent
+
+Part = Literal["train", "val"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture: the file, and the index of its class."""
+
+    path: str
+    target: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The pictures of one data set, or of one part of it, in class order, then natural order."""
+
+    samples: tuple[Sample, ...]
+    classes: tuple[str, ...]
+    root: str  # as the caller named it; each sample's path begins with it
+    split: str  # "train", "val" or "all"
+    skipped: tuple[str, ...] = ()  # "PATH: REASON" of each file or label line that is left out
+    notes: tuple[str, ...] = ()  # sentences that the user should see
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def name(self) -> str:
+        """What a report calls it, e.g. ``flower-photos/val``."""
+        folder = os.path.basename(os.path.abspath(self.root))
+        return folder if self.split == "all" else f"{folder}/{self.split}"
+
+    @cached_property
+    def targets(self) -> NDArray[np.int64]:
+        """The class index of each sample (N,)."""
+        targets = np.array([sample.target for sample in self.samples], np.int64)
+        targets.flags.writeable = False
+        return targets
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """The number of samples of each class (K,)."""
+        return np.bincount(self.targets, minlength=len(self.classes)).astype(np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over (path below the root, size in bytes, class index), sorted.
+
+        Raises:
+            DatasetError: a file is gone.
+        """
+        lines = []
+        for sample in self.samples:
+            path = sample.path.removeprefix(os.path.join(self.root, "")).replace(os.sep, "/")
+            try:
+                size = os.stat(sample.path).st_size
+            except OSError as error:
+                raise DatasetError(f"{sample.path!r} is gone: {error.strerror}") from error
+            lines.append(f"{path}\0{size}\0{sample.target}\n".encode("utf-8", "surrogateescape"))
+        return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
+
+
+def open_dataset(
+    root: str | os.PathLike[str],
+    split: Part | None = None,
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    val_split: float | None = None,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    copy_distance: int | None = MAX_DISTANCE,
+    bars: Bars = silent,
+) -> Dataset:
+    """One part of the data set in `root`; all of it where `split` is None.
+
+    Args:
+        labels: the label file of a flat folder of pictures.
+        val_split: share of a data set without parts of its own to hold out as "val", 0..1.
+        seed: of that split.
+        classes: class names in the order of their indices; by default the folder says.
+        copy_distance: bits by which the hashes of two copies of one photo may differ; copies
+            never stand on both sides of `val_split`. None splits picture by picture.
+
+    Raises:
+        DatasetError: the folder or the label file cannot be understood.
+        UsageError: the arguments contradict each other or the folder.
+    """
+    if val_split is not None:
+        if split is None:
+            raise UsageError("val_split is given, so say which part to open: train or val")
+        parts = open_splits(
+            root,
+            labels=labels,
+            val_split=val_split,
+            seed=seed,
+            classes=classes,
+            copy_distance=copy_distance,
+            bars=bars,
+        )
+        return parts[("train", "val").index(split)]
+    folder = os.fspath(root)
+    check_folder(folder)
+    _check_classes(classes)
+    if labels is not None:
+        if split is not None:
+            raise UsageError(
+                f"a label file labels all of {folder!r}; for its {split} part give val_split too"
+            )
+        return _labelled(folder, os.fspath(labels), classes)
+    layout = find_layout(folder)
+    if split is None and not layout.parts:
+        return _tree(folder, classes)
+    return _part(folder, layout, layout.only_part() if split is None else split, classes)
+
+
+def open_splits(
+    root: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    val_split: float | None = None,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    copy_distance: int | None = MAX_DISTANCE,
+    bars: Bars = silent,
+) -> tuple[Dataset, Dataset]:
+    """The train part and the val part of what is in `root`; arguments as for `open_dataset`."""
+    if val_split is None:
+        train = open_dataset(root, "train", labels=labels, classes=classes)
+        return train, open_dataset(root, "val", labels=labels, classes=classes)
+    if not 0 < val_split < 1:
+        raise UsageError(f"val_split is {val_split}; expected a share between 0 and 1, e.g. 0.2")
+    folder = os.fspath(root)
+    check_folder(folder)
+    _check_classes(classes)
+    if labels is not None:
+        whole = _labelled(folder, os.fspath(labels), classes)
+    else:
+        layout = find_layout(folder)
+        layout.check_unsplit()
+        whole = _part(folder, layout, "train", classes) if layout.parts else _tree(folder, classes)
+    return _split(whole, val_split, seed, copy_distance, bars)
+
+
+def _split(
+    whole: Dataset, fraction: float, seed: int, copy_distance: int | None, bars: Bars
+) -> tuple[Dataset, Dataset]:
+    start = os.path.join(whole.root, "")
+    names = [sample.path.removeprefix(start).replace(os.sep, "/") for sample in whole.samples]
+    groups, unreadable = copy_groups([s.path for s in whole.samples], copy_distance, bars)
+    held = hold_out(whole.targets, groups, fraction, seeded_order(seed, names))
+    if not held.any():
+        raise DatasetError(
+            f"{whole.root!r}: nothing can be held out, since all pictures of a class are copies of "
+            "one photo, or look so; pass a smaller copy_distance, or None, or give a val folder"
+        )
+    sizes = np.bincount(groups)
+    notes = [
+        f"{held.sum()} of {len(whole)} pictures are held out for validation (seed {seed}, "
+        f"asked for {fraction:.1%}, got {held.mean():.1%})"
+    ]
+    if copies := int(sizes[sizes > 1].sum()):
+        notes.append(
+            f"{copies} pictures are near-duplicates in {(sizes > 1).sum()} groups, the largest of "
+            f"{sizes.max()}; a group stays on one side"
+        )
+    if unreadable:
+        notes.append(f"{unreadable} pictures cannot be decoded and were not compared with others")
+    without = sorted(set(whole.targets.tolist()) - set(whole.targets[held].tolist()))
+    if without:
+        names_of = ", ".join(repr(whole.classes[target]) for target in without)
+        notes.append(f"no picture could be held out of {names_of}: too few, or all alike")
+
+    def side(keep: NDArray[np.bool_], split: Part) -> Dataset:
+        kept = tuple(whole.samples[i] for i in np.flatnonzero(keep))
+        return replace(whole, samples=kept, split=split, notes=(*whole.notes, *notes))
+
+    return side(~held, "train"), side(held, "val")
+
+
+def _tree(folder: str, classes: Sequence[str] | None) -> Dataset:
+    names, listing, notes = read_tree(folder, classes)
+    return _dataset(folder, "all", "", names, listing.pictures, listing.skipped, notes)
+
+
+def _part(folder: str, layout: Layout, split: Part, classes: Sequence[str] | None) -> Dataset:
+    name, names, listing, notes = read_part(folder, layout, split, classes)
+    return _dataset(folder, split, name + "/", names, listing.pictures, listing.skipped, notes)
+
+
+def _labelled(folder: str, source: str, classes: Sequence[str] | None) -> Dataset:
+    entries, repeated = read_label_file(source)
+    names = tuple(classes) if classes is not None else classes_of(entries, source)
+    pictures, skipped = find_pictures(folder)
+    listing = match(entries, pictures, names, source)
+    left_out = [*skipped, *repeated, *listing.skipped]
+    return _dataset(folder, "all", "", names, listing.pictures, left_out, [])
+
+
+def _dataset(
+    root: str,
+    split: str,
+    below: str,
+    classes: Sequence[str],
+    pictures: Sequence[tuple[str, int]],
+    skipped: Sequence[str],
+    notes: Sequence[str],
+) -> Dataset:
+    """The record, with the notes that hold for every layout."""
+    if len(classes) < 2:
+        raise DatasetError(
+            f"{root!r} has one class only, {classes[0]!r}; a classifier needs two or more. "
+            "Expected one folder per class; perhaps a folder further down or up is meant"
+        )
+    samples = tuple(Sample(os.path.join(root, below + path), target) for path, target in pictures)
+    present = {target for _, target in pictures}
+    absent = [name for index, name in enumerate(classes) if index not in present]
+    told = list(notes)
+    if absent:
+        told.append(f"{len(absent)} of {len(classes)} classes have no picture here: {_few(absent)}")
+    if skipped:
+        told.append(f"{len(skipped)} files or lines were left out: {_few(skipped)}")
+    return Dataset(samples, tuple(classes), root, split, tuple(skipped), tuple(told))
+
+
+def _few(items: Sequence[str], shown: int = 3) -> str:
+    more = len(items) - shown
+    return ", ".join(map(repr, items[:shown])) + (f" and {more} more" if more > 0 else "")
+
+
+def _check_classes(classes: Sequence[str] | None) -> None:
+    if classes is not None and len(set(classes)) != len(classes):
+        twice = next(name for name in classes if list(classes).count(name) > 1)
+        raise UsageError(f"the class name {twice!r} is given twice")

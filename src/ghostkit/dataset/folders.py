@@ -1,0 +1,174 @@
+"""What lies in a folder: class folders, pictures, and the stray files beside them.
+
+Paths come out relative to the folder, with `/`, in natural order, whatever the file system's order.
+Names that are not UTF-8 are kept (surrogateescape).
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ghostkit.errors import DatasetError
+from ghostkit.sources import PICTURE_SUFFIXES, is_picture, natural_key
+
+NOT_DATA = {"__MACOSX"}  # what macOS puts into zip files
+
+
+@dataclass
+class Listing:
+    """Pictures with the index of their class, and each file left out with the reason."""
+
+    pictures: list[tuple[str, int]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def check_folder(folder: str) -> None:
+    """Raise DatasetError unless `folder` is a folder that can be read."""
+    if not os.path.exists(folder):
+        raise DatasetError(f"no folder {folder!r}; check the path")
+    if not os.path.isdir(folder):
+        raise DatasetError(f"{folder!r} is a file; expected a folder of pictures")
+    _entries(folder)
+
+
+def subfolders(folder: str) -> list[str]:
+    """Names of the visible folders in `folder`, in class order; links to folders count."""
+    names = [
+        entry.name
+        for entry in _entries(folder)
+        if _is_folder(entry) and not entry.name.startswith(".") and entry.name not in NOT_DATA
+    ]
+    return sorted(names, key=class_order)
+
+
+def class_folders(folder: str) -> tuple[str, ...]:
+    """The class names of a tree: its folders, of which no two may differ by case alone."""
+    names = subfolders(folder)
+    check_distinct(names, f"{folder!r}: class folders")
+    return tuple(names)
+
+
+def class_order(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
+    """Sorts class names as timm does, since the position is the index: ``c``, ``c2``, ``C10``."""
+    parts = re.split(r"([0-9]+)", name.lower())  # text, number, text, ..., text
+    numbers = [int(part) for part in parts[1::2]] + [-1]
+    return tuple(zip(parts[::2], numbers, strict=True)), name
+
+
+def check_distinct(names: Iterable[str], what: str) -> None:
+    """Raise DatasetError, naming both, where two names are one on another file system."""
+    seen: dict[str, str] = {}
+    for name in names:
+        key = unicodedata.normalize("NFC", name).casefold()
+        if key in seen:
+            raise DatasetError(
+                f"{what} {seen[key]!r} and {name!r} differ by case or accent encoding alone, so "
+                "they are one name on other machines; rename or merge them"
+            )
+        seen[key] = name
+
+
+def list_tree(folder: str, index_of: dict[str, int]) -> Listing:
+    """The pictures in each class folder of `folder`, at any depth.
+
+    Raises:
+        DatasetError: a class folder holds no picture, or a folder cannot be read.
+    """
+    listing = Listing()
+    for entry in _entries(folder):
+        if _is_folder(entry) and entry.name in index_of:
+            pictures, skipped = find_pictures(os.path.join(folder, entry.name), folder)
+            if not pictures:
+                found = f"{len(skipped)} other files" if skipped else "it is empty"
+                raise DatasetError(
+                    f"the class folder {os.path.join(folder, entry.name)!r} holds no picture "
+                    f"({found}); remove it, or add pictures: {suffixes()}"
+                )
+            target = index_of[entry.name]
+            listing.pictures += [(f"{entry.name}/{path}", target) for path in pictures]
+            listing.skipped += [f"{entry.name}/{record}" for record in skipped]
+        elif _is_folder(entry):
+            listing.skipped.append(f"{entry.name}/: not a class folder")
+        else:
+            reason = stray(entry) or "a picture outside the class folders"
+            listing.skipped.append(f"{entry.name}: {reason}")
+    listing.pictures.sort(key=lambda picture: picture[1])  # stable: class, then natural order
+    return listing
+
+
+def find_pictures(folder: str, root: str = "") -> tuple[list[str], list[str]]:
+    """Pictures in `folder` at any depth, and the records of the other files.
+
+    Each real folder is entered once, and neither `root` nor a parent of the two, so links can
+    neither loop nor lead into another class.
+    """
+    pictures: list[str] = []
+    skipped: list[str] = []
+    above = _upwards(os.path.dirname(os.path.realpath(folder))) + (_upwards(root) if root else [])
+    seen = {_identity(parent) for parent in above}
+    waiting = [""]
+    while waiting:
+        relative = waiting.pop()
+        here = os.path.join(folder, relative)
+        if (identity := _identity(here)) in seen:
+            skipped.append(f"{relative}: a link to a folder that is already counted")
+            continue
+        seen.add(identity)
+        inner = []
+        for entry in _entries(here):
+            path = relative + entry.name
+            if not _is_folder(entry):
+                if reason := stray(entry):
+                    skipped.append(f"{path}: {reason}")
+                else:
+                    pictures.append(path)
+            elif entry.name.startswith(".") or entry.name in NOT_DATA:
+                skipped.append(f"{path}/: a hidden folder")
+            else:
+                inner.append(f"{path}/")
+        waiting += reversed(inner)
+    pictures.sort(key=natural_key)
+    return pictures, skipped
+
+
+def stray(entry: os.DirEntry[str]) -> str:
+    """Why this file is no picture; empty where its name says that it is one."""
+    if entry.name.startswith("."):
+        return "a hidden file"
+    if not is_picture(entry.name):
+        return "not a picture"
+    return "" if os.path.isfile(entry.path) else "a broken link, or not a file"
+
+
+def suffixes() -> str:
+    """The names of pictures, for messages."""
+    return " ".join(sorted(PICTURE_SUFFIXES))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as listing:
+            return sorted(listing, key=lambda entry: natural_key(entry.name))
+    except OSError as error:
+        raise DatasetError(
+            f"cannot read the folder {folder!r}: {error.strerror}; check its permissions"
+        ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _upwards(folder: str) -> list[str]:
+    path = os.path.realpath(folder)
+    paths = [path]
+    while (parent := os.path.dirname(path)) != path:
+        paths.append(path := parent)
+    return paths

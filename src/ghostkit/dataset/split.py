@@ -1,0 +1,109 @@
+"""Which pictures are held out for validation: seeded, per class, with all copies of a photo.
+
+In: paths with their classes. Out: True for each picture that is held out. The order in which groups
+are tried comes from a hash of the seed and a path, so it is the same on every machine.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.errors import ImageRefused
+from ghostkit.image import decode
+from ghostkit.near_duplicates import group, picture_hash
+from ghostkit.progress import Bars
+
+AT_ONCE = 256  # pictures decoded between two steps of the progress bar
+
+
+def copy_groups(
+    paths: Sequence[str], max_distance: int | None, bars: Bars
+) -> tuple[NDArray[np.int64], int]:
+    """A group number per picture, shared by copies of one photo; how many are unreadable.
+
+    An unreadable picture is a group of its own. With `max_distance` None each picture is.
+    """
+    if max_distance is None:
+        return np.arange(len(paths)), 0
+    hashes: list[int | None] = []
+    threads = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool, bars("Comparing pictures", len(paths)) as bar:
+        for start in range(0, len(paths), AT_ONCE):
+            part = paths[start : start + AT_ONCE]
+            hashes += pool.map(_hash_of, part)
+            bar.advance(len(part))
+    readable = np.array([value is not None for value in hashes], bool)
+    groups = np.arange(len(paths)) + len(paths)
+    known = np.array([value for value in hashes if value is not None], np.uint64)
+    groups[readable] = group(known, max_distance)
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64), int((~readable).sum())
+
+
+def hold_out(
+    targets: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    fraction: float,
+    order: Sequence[bytes],
+) -> NDArray[np.bool_]:
+    """True (N,) for the pictures that are held out.
+
+    Whole groups are taken in the order of `order`'s value at their first picture, groups of several
+    classes first, as long as no class gets more than its share; so each class ends within one group
+    of `fraction`. A class of two groups or more has a picture on each side, a class of one group
+    stays in training.
+    """
+    members: dict[int, Counter[int]] = {}  # group -> class -> pictures
+    first: dict[int, int] = {}
+    for index, (number, target) in enumerate(zip(groups.tolist(), targets.tolist(), strict=True)):
+        members.setdefault(number, Counter())[target] += 1
+        first.setdefault(number, index)
+    total = Counter(targets.tolist())
+    groups_of = Counter(target for counts in members.values() for target in counts)
+    share = {
+        target: min(max(round(fraction * count), 1), count - 1) if groups_of[target] > 1 else 0
+        for target, count in total.items()
+    }
+    held: Counter[int] = Counter()
+    chosen: set[int] = set()
+
+    def take(number: int) -> None:
+        chosen.add(number)
+        held.update(members[number])
+
+    def takes_no_more_than(limit: dict[int, int], number: int) -> bool:
+        return all(held[c] + count <= limit[c] for c, count in members[number].items())
+
+    tried = sorted(members, key=lambda n: (-min(len(members[n]), 2), order[first[n]]))
+    for number in tried:
+        if takes_no_more_than(share, number):
+            take(number)
+    one_left = {target: count - 1 for target, count in total.items()}
+    for target in sorted(share):
+        if share[target] and not held[target]:
+            smallest = sorted(
+                (n for n in tried if target in members[n] and takes_no_more_than(one_left, n)),
+                key=lambda n: (len(members[n]), members[n].total()),
+            )
+            if smallest:
+                take(smallest[0])
+    return np.isin(groups, list(chosen))
+
+
+def seeded_order(seed: int, names: Sequence[str]) -> list[bytes]:
+    """A value for each name to sort by: as good as random, and the same everywhere."""
+    return [
+        hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogateescape")).digest()
+        for name in names
+    ]
+
+
+def _hash_of(path: str) -> int | None:
+    try:
+        return picture_hash(decode(path))
+    except ImageRefused:
+        return None

@@ -1,0 +1,220 @@
+"""The whole journey on the bundled photos, offline: train, evaluate, export, verify, classify.
+
+Each step calls what its command calls, on folders that the user can go on with: ``photos/train``,
+``photos/test`` (held out: no epoch was chosen by it), the checkpoints, ``model.onnx`` and
+``results.jsonl``; the closing account is ``summary.json``.
+"""
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from ghostkit.artifacts import load
+from ghostkit.bundled import unpack_trashnet
+from ghostkit.classifier import Classifier
+from ghostkit.dataset import Dataset, open_dataset, open_splits
+from ghostkit.errors import AgreementError
+from ghostkit.evaluate import Evaluation, evaluate
+from ghostkit.files import write_text
+from ghostkit.progress import Bars
+from ghostkit.stream import StageTimes, available_cores
+from ghostkit.train.checkpoint import BEST, build_model, open_checkpoint
+from ghostkit.train.export import ExportReport, export
+from ghostkit.train.loop import TrainingResult, train
+from ghostkit.train.recipe import Recipe, load_recipe
+from ghostkit.verify import Agreement, compare
+from ghostkit.writers import open_writer
+
+TEST_SHARE = 0.2  # held out for the closing figures
+SPLIT_SEED = 0
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the closing table shows."""
+
+    folder: Path
+    evaluation: Evaluation  # of the ONNX file, on photos/test
+    export: ExportReport
+    agreement: Agreement  # checkpoint against ONNX, whole path, on photos/test
+    training: TrainingResult
+    classify: StageTimes
+    seconds: dict[str, float]  # wall clock per stage
+    recipe: Recipe
+    started_from: str
+
+    def to_record(self) -> dict[str, Any]:
+        """Everything as plain data for ``summary.json``."""
+        measured = self.evaluation.to_record()
+        return {
+            "test_top1": measured["top1"],
+            "test_majority_baseline": measured["majority_baseline"],
+            "evaluation": measured,
+            "started_from": self.started_from,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "export": {
+                "photos": self.export.images,
+                "batch_sizes": list(self.export.batch_sizes),
+                "max_logit_difference": self.export.max_logit_difference,
+                "top1_agreement": self.export.top1_agreement,
+            },
+            "verify": self.agreement.to_record(),
+            "images_per_s": {
+                "train": self.training.images_per_s,
+                "classify": self.classify.images / self.seconds["classify"],
+                "decode_and_prepare_per_core": _rate(self.classify.images, self.classify.prepare_s),
+                "infer_per_core": _rate(self.classify.images, self.classify.infer_s),
+            },
+            "seconds": self.seconds,
+            "files": {name: str(path) for name, path in self.files().items()},
+            "machine": machine(),
+        }
+
+    def files(self) -> dict[str, Path]:
+        """Where everything is."""
+        return {
+            "checkpoint": self.folder / BEST,
+            "model": self.folder / "model.onnx",
+            "results": self.folder / "results.jsonl",
+            "training log": self.folder / "summary.csv",
+            "evaluation": self.folder / "evaluation.json",
+            "photos": self.folder / "photos",
+            "summary": self.folder / "summary.json",
+        }
+
+
+def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) -> Summary:
+    """The journey, into `folder`; what an earlier run left there is replaced.
+
+    Raises:
+        AgreementError: the ONNX file and the checkpoint answer differently.
+    """
+    seconds: dict[str, float] = {}
+    recipe = demo_recipe(overrides)
+    with _timed("prepare", seconds):
+        log("1/6 photos: TrashNet, 6 kinds of waste, Thung and Yang, MIT licence; bundled")
+        train_root, test = lay_out_photos(folder / "photos", bars)
+        train_data, val_data = open_splits(
+            train_root, val_split=recipe.val_split, seed=recipe.seed, bars=bars
+        )
+    with _timed("train", seconds):
+        pretrained = None
+        started_from = "random weights" if pretrained is None else pretrained.source
+        log(f"2/6 train: {len(train_data)} photos, from {started_from}")
+        trained = train(
+            train_data, val_data, recipe, folder, pretrained=pretrained, bars=bars, log=log
+        )
+    with _timed("export", seconds):
+        log("3/6 export: ONNX, compared with torch on the held-out photos")
+        checkpoint = open_checkpoint(trained.best_checkpoint)
+        paths = [sample.path for sample in test.samples]
+        exported = export(
+            build_model(checkpoint), checkpoint.card, folder / "model.onnx", paths, bars=bars
+        )
+    classifier = load(folder / "model.onnx")
+    with _timed("evaluate", seconds):
+        log(f"4/6 evaluate: the ONNX file on {len(test)} held-out photos")
+        evaluation = evaluate(classifier, test, bars=bars)
+        write_text(folder / "evaluation.json", json.dumps(evaluation.to_record(), indent=2) + "\n")
+    with _timed("verify", seconds):
+        log("5/6 verify: checkpoint against ONNX, from file bytes to probabilities")
+        agreement = compare(load(trained.best_checkpoint), classifier, paths, bars=bars)
+        if not agreement.passed:
+            raise AgreementError(f"checkpoint and ONNX disagree: {agreement.to_record()}")
+    times = StageTimes()
+    with _timed("classify", seconds):
+        log("6/6 classify: a folder of photos with the ONNX file alone")
+        classify(classifier, paths, folder / "results.jsonl", times, bars)
+    summary = Summary(
+        folder,
+        evaluation,
+        exported,
+        agreement,
+        trained,
+        times,
+        seconds,
+        recipe,
+        started_from,
+    )
+    record = json.dumps(summary.to_record(), indent=2, ensure_ascii=False)
+    write_text(folder / "summary.json", record + "\n")
+    return summary
+
+
+def demo_recipe(overrides: tuple[str, ...] = ()) -> Recipe:
+    """The bundled recipe, ``bundled/demo.toml``."""
+    with as_file(files("ghostkit.bundled") / "demo.toml") as path:
+        return load_recipe(path, overrides)
+
+
+def lay_out_photos(folder: Path, bars: Bars) -> tuple[Path, Dataset]:
+    """The bundled photos as ``train/CLASS/`` and ``test/CLASS/``; opens the latter."""
+    if not folder.is_dir():
+        draft = folder.with_name(f"{folder.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        whole = unpack_trashnet(draft / "original")
+        parts = open_splits(whole, val_split=TEST_SHARE, seed=SPLIT_SEED, bars=bars)
+        for name, part in zip(("train", "test"), parts, strict=True):
+            for sample in part.samples:
+                target = draft / name / part.classes[sample.target] / Path(sample.path).name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.rename(sample.path, target)
+        shutil.rmtree(draft / "original")
+        os.rename(draft, folder)
+    return folder / "train", open_dataset(folder / "test")
+
+
+def classify(
+    classifier: Classifier, paths: list[str], output: Path, times: StageTimes, bars: Bars
+) -> None:
+    """Answer `paths` into `output`, JSON lines, as ``ghostkit predict`` does."""
+    with (
+        open_writer(None, output, overwrite=True, model_hash=classifier.card.hash) as writer,
+        bars("Classifying", len(paths)) as bar,
+    ):
+        for prediction in classifier.stream(paths, times=times):
+            writer.write(prediction)
+            bar.advance(1)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured with."""
+    packages = ("ghostkit", "torch", "onnxruntime", "numpy", "pillow")
+    return {
+        "cores": available_cores(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+@contextmanager
+def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Notes the wall-clock seconds of its block under `stage`."""
+    began = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - began, 3)
+
+
+def _rate(images: int, seconds: float) -> float:
+    return images / seconds if seconds else 0.0

@@ -1,0 +1,37 @@
+import math
+
+import pytest
+
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.schedule import learning_rate
+
+SEED = Recipe(lr=0.4, warmup_lr=1e-6, warmup_epochs=4, epochs=40, min_lr=1e-5, cooldown_epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"),
+    [
+        (0, 1e-6),
+        (1, 1e-6 + 0.25 * (0.4 - 1e-6)),
+        (1.9, 1e-6 + 0.25 * (0.4 - 1e-6)),  # constant within an epoch
+        (4, 1e-5 + 0.5 * (0.4 - 1e-5) * (1 + math.cos(math.pi * 4 / 40))),  # not shifted by warmup
+        (20, 1e-5 + 0.5 * (0.4 - 1e-5)),
+        (40, 1e-5),
+        (41, 1e-5),
+    ],
+)
+def test_cosine_is_the_seeds_formula(epoch, expected):
+    assert learning_rate(SEED, epoch) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_shifted_cosine_starts_at_lr_after_the_warmup_and_changes_at_every_step():
+    recipe = SEED.model_copy(update={"sched": "cosine-shifted"})
+    assert learning_rate(recipe, 4) == pytest.approx(0.4)
+    assert learning_rate(recipe, 22) == pytest.approx(1e-5 + 0.5 * (0.4 - 1e-5))
+    assert learning_rate(recipe, 10.5) < learning_rate(recipe, 10.4)
+    assert learning_rate(recipe, 0.5) == pytest.approx(1e-6 + 0.125 * (0.4 - 1e-6))
+
+
+def test_constant_stays():
+    recipe = SEED.model_copy(update={"sched": "constant", "warmup_epochs": 0})
+    assert {learning_rate(recipe, epoch) for epoch in (0, 3, 39)} == {0.4}
