@@ -5,7 +5,6 @@ are tried comes from a hash of the seed and a path, so it is the same on every m
 """
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from ghostkit.errors import ImageRefused
 from ghostkit.image import decode
 from ghostkit.near_duplicates import group, picture_hash
 from ghostkit.progress import Bars
+from ghostkit.stream import available_cores
 
 AT_ONCE = 256  # pictures decoded between two steps of the progress bar
 
@@ -31,8 +31,8 @@ def copy_groups(
     if max_distance is None:
         return np.arange(len(paths)), 0
     hashes: list[int | None] = []
-    threads = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool, bars("Comparing pictures", len(paths)) as bar:
+    cores = available_cores()
+    with ThreadPoolExecutor(cores) as pool, bars("Comparing pictures", len(paths)) as bar:
         for start in range(0, len(paths), AT_ONCE):
             part = paths[start : start + AT_ONCE]
             hashes += pool.map(_hash_of, part)

@@ -1,0 +1,95 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import ghostkit.bundled
+from ghostkit.bundled import SHA256, unpack_trashnet
+from ghostkit.dataset import open_dataset
+from ghostkit.errors import DatasetError, OutputError
+
+
+@pytest.fixture(scope="module")
+def unpacked_once(tmp_path_factory):
+    return unpack_trashnet(tmp_path_factory.mktemp("bundled"))
+
+
+@pytest.fixture
+def trashnet(unpacked_once, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(unpacked_once, tmp_path / unpacked_once.name)
+
+
+def test_the_six_classes_are_there(unpacked_once):
+    data = open_dataset(unpacked_once)
+    counts = dict(zip(data.classes, data.counts.tolist(), strict=True))
+    assert counts == {
+        "cardboard": 403,
+        "glass": 501,
+        "metal": 410,
+        "paper": 594,
+        "plastic": 482,
+        "trash": 137,
+    }
+    assert data.skipped == () and data.name == "trashnet-112"
+
+
+def test_a_second_call_changes_nothing(trashnet):
+    (trashnet / ".DS_Store").touch()  # a file of the user's
+    before = {path: path.stat().st_mtime_ns for path in trashnet.rglob("*")}
+    assert unpack_trashnet(trashnet.parent) == trashnet
+    assert before == {path: path.stat().st_mtime_ns for path in trashnet.rglob("*")}
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_spoilt_folder_is_named_and_left_alone(trashnet, spoil):
+    spoil(trashnet / "glass" / "glass1.jpg")
+    with pytest.raises(DatasetError, match="1 of its 2527 pictures.*'glass/glass1.jpg'"):
+        unpack_trashnet(trashnet.parent)
+    assert (trashnet / "glass" / "glass2.jpg").exists()
+
+
+def test_an_interrupted_unpack_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        unpack_trashnet(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_was_first_is_no_error(tmp_path, unpacked_once, monkeypatch):
+    def too_late(_, target):
+        shutil.copytree(unpacked_once, target)
+        raise FileExistsError(17, "File exists", str(target))
+
+    monkeypatch.setattr(os, "rename", too_late)
+    assert unpack_trashnet(tmp_path) == tmp_path / "trashnet-112"
+    assert [path.name for path in tmp_path.iterdir()] == ["trashnet-112"]
+
+
+def test_a_damaged_archive_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(ghostkit.bundled, "SHA256", "0" * 64)
+    with pytest.raises(DatasetError, match=f"damaged: its sha256 is {SHA256}"):
+        unpack_trashnet(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot unpack the bundled photos to .*file"):
+        unpack_trashnet(tmp_path / "file" / "below")
+
+
+def test_the_licence_is_beside_the_photos():
+    text = (Path(ghostkit.bundled.__file__).parent / "TRASHNET-LICENSE.txt").read_text()
+    for part in ("MIT License", "Copyright (c) 2017 Gary Thung", "Mindy Yang", SHA256):
+        assert part in text
+
+
+@pytest.mark.data
+def test_the_archive_is_the_one_of_the_manifest(data_root):
+    archive = Path(ghostkit.bundled.__file__).parent / ghostkit.bundled.ARCHIVE
+    assert archive.read_bytes() == (data_root / "trashnet-112.tar.gz").read_bytes()
