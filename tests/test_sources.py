@@ -55,3 +55,9 @@ def test_numbers_sort_by_value():
 
 def test_odd_digits_do_not_stop_the_sort():
     assert sorted(["²", "1", "a²"], key=natural_key)[0] == "1"
+
+
+def test_a_link_to_itself_is_a_file_like_any_other(tmp_path):
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    assert found(tmp_path) == ["a.jpg"]

@@ -74,15 +74,17 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
     if here in above:
         return
     for entry in entries:
-        if entry.is_dir():
+        if os.path.isdir(entry.path):  # unlike entry.is_dir(), quiet about a link to itself
             yield from _walk(entry.path, (*above, here))
         else:
             yield entry.path
 
 
-def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sorts ``class2`` before ``class10``; the name itself decides between ``1`` and ``01``."""
-    parts = re.split(r"([0-9]+)", name)
-    numbers_and_words = enumerate(parts)  # re.split puts what it splits at in the odd places
-    key = [(0, int(part)) if i % 2 else (1, part.lower()) for i, part in numbers_and_words if part]
-    return (*key, (1, name))
+def natural_key(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
+    """Sorts by the value of numbers and without case, as timm sorts classes: ``c``, ``c2``, ``C10``.
+
+    The name itself decides between ``1`` and ``01``.
+    """
+    parts = re.split(r"([0-9]{1,300})", name.lower())  # text, number, text, ..., text
+    numbers = [int(part) for part in parts[1::2]] + [-1]
+    return tuple(zip(parts[::2], numbers, strict=True)), name

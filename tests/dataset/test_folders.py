@@ -1,12 +1,13 @@
 import pytest
 
-from ghostkit.dataset.folders import class_order, find_pictures, subfolders
+from ghostkit.dataset.folders import find_pictures, subfolders
+from ghostkit.sources import natural_key
 
 
 def test_class_order_is_by_value_and_without_case():
     names = ["c10", "c2", "c", "C1", "1", "10", "2a", "b", "", "c02", "²"]
     ordered = ["", "1", "2a", "10", "b", "c", "C1", "c02", "c2", "c10", "²"]
-    assert sorted(names, key=class_order) == ordered
+    assert sorted(names, key=natural_key) == ordered
 
 
 def test_hidden_folders_are_no_classes(tmp_path):

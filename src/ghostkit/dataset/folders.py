@@ -5,7 +5,6 @@ Names that are not UTF-8 are kept (surrogateescape).
 """
 
 import os
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -40,7 +39,7 @@ def subfolders(folder: str) -> list[str]:
         for entry in _entries(folder)
         if _is_folder(entry) and not entry.name.startswith(".") and entry.name not in NOT_DATA
     ]
-    return sorted(names, key=class_order)
+    return sorted(names, key=natural_key)
 
 
 def class_folders(folder: str) -> tuple[str, ...]:
@@ -48,13 +47,6 @@ def class_folders(folder: str) -> tuple[str, ...]:
     names = subfolders(folder)
     check_distinct(names, f"{folder!r}: class folders")
     return tuple(names)
-
-
-def class_order(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
-    """Sorts class names as timm does, since the position is the index: ``c``, ``c2``, ``C10``."""
-    parts = re.split(r"([0-9]+)", name.lower())  # text, number, text, ..., text
-    numbers = [int(part) for part in parts[1::2]] + [-1]
-    return tuple(zip(parts[::2], numbers, strict=True)), name
 
 
 def check_distinct(names: Iterable[str], what: str) -> None:

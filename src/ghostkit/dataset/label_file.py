@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ghostkit.dataset.folders import Listing, check_distinct, class_order
+from ghostkit.dataset.folders import Listing, check_distinct
 from ghostkit.errors import DatasetError
+from ghostkit.sources import natural_key
 
 NAMED_PROBLEMS = 8  # lines listed in one error message
 LARGEST_INDEX = 99_999  # an index beyond it is taken for a slip
@@ -77,7 +78,7 @@ def classes_of(labels: Sequence[Label], source: str) -> tuple[str, ...]:
     names = {label.answer for label in labels if isinstance(label.answer, str)}
     if names:
         check_distinct(sorted(names), f"{source!r}: classes")
-        return tuple(sorted(names, key=class_order))
+        return tuple(sorted(names, key=natural_key))
     return tuple(map(str, range(1 + max(int(label.answer) for label in labels))))
 
 
