@@ -52,3 +52,15 @@ def test_a_refused_image_names_the_file_and_the_reason():
 @pytest.mark.parametrize("kind", [MissingExtra, OutputError])
 def test_what_the_user_can_mend_is_a_usage_error(kind):
     assert issubclass(kind, errors.UsageError)
+
+
+def test_no_message_holds_a_raw_line_end_terminal_code_or_stray_byte():
+    name = "a\nb\x1b[31m\x9b\u2028\udcff垃圾 .jpg"
+    shown = "a\\nb\\x1b[31m\\x9b\\u2028\\udcff垃圾 .jpg"
+    assert errors.printable(name) == shown
+    assert str(ImageRefused("empty file", name)) == f"{shown}: empty file"
+    assert str(OutputError(f"{name} exists")) == f"{shown} exists"
+
+
+def test_a_message_of_several_lines_has_a_line_per_argument():
+    assert str(GhostkitError("2 problems:", "  a\nb")) == "2 problems:\n  a\\nb"

@@ -149,7 +149,7 @@ class ModelCard(_Record):
         try:
             card = cls.model_validate_json(text)
         except ValidationError as error:
-            raise CardError(_explain(error, source)) from error
+            raise CardError(*_explain(error, source)) from error
         extras = list(_extras(card, ""))
         if extras and not newer:
             raise CardError(f"{source}: the model card has " + _nearest(*extras[0]))
@@ -212,7 +212,7 @@ def _nearest(path: str, record: BaseModel) -> str:
     return f"an unknown field {path!r} (schema {SCHEMA_VERSION} has no such field){hint}"
 
 
-def _explain(error: ValidationError, source: str) -> str:
+def _explain(error: ValidationError, source: str) -> list[str]:
     lines = [f"{source}: the model card is malformed:"]
     for problem in error.errors(include_url=False):
         path = ""
@@ -224,4 +224,4 @@ def _explain(error: ValidationError, source: str) -> str:
         telling = problem["type"] not in ("missing", "value_error")
         seen = f", not {problem['input']!r}" if telling else ""
         lines.append(f"  {path or 'card'}: {problem['msg']}{seen[:120]}")
-    return "\n".join(lines)
+    return lines

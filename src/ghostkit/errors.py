@@ -12,12 +12,21 @@
     └── AgreementError            two artifacts that must agree do not
 
 A message holds what failed, on which file or key, the value seen, what was expected, and what to
-do next.
+do next. File names may hold line ends and terminal codes: `printable` escapes them, here and
+wherever else a person reads them.
 """
 
 
+def printable(text: object) -> str:
+    """`text` on one line: control characters, and bytes of a name that are no UTF-8, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 class GhostkitError(Exception):
-    """Root of all errors raised on purpose."""
+    """Root of all errors raised on purpose. A message of several lines is one argument per line."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, self.args))
 
 
 class UsageError(GhostkitError):
@@ -71,7 +80,7 @@ class ImageRefused(GhostkitError):
         super().__init__(reason, path)
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}")
 
 
 class AgreementError(GhostkitError):

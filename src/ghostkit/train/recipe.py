@@ -169,7 +169,7 @@ def load_recipe(
         return Recipe.model_validate(content)
     except ValidationError as error:
         source = "recipe" if path is None else f"recipe {os.fspath(path)!r}"
-        raise UsageError(_explain(error, source)) from error
+        raise UsageError(*_explain(error, source)) from error
 
 
 def _value(text: str) -> Any:
@@ -180,7 +180,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _explain(error: ValidationError, source: str) -> str:
+def _explain(error: ValidationError, source: str) -> list[str]:
     lines = [f"{source} has {error.error_count()} problem(s):"]
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
@@ -191,7 +191,7 @@ def _explain(error: ValidationError, source: str) -> str:
         else:
             seen = f", not {problem['input']!r}" if problem["loc"] else ""
             lines.append(f"  {key or 'recipe'}: {problem['msg']}{seen}")
-    return "\n".join(lines)
+    return lines
 
 
 def to_toml(recipe: Recipe) -> str:
