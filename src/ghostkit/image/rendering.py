@@ -31,7 +31,7 @@ _OPENERS: dict[str, type[ImageFile.ImageFile]] = {
     "GIF": GifImageFile,
     "TIFF": TiffImageFile,
 }
-_BAND_PIXELS = 1 << 20
+_BAND_PIXELS = 1 << 18
 _TILE_PIXELS = 2048 * 2048
 _CUT_SHORT = (EOFError, IndexError, struct.error)  # what a parser meets past the end of its data
 
