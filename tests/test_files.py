@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import signal
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ghostkit.errors import OutputError
-from ghostkit.files import durable, write_bytes, write_text
+from ghostkit.files import check_target, durable, json_bytes, write_bytes, write_json, write_text
 
 
 @pytest.fixture
@@ -103,8 +104,40 @@ def test_a_folder_without_write_permission_is_an_output_error(tmp_path):
 
 
 def test_a_file_where_the_folder_should_be_is_an_output_error(target):
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match=r"cannot write.*result\.json' is a file, not a folder"):
         write_text(target / "a.txt", "new")
+
+
+def test_a_device_or_folder_is_never_replaced(tmp_path):
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path, words in ((pipe, "a device or a pipe"), (folder, "it is a folder")):
+        with pytest.raises(OutputError, match=words):
+            write_text(path, "new")
+        with pytest.raises(OutputError, match=words):
+            check_target(path, overwrite=True)
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and folder.is_dir()
+
+
+def test_a_target_can_be_checked_before_the_work(target, tmp_path):
+    check_target(tmp_path / "new" / "a.json")
+    check_target(target, overwrite=True)
+    with pytest.raises(OutputError, match="exists; choose another output, or .*--overwrite"):
+        check_target(target)
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        check_target(target / "a.json")
+    assert target.read_text() == "earlier"
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_json_gives_any_file_name_back_and_holds_no_terminal_code(tmp_path):
+    record = {"path": "a\nb\x1b\x9b\u2028\udcff垃圾"}
+    write_json(tmp_path / "a.json", record)
+    text = (tmp_path / "a.json").read_bytes().decode()
+    assert json.loads(text) == record
+    assert "垃圾" in text and text.replace("\n", "").isprintable()
+    assert json_bytes(record).count(b"\n") == 1
 
 
 def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_return(target, monkeypatch):

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from ghostkit.errors import OutputError, UsageError
 from ghostkit.predictions import Prediction
-from ghostkit.writers import CSV_COLUMNS, WRITERS, kind_of, open_writer, result_name
+from ghostkit.writers import (
+    CSV_COLUMNS,
+    WRITERS,
+    check_result_names,
+    kind_of,
+    open_writer,
+    result_name,
+)
 
 CLASSES = ("red", "grün, hell", '"蓝"')
 ODD_NAME = b'\xff\n"x,.jpg'
@@ -32,7 +39,6 @@ def write(kind, target, *predictions, **options):
     with open_writer(kind, target, **options) as writer:
         for prediction in predictions:
             writer.write(prediction)
-    return writer
 
 
 def read_csv(path):
@@ -112,11 +118,9 @@ def test_the_seeds_files_hold_ids_best_first_each_followed_by_a_space(tmp_path):
     }
 
 
-def test_a_picture_without_an_answer_gets_no_file_but_is_listed(tmp_path):
-    broken = refused("b.jpg")
-    writer = write("txt", tmp_path, answered("a.jpg"), broken)
+def test_a_picture_without_an_answer_gets_no_file(tmp_path):
+    write("txt", tmp_path, answered("a.jpg"), refused("b.jpg"))
     assert [p.name for p in tmp_path.iterdir()] == ["a_1.txt"]
-    assert writer.unanswered == [broken]
 
 
 def test_an_odd_file_name_gets_its_result_file(tmp_path):
@@ -134,6 +138,23 @@ def test_two_pictures_that_would_write_one_file_are_an_error_naming_both(tmp_pat
     for name in (first.source, second.source, "cat_1.txt", ".jsonl"):
         assert name in str(caught.value)
     assert (tmp_path / "cat_1.txt").read_text().startswith("0 ")
+
+
+def test_names_that_cannot_have_a_file_each_are_refused_before_the_work():
+    check_result_names(["a/1.jpg", "a/2.jpg", "b/3.jpg"])
+    with pytest.raises(OutputError, match=r"'a/1.jpg' and 'b/1.png' .* '1_1.txt'.*\.jsonl"):
+        check_result_names(["a/1.jpg", "a/2.jpg", "b/1.png"])
+    check_result_names(["垃" * 83 + ".jpg"])  # 249 bytes and 6
+    with pytest.raises(OutputError, match="longer than 255 bytes"):
+        check_result_names(["垃" * 83 + "x.jpg"])
+
+
+def test_a_terminal_code_in_a_name_is_escaped_in_json_and_comes_back(tmp_path):
+    name = "\x1b[2J\x9b\x7f\u2028.jpg"
+    write("jsonl", tmp_path / "out", answered(name))
+    line = (tmp_path / "out").read_text("utf-8").removesuffix("\n")
+    assert line.isprintable()
+    assert json.loads(line)["path"] == name
 
 
 @pytest.mark.parametrize(
@@ -198,7 +219,7 @@ def test_a_device_needs_no_overwrite():
 @line_kinds
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path, kind):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write results"):
+    with pytest.raises(OutputError, match="cannot write results.*file' is a file, not a folder"):
         open_writer(kind, tmp_path / "file" / "out")
 
 

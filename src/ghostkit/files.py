@@ -4,14 +4,41 @@ Temporary file in the same folder, fsync, rename over, fsync of the folder. Used
 writes a result, a checkpoint or a model.
 """
 
+import errno
+import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ghostkit.errors import OutputError
+
+# What JSON may hold as it is, but a terminal may obey or break the line at.
+_TERMINAL_CODES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Refuse now, before long work, what `durable` would refuse after it.
+
+    Raises:
+        OutputError: something stands at `path` and may not be replaced, or its folder cannot be
+            written.
+    """
+    target = Path(path)
+    if os.path.lexists(target) and not overwrite:
+        raise OutputError(
+            f"{str(target)!r} exists; choose another output, or replace it with --overwrite"
+        )
+    try:
+        _check_regular(target)
+        make_folder(target.parent)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(target, error) from error
 
 
 @contextmanager
@@ -19,13 +46,14 @@ def durable(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary stream whose content replaces `path` when the block ends without an exception.
 
     Raises:
-        OutputError: the folder cannot be made or written, or the disk is full. What stood at `path`
-            before is untouched.
+        OutputError: the folder cannot be made or written, the disk is full, or a folder or device
+            stands at `path`. What stood there before is untouched.
     """
     target = Path(path)
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _check_regular(target)
+        make_folder(target.parent)
         with open(temporary, "xb") as stream:
             yield stream
             stream.flush()
@@ -50,6 +78,35 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def write_json(path: str | os.PathLike[str], record: Any) -> None:
+    """Write `record` as indented JSON, durably, to `path`."""
+    write_bytes(path, json_bytes(record, indent=2))
+
+
+def json_bytes(record: Any, indent: int | None = None) -> bytes:
+    """UTF-8 JSON and a line end; one line unless `indent` is given.
+
+    File names come back exactly: `json.loads`, then `os.fsencode`. Terminal codes in them are
+    escaped, and so are bytes that are not UTF-8 (\\udc80..\\udcff).
+    """
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=indent)
+    return text.translate(_TERMINAL_CODES).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it; what stands there already may stay if it is a folder.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(
+            errno.ENOTDIR, f"{str(folder)!r} is a file, not a folder"
+        ) from error
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in `folder` survive a power loss."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -57,6 +114,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _check_regular(target: Path) -> None:
+    """Raise OSError where renaming a file over `target` would fail, or replace a device."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file in it")
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
 
 
 def _unwritable(target: Path, error: OSError) -> OutputError:

@@ -6,23 +6,23 @@ is killed keeps what it has done. Results that stand already are never replaced 
 
 import csv
 import io
-import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
 from ghostkit.errors import OutputError, UsageError
-from ghostkit.files import sync_folder, write_text
+from ghostkit.files import json_bytes, make_folder, sync_folder, write_text
 from ghostkit.predictions import Prediction, nine_digits
 
 CSV_COLUMNS = ("path", "status", "class_index", "class_name", "probability", "reason")
 SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".csv": "csv"}
 STANDARD_OUTPUT = "-"
+LONGEST_NAME = 255  # bytes; of a file, on every common file system
 
 
 class Writer(Protocol):
@@ -129,36 +129,26 @@ class LineWriter:
 class FolderWriter:
     """The seed's result folder: NAME_1.txt holds the class ids of NAME.jpg, best first.
 
-    A picture without an answer gets no file, since an empty one is scored as class 0; it is listed
-    in `unanswered`. Overwriting replaces the files of the pictures at hand and leaves all others.
+    A picture without an answer gets no file, since an empty one is scored as class 0. Overwriting
+    replaces the files of the pictures at hand and leaves all others.
     """
 
     def __init__(self, target: str | os.PathLike[str], options: Options) -> None:
         self._folder, self._options = Path(target), options
         self._sources: dict[str, str] = {}  # file name -> the picture it is about
-        self.unanswered: list[Prediction] = []
         if self._folder == Path(STANDARD_OUTPUT):
             raise UsageError("the format 'txt' writes one file per picture; name a folder, not '-'")
         with _output_errors(os.fspath(target)):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             earlier = next(self._folder.glob("*_1.txt"), None)
         if earlier is not None and not options.overwrite:
             raise _exists(os.fspath(target), f"holds results, e.g. {earlier.name!r}")
 
     def write(self, prediction: Prediction) -> None:
-        name = result_name(prediction.source)
-        if name in self._sources:
-            raise OutputError(
-                f"{self._sources[name]!r} and {prediction.source!r} would both be written to "
-                f"{name!r} in {str(self._folder)!r}; choose a .jsonl or .csv "
-                "output, or classify the folders one at a time"
-            )
-        self._sources[name] = prediction.source
-        if prediction.status != "answered":
-            self.unanswered.append(prediction)
-            return
-        ids = prediction.ranked(self._options.top_k)
-        write_text(self._folder / name, "".join(f"{index} " for index, _ in ids) + "\n")
+        name = _claim(self._sources, prediction.source)
+        if prediction.status == "answered":
+            ids = prediction.ranked(self._options.top_k)
+            write_text(self._folder / name, "".join(f"{index} " for index, _ in ids) + "\n")
 
     def __enter__(self) -> Self:
         return self
@@ -172,15 +162,38 @@ def result_name(source: str) -> str:
     return os.path.splitext(os.path.basename(source))[0] + "_1.txt"
 
 
-def json_line(prediction: Prediction, options: Options) -> bytes:
-    """One line of UTF-8 JSON; bytes of a file name that are not UTF-8 appear as \\udc80..\\udcff.
+def check_result_names(sources: Iterable[str]) -> None:
+    """Refuse, before any work, pictures that `FolderWriter` could not give a file each.
 
-    `json.loads` then `os.fsencode` gives the file's exact name back.
+    Raises:
+        OutputError: two would be written to one file, or a name is too long.
     """
+    taken: dict[str, str] = {}
+    for source in sources:
+        _claim(taken, source)
+
+
+def _claim(taken: dict[str, str], source: str) -> str:
+    """The result name of `source`, which no other picture in `taken` may have."""
+    name = result_name(source)
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise OutputError(
+            f"{source!r}: the name of its result, with '_1.txt', would be longer than "
+            f"{LONGEST_NAME} bytes; choose a .jsonl or .csv output"
+        )
+    if name in taken:
+        raise OutputError(
+            f"{taken[name]!r} and {source!r} would both be written to {name!r}; choose a .jsonl "
+            "or .csv output, or classify the folders one at a time"
+        )
+    taken[name] = source
+    return name
+
+
+def json_line(prediction: Prediction, options: Options) -> bytes:
+    """One record as `json_bytes` writes it."""
     extra = {"model": options.model_hash} if options.model_hash else {}
-    record = prediction.to_record(options.top_k, **extra)
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", errors="backslashreplace") + b"\n"
+    return json_bytes(prediction.to_record(options.top_k, **extra))
 
 
 def csv_line(prediction: Prediction) -> bytes:
@@ -223,7 +236,7 @@ def _open(target: str, overwrite: bool) -> BinaryIO:
     path = Path(target)
     if path.is_dir():
         raise OutputError(f"{target!r} is a folder; name a file in it, or choose the format 'txt'")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     device = path.exists() and not path.is_file()  # /dev/null, a named pipe
     try:
         return open(path, "wb" if overwrite or device else "xb", buffering=0)
