@@ -50,8 +50,9 @@ def _entry(index: int, name: str, shape: tuple[int, ...]) -> Tensor:
         return _float32(values * math.sqrt(6 / math.prod(shape[1:])), shape)
     if name.endswith("running_var"):
         return _float32(2.5 + values, shape)
-    if name.endswith("weight"):  # of a batch norm
-        return _float32(1 + 0.25 * values, shape)
+    if name.endswith("weight"):  # of a batch norm; halved where up to five branches add up
+        scale = 0.5 if "_rpr_" in name else 1.0
+        return _float32(scale * (1 + 0.25 * values), shape)
     return _float32(0.25 * values, shape)
 
 

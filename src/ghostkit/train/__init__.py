@@ -11,13 +11,18 @@ from ghostkit.errors import MissingExtra
 
 if TYPE_CHECKING:
     from ghostkit.train.model import GhostNet, ghostnet
+    from ghostkit.train.model_v2 import ghostnetv2
+    from ghostkit.train.model_v3 import fuse, ghostnetv3
 
 _HOME_OF = {
     "GhostNet": "model",
+    "fuse": "model_v3",
     "ghostnet": "model",
+    "ghostnetv2": "model_v2",
+    "ghostnetv3": "model_v3",
 }
 
-__all__ = ["GhostNet", "ghostnet"]
+__all__ = ["GhostNet", "fuse", "ghostnet", "ghostnetv2", "ghostnetv3"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,10 +3,13 @@
 Han, Wang, Tian, Guo, Xu, Xu: "GhostNet: More Features from Cheap Operations", CVPR 2020,
 arXiv 1911.11907; the table below is the paper's Table 1. Parameter names, their order and the
 arithmetic are those of the published weights (512 entries at any width from 0.12). In: images
-(N, 3, H, W) float RGB; out: logits (N, num_classes). Training, export and `weights` call it.
+(N, 3, H, W) float RGB; out: logits (N, num_classes). Training, export and `weights` call it;
+`model_v2` and `model_v3` take the table, the stem and the head, and bring their own bottlenecks.
 """
 
+import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -75,10 +78,10 @@ class GhostModule(nn.Module):
         assert outputs % 2 == 0, "every channel count of the table is a multiple of 4"
         half = outputs // 2
         self.primary_conv = nn.Sequential(
-            nn.Conv2d(inputs, half, 1, bias=False), nn.BatchNorm2d(half), _activation(relu)
+            nn.Conv2d(inputs, half, 1, bias=False), nn.BatchNorm2d(half), activation(relu)
         )
         self.cheap_operation = nn.Sequential(
-            _depthwise(half, kernel=3), nn.BatchNorm2d(half), _activation(relu)
+            depthwise(half, kernel=3), nn.BatchNorm2d(half), activation(relu)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -104,26 +107,23 @@ class SqueezeExcite(nn.Module):
 class GhostBottleneck(nn.Module):
     """Expand by a ghost module, stride and gate where the row says so, project by another, add."""
 
-    def __init__(self, inputs: int, row: Bottleneck, width: float) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        row: Bottleneck,
+        width: float,
+        expand: Callable[..., nn.Module] = GhostModule,
+    ) -> None:
         super().__init__()
         middle = scaled_channels(row.expansion * width)
         outputs = scaled_channels(row.channels * width)
         strided = row.stride > 1
-        self.ghost1 = GhostModule(inputs, middle, relu=True)
-        self.conv_dw = _depthwise(middle, row.kernel, row.stride) if strided else None
+        self.ghost1 = expand(inputs, middle, relu=True)
+        self.conv_dw = depthwise(middle, row.kernel, row.stride) if strided else None
         self.bn_dw = nn.BatchNorm2d(middle) if strided else None
         self.se = SqueezeExcite(middle, row.squeeze) if row.squeeze else None
         self.ghost2 = GhostModule(middle, outputs, relu=False)
-        self.shortcut = (
-            nn.Sequential()
-            if inputs == outputs and not strided
-            else nn.Sequential(
-                _depthwise(inputs, row.kernel, row.stride),
-                nn.BatchNorm2d(inputs),
-                nn.Conv2d(inputs, outputs, 1, bias=False),
-                nn.BatchNorm2d(outputs),
-            )
-        )
+        self.shortcut = shortcut(inputs, outputs, row)
 
     def forward(self, features: Tensor) -> Tensor:
         hidden = self.ghost1(features)
@@ -147,11 +147,22 @@ class ConvBnAct(nn.Module):
         return functional.relu(self.bn1(self.conv(features)))
 
 
+def plain(inputs: int, row: Bottleneck, width: float, position: int) -> nn.Module:
+    """What stands at a row of the table, `position` counted from 0: here they are all alike."""
+    return GhostBottleneck(inputs, row, width)
+
+
 class GhostNet(nn.Module):
     """The whole network: `forward_features`, then `forward_head`."""
 
     def __init__(
-        self, width: float, num_classes: int, *, dropout: float = 0.2, stem_stride: int = 2
+        self,
+        width: float,
+        num_classes: int,
+        *,
+        dropout: float = 0.2,
+        stem_stride: int = 2,
+        bottleneck: Callable[[int, Bottleneck, float, int], nn.Module] = plain,
     ) -> None:
         super().__init__()
         _check_arguments(width, num_classes, dropout, stem_stride)
@@ -161,10 +172,11 @@ class GhostNet(nn.Module):
         self.conv_stem = nn.Conv2d(3, channels, 3, stem_stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         stages: list[nn.Sequential] = []
+        position = itertools.count()
         for rows in STAGES:
             blocks: list[nn.Module] = []
             for row in rows:
-                blocks.append(GhostBottleneck(channels, row, width))
+                blocks.append(bottleneck(channels, row, width, next(position)))
                 channels = scaled_channels(row.channels * width)
             stages.append(nn.Sequential(*blocks))
         last = scaled_channels(LAST_EXPANSION * width)
@@ -204,13 +216,27 @@ class GhostNet(nn.Module):
         self.num_classes = num_classes
 
 
-def _depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution of each channel by itself that keeps the picture's size, but for the stride."""
     return nn.Conv2d(
         channels, channels, kernel, stride, padding=kernel // 2, groups=channels, bias=False
     )
 
 
-def _activation(relu: bool) -> nn.Module:
+def shortcut(inputs: int, outputs: int, row: Bottleneck) -> nn.Sequential:
+    """The way round a bottleneck; with layers in it only where the shape changes."""
+    if inputs == outputs and row.stride == 1:
+        return nn.Sequential()
+    return nn.Sequential(
+        depthwise(inputs, row.kernel, row.stride),
+        nn.BatchNorm2d(inputs),
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+def activation(relu: bool) -> nn.Module:
+    """ReLU, or what passes everything; either has no entries in a state dict."""
     return nn.ReLU(inplace=True) if relu else nn.Sequential()
 
 

@@ -100,8 +100,8 @@ def load_into(
     With `head="drop"` the classifier stays as it is and counts neither as missing nor as wrong.
 
     Raises:
-        CheckpointError: strict and something is missing or of another shape; or not strict and the
-            file is of another network; or a number is not finite.
+        CheckpointError: strict and something is missing or of another shape, or a kernel is left
+            over; or not strict and the file is of another network; or a number is not finite.
     """
     if head not in ("match", "drop"):
         raise UsageError(f"head is {head!r}; expected 'match' or 'drop'")
@@ -123,6 +123,12 @@ def load_into(
     _refuse_another_network(report, fitting, weights, ours)
     if strict and (report.missing or report.mismatched):
         raise CheckpointError(f"the weights do not fit the network. {report}")
+    surplus = [n for n in report.dropped if weights[n].ndim > 1 and not n.startswith(CLASSIFIER)]
+    if strict and surplus:
+        raise CheckpointError(
+            f"{source} is a checkpoint of another network: it has {len(surplus)} kernels that ours "
+            f"lacks: {_listed(surplus)}"
+        )
     for name in fitting:
         if weights[name].is_floating_point() and not weights[name].isfinite().all():
             raise CheckpointError(f"{source}: {name} holds numbers that are not finite")
@@ -135,10 +141,15 @@ def load_into(
 def infer_architecture(weights: Mapping[str, Tensor]) -> tuple[float, int]:
     """The width and the number of classes of a GhostNet, from the shapes of its entries.
 
+    The three versions share the shapes it looks at; `architectures.identify` tells which it is.
+
     Raises:
         CheckpointError: the entries are not those of a GhostNet.
     """
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    shapes = {
+        name.replace("primary_rpr_conv.0.conv.", "primary_conv.0."): tuple(tensor.shape)
+        for name, tensor in weights.items()  # of GhostNetV3's equal branches the first one
+    }
     last = shapes.get("blocks.9.0.conv.weight", ())
     head = shapes.get("classifier.weight", ())
     if len(last) == 4 and len(head) == 2 and head[1] == HEAD_CHANNELS:
@@ -197,6 +208,8 @@ def _plain_names(entries: Mapping[str, Any], source: str) -> dict[str, Tensor]:
         plain = name
         while plain.startswith(_WRAPPERS):
             plain = plain.partition(".")[2]
+        if "_rpr_" in plain:  # the authors' GhostNetV3 calls a branch's norm bn, timm calls it bn1
+            plain = plain.replace(".bn.", ".bn1.")
         if plain in weights:
             raise CheckpointError(f"{source}: two entries are called {plain!r}")
         weights[plain] = tensor
