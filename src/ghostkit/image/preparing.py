@@ -19,7 +19,7 @@ Layout = Literal["NCHW", "NHWC"]
 Dtype = Literal["float32", "uint8"]
 Color = Literal["RGB", "BGR"]
 
-_FILTERS = {
+FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
     "bilinear": Image.Resampling.BILINEAR,
@@ -116,7 +116,7 @@ def _resize(pixels: Pixels, step: Resize) -> Pixels:
         )
     if not step.antialias:
         return bilinear_2tap(pixels, new_height, new_width)
-    resized = Image.fromarray(pixels).resize((new_width, new_height), _FILTERS[step.filter])
+    resized = Image.fromarray(pixels).resize((new_width, new_height), FILTERS[step.filter])
     return np.asarray(resized)
 
 

@@ -11,19 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ghostkit.steps import Filter
+from ghostkit.image.preparing import FILTERS
 from ghostkit.train.recipe import Recipe
 
 Pixels = NDArray[np.uint8]
-
-FILTERS: dict[Filter, Image.Resampling] = {
-    "nearest": Image.Resampling.NEAREST,
-    "box": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "hamming": Image.Resampling.HAMMING,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
