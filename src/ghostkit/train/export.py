@@ -3,7 +3,9 @@
 The file appears only after the logits of both agreed on real photos at several batch sizes.
 """
 
+import copy
 import logging
+import math
 import os
 import tempfile
 import warnings
@@ -25,7 +27,7 @@ from ghostkit.files import write_bytes
 from ghostkit.progress import Bars, silent
 from ghostkit.stream import batched, ordered_map
 from ghostkit.train.model import GhostNet
-from ghostkit.train.torch_backend import TorchBackend, evaluation_mode
+from ghostkit.train.torch_backend import TorchBackend
 
 OPSET = 17  # the newest that Huawei's ATC compiler is reported to take
 IR_VERSION = 8  # the one that came with opset 17
@@ -58,7 +60,8 @@ def export(
 
     Args:
         photos: real pictures over which torch and ONNX Runtime are compared.
-        tolerance: largest allowed logit difference, as a share of the largest logit.
+        tolerance: largest allowed logit difference, as a share of the largest logit, or of 1
+            where no logit is larger.
 
     Raises:
         AgreementError: the two disagree; nothing is written.
@@ -69,11 +72,8 @@ def export(
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         draft.write_bytes(content)
-        report = _compare(model, card, draft, photos, Path(path), bars)
-    if (
-        report.max_logit_difference > tolerance * max(1.0, report.largest_logit)
-        or report.top1_agreement < 1
-    ):
+        report = _compare(copy.deepcopy(model).cpu(), card, draft, photos, Path(path), bars)
+    if not agrees(report, tolerance):
         raise AgreementError(
             f"{os.fspath(path)} is not written: ONNX Runtime and torch differ by "
             f"{report.max_logit_difference:.3g} in a logit (largest {report.largest_logit:.3g}, "
@@ -84,14 +84,24 @@ def export(
     return report
 
 
+def agrees(report: ExportReport, tolerance: float) -> bool:
+    """Every top-1 answer the same, every logit finite and within `tolerance` of the other's."""
+    return (
+        math.isfinite(report.largest_logit)
+        and report.max_logit_difference <= tolerance * max(1.0, report.largest_logit)
+        and report.top1_agreement == 1
+    )
+
+
 def onnx_bytes(model: GhostNet, card: ModelCard) -> bytes:
     """The ONNX file's content: input ``image``, output ``logits``, opset 17, card in metadata."""
     height, width = card.input.height, card.input.width
     assert height is not None and width is not None, "a training card states its input size"
     example = torch.zeros(2, 3, height, width)
-    with evaluation_mode(model), _quiet_exporter(), torch.inference_mode(False):
+    network = copy.deepcopy(model).cpu().eval()  # the caller's stays where and as it is
+    with _quiet_exporter():
         program = torch.onnx.export(
-            model.cpu(),
+            network,
             (example,),
             dynamo=True,
             input_names=[card.input.name],
@@ -152,27 +162,29 @@ def _compare(
     bars: Bars,
 ) -> ExportReport:
     torch_backend, onnx_backend = TorchBackend(model), OnnxBackend(draft)
-    images = _readable(Classifier(onnx_backend, card), photos)
-    if not images:
-        raise UsageError(f"none of the {len(photos)} photos to compare with can be read")
-    difference = largest = 0.0
-    agreeing = 0
-    with bars("Comparing", len(images) * len(BATCH_SIZES)) as bar:
-        for size in BATCH_SIZES:
-            for batch in batched(images, size):
+    classifier = Classifier(onnx_backend, card)
+    images = agreeing = 0
+    differences, magnitudes = [0.0], [0.0]
+    with bars("Comparing", len(photos)) as bar:
+        for chunk in batched(photos, max(BATCH_SIZES)):  # so that few are in memory at once
+            readable = _readable(classifier, chunk)
+            images += len(readable)
+            for batch in (b for size in BATCH_SIZES for b in batched(readable, size)):
                 stacked = np.stack(batch)
                 expected, got = torch_backend.infer(stacked), onnx_backend.infer(stacked)
-                difference = max(difference, float(np.abs(expected - got).max()))
-                largest = max(largest, float(np.abs(expected).max()))
+                differences.append(float(np.abs(expected - got).max()))
+                magnitudes.append(float(np.abs(expected).max()))
                 agreeing += int((expected.argmax(1) == got.argmax(1)).sum())
-                bar.advance(len(batch))
+            bar.advance(len(chunk))
+    if not images:
+        raise UsageError(f"none of the {len(photos)} photos to compare with can be read")
     return ExportReport(
         path=target,
-        images=len(images),
+        images=images,
         batch_sizes=BATCH_SIZES,
-        max_logit_difference=difference,
-        largest_logit=largest,
-        top1_agreement=agreeing / (len(images) * len(BATCH_SIZES)),
+        max_logit_difference=float(np.max(differences)),  # NaN where any is
+        largest_logit=float(np.max(magnitudes)),
+        top1_agreement=agreeing / (images * len(BATCH_SIZES)),
     )
 
 
