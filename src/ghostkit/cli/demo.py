@@ -32,6 +32,8 @@ def demo(
     from ghostkit.cli.report import demo_table
     from ghostkit.demo import run
     from ghostkit.progress import bars_for
+    from ghostkit.train.allocator import keep_freed_memory
 
+    keep_freed_memory()
     summary = run(output, bars=bars_for(), log=say, overrides=tuple(overrides or ()))
     demo_table(summary)

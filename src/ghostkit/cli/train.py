@@ -36,10 +36,14 @@ def train(
     labels: Labels = None,
     pretrained_weight: Annotated[
         Path | None,
-        typer.Option(help="Weights to start from, ours or upstream's: .pth.tar .pth .safetensors."),
+        typer.Option(
+            *("--pretrained-weight", "--pretrained_weight"),
+            help="Weights to start from, ours or upstream's: .pth.tar .pth .safetensors.",
+        ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on from this last.pth.tar, in its folder.")
+        Path | None,
+        typer.Option(help="Go on from this last.pth.tar, in its folder, by its recipe."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")] = "auto",
     print_recipe: Annotated[
@@ -57,6 +61,7 @@ def train(
     from ghostkit.train import require_torch
 
     require_torch()
+    from ghostkit.train.allocator import keep_freed_memory
     from ghostkit.train.checkpoint import open_checkpoint
     from ghostkit.train.job import open_data, open_pretrained, pick_device
     from ghostkit.train.loop import train as run
@@ -65,21 +70,26 @@ def train(
     given = {key: value for key, value in flags.items() if value is not None}
     checkpoint = None if resume is None else open_checkpoint(resume)
     base = {} if checkpoint is None else checkpoint.card.provenance.recipe
-    effective = load_recipe(recipe, overrides or (), base | given)
+    effective = load_recipe(recipe, overrides or (), given, base=base)
     if print_recipe:
         typer.echo(to_toml(effective), nl=False)
         return
+    where = pick_device(device)
+    pretrained = None if pretrained_weight is None else open_pretrained(pretrained_weight)
+    if run_folder is not None:
+        _check_run_folder(run_folder, resume)
+    keep_freed_memory()
     train_data, val_data = open_data(data, effective, labels, bars=bars_for(), log=say)
-    folder = run_folder or _run_folder(output, effective.img_size)
-    if resume is not None and run_folder is None:
-        folder = resume.parent
+    folder = run_folder or (
+        _new_run_folder(output, effective.img_size) if resume is None else resume.parent
+    )
     result = run(
         train_data,
         val_data,
         effective,
         folder,
-        device=pick_device(device),
-        pretrained=None if pretrained_weight is None else open_pretrained(pretrained_weight),
+        device=where,
+        pretrained=pretrained,
         resume=checkpoint,
         bars=bars_for(),
         log=say,
@@ -91,9 +101,36 @@ def train(
     raise typer.Exit(1 if result.refused else 0)
 
 
-def _run_folder(output: Path, img_size: int) -> Path:
-    """The seed's OUTPUT/train/YYYYmmdd-HHMMSS-MODEL-SIZE."""
-    return output / "train" / f"{datetime.now():%Y%m%d-%H%M%S}-ghostnet-{img_size}"
+def _check_run_folder(folder: Path, resume: Path | None) -> None:
+    """A run is never written over; the one that is resumed goes on."""
+    from ghostkit.errors import OutputError
+    from ghostkit.files import check_target
+    from ghostkit.train.checkpoint import LAST
+
+    last = folder / LAST
+    if last.exists() and not (resume is not None and last.samefile(resume)):
+        raise OutputError(
+            f"{str(folder)!r} holds a run already; choose another --run-folder, or go on with it: "
+            f"--resume {last}"
+        )
+    check_target(last, overwrite=True)
+
+
+def _new_run_folder(output: Path, img_size: int) -> Path:
+    """The seed's OUTPUT/train/YYYYmmdd-HHMMSS-MODEL-SIZE, with a number where that is taken."""
+    from ghostkit.files import check_target
+
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-ghostnet-{img_size}"
+    folders = output / "train"
+    check_target(folders / f"{name}.tmp")  # says why nothing can be written there
+    number = 1
+    while True:
+        folder = folders / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
 
 
 def _signature(command: Callable[..., None]) -> inspect.Signature:

@@ -8,6 +8,8 @@ import csv
 import io
 import os
 import secrets
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,10 +67,26 @@ def save_checkpoint(
     last = folder / LAST
     with durable(last) as stream:
         torch.save(content, stream)
-    if all(row.eval_top1 < now.eval_top1 for row in history[:-1]):
+    if best_epoch(history) == now.epoch:
         _link_over(last, folder / BEST)
     write_text(folder / "summary.csv", _summary(history))
     return last
+
+
+def best_epoch(history: Sequence[EpochRow]) -> int:
+    """The first of the epochs that share the best top-1."""
+    return max(range(len(history)), key=lambda epoch: history[epoch].eval_top1)
+
+
+def resume_folder(folder: Path, checkpoint: "Checkpoint") -> None:
+    """Make `folder` what it was when `checkpoint` was written, whatever was lost since.
+
+    ``model_best`` comes from beside the checkpoint; where there is none, the checkpoint stands in.
+    """
+    last, best = Path(checkpoint.path), Path(checkpoint.path).with_name(BEST)
+    is_best = best_epoch(checkpoint.history) == checkpoint.epoch
+    write_text(folder / "summary.csv", _summary(checkpoint.history))
+    _link_over(last if is_best or not best.is_file() else best, folder / BEST)
 
 
 def seed_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
@@ -109,22 +127,39 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if not isinstance(text, str):
         raise CardError(
             f"{source}: the checkpoint carries no card, so its classes and preprocessing are "
-            "unknown; use its weights with: ghostkit train DATA --pretrained_weight FILE"
+            f"unknown; use its weights with: ghostkit train DATA --pretrained-weight {source}"
         )
-    missing = [key for key in ("epoch", "optimizer", "history") if key not in content]
-    if missing:
-        raise CheckpointError(f"{source}: the checkpoint has no {missing[0]!r}; was it cut down?")
+    for key in ("state_dict", "optimizer"):
+        if not isinstance(content.get(key), dict):
+            raise CheckpointError(f"{source}: the checkpoint has no {key!r}; was it cut down?")
+    weights = content["state_dict"]
+    if not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
+        raise CheckpointError(f"{source}: among its weights are some that are no tensors")
+    history = _history(content.get("history"), source)
     return Checkpoint(
         path=source,
-        weights=content["state_dict"],
+        weights=weights,
         card=ModelCard.from_json(text, source),
-        epoch=content["epoch"],
+        epoch=history[-1].epoch,
         optimizer=content["optimizer"],
-        history=[EpochRow(**row) for row in content["history"]],
+        history=history,
     )
 
 
-def _summary(history: list[EpochRow]) -> str:
+def _history(rows: Any, source: str) -> list[EpochRow]:
+    """The epochs that the checkpoint has behind it, in order and without a gap."""
+    try:
+        history = [EpochRow(**row) for row in rows]
+        numbers = [number for row in history for number in vars(row).values()]
+        whole = all(isinstance(number, int | float) for number in numbers)
+        if history and whole and [row.epoch for row in history] == list(range(len(history))):
+            return history
+    except TypeError:
+        pass
+    raise CheckpointError(f"{source}: its 'history' is not that of epochs 0, 1, 2 …")
+
+
+def _summary(history: Sequence[EpochRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SUMMARY_FIELDS)
@@ -133,11 +168,18 @@ def _summary(history: list[EpochRow]) -> str:
 
 
 def _link_over(source: Path, target: Path) -> None:
-    """Make `target` another name of `source`'s content, replacing it in one step."""
+    """Make `target` another name of `source`'s content, or a copy where there are no hard links."""
+    if target.exists() and target.samefile(source):
+        return
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    os.link(source, temporary)
-    os.replace(temporary, target)
-    sync_folder(target.parent)
+    try:
+        os.link(source, temporary)
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        with open(source, "rb") as content, durable(target) as stream:
+            shutil.copyfileobj(content, stream)
 
 
 def build_model(checkpoint: Checkpoint) -> GhostNet:

@@ -10,8 +10,8 @@ from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.dataset import Dataset, open_splits
 from ghostkit.errors import UsageError
 from ghostkit.progress import Bars
-from ghostkit.train.loop import Pretrained
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.start import Pretrained
 from ghostkit.train.weights import read_checkpoint, read_weights
 
 Log = Callable[[str], None]

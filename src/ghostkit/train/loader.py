@@ -9,10 +9,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ghostkit.dataset import Dataset
-from ghostkit.errors import ImageRefused
+from ghostkit.errors import ImageRefused, UsageError
 from ghostkit.image import decode
 from ghostkit.train.augment import augment, sample_generator
 from ghostkit.train.recipe import Recipe
+
+AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +27,41 @@ class Batch:
     refused: tuple[ImageRefused, ...]
 
 
-def training_batches(
-    data: Dataset, recipe: Recipe, epoch: int, first_step: int = 0
-) -> Iterator[Batch]:
-    """The batches of one epoch from step `first_step` on; an incomplete last one is dropped.
+def training_batches(data: Dataset, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+    """The batches of one epoch, read by `recipe.workers` processes that start with this call.
 
-    A data set smaller than one batch gives one batch of what there is.
+    Raises:
+        UsageError: while iterating: one of those processes died.
     """
-    steps = batch_indices(len(data.samples), recipe, epoch)
     loader = DataLoader(
         _AugmentedPictures(data, recipe, epoch),
-        batch_sampler=steps[first_step:],
+        batch_sampler=batch_indices(len(data.samples), recipe, epoch),
         num_workers=recipe.workers,
         collate_fn=_collate,
-        prefetch_factor=4 if recipe.workers else None,
+        prefetch_factor=AHEAD if recipe.workers else None,
     )
-    return iter(loader)
+    return _explained(iter(loader))
+
+
+def _explained(batches: Iterator[Batch]) -> Iterator[Batch]:
+    try:
+        yield from batches
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UsageError(
+            f"a process that reads the training pictures died: {error}. If memory ran out, lower "
+            "batch_size or workers; workers=0 needs no shared memory, of which a container may "
+            "have little (docker run --shm-size=1g)"
+        ) from error
 
 
 def batch_indices(samples: int, recipe: Recipe, epoch: int) -> list[list[int]]:
-    """Which samples each step of an epoch takes: a permutation drawn from (seed, epoch)."""
+    """Which samples each step of an epoch takes: a permutation drawn from (seed, epoch).
+
+    What is left over after the last full batch waits for another epoch's order. Data smaller than
+    one batch gives one batch of what there is.
+    """
     order = np.random.default_rng((recipe.seed, epoch)).permutation(samples).tolist()
     full = max(1, samples // recipe.batch_size)
     return [order[i * recipe.batch_size : (i + 1) * recipe.batch_size] for i in range(full)]

@@ -5,11 +5,9 @@ deployment will see.
 """
 
 import math
-import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +15,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import ghostkit
-from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
-from ghostkit.errors import DatasetError, ModelError
+from ghostkit.errors import DatasetError, ModelError, UsageError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.progress import Bar, Bars, silent
 from ghostkit.train.checkpoint import (
     BEST,
     Checkpoint,
     EpochRow,
+    resume_folder,
     save_checkpoint,
     write_arguments,
 )
@@ -35,19 +32,11 @@ from ghostkit.train.loader import Batch, batch_indices, training_batches
 from ghostkit.train.model import GhostNet, ghostnet
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.schedule import learning_rate
+from ghostkit.train.start import Pretrained, first_card, freeze_backbone, go_on, start_from
 from ghostkit.train.torch_backend import TorchBackend
-from ghostkit.train.weights import LoadReport, load_into
+from ghostkit.train.weights import LoadReport
 
 EVALUATION_BATCH = 32
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """Weights to start from: their names to tensors, where they come from, and their card's."""
-
-    weights: Mapping[str, torch.Tensor]
-    source: str
-    card: ModelCard | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +46,12 @@ class TrainingResult:
     folder: Path
     best_checkpoint: Path
     history: tuple[EpochRow, ...]
-    images_per_s: float  # training steps alone, last epoch
-    refused: tuple[str, ...]  # pictures that could not be used, with reasons
+    images_per_s: float | None  # training steps alone, last epoch; None where no epoch was left
+    refused: tuple[str, ...]  # "PATH: REASON" of each picture that could not be used
     load_report: LoadReport | None
 
 
+@torch.random.fork_rng(devices=())  # the seeds set here are not the caller's
 def train(
     train_data: Dataset,
     val_data: Dataset,
@@ -77,34 +67,39 @@ def train(
     """Train on `train_data`, keep the epoch that is best on `val_data`.
 
     Raises:
-        ModelError: the loss became non-finite; names the batch's files.
-        DatasetError: no picture of the training data could be read.
+        ModelError: the loss or the weights became non-finite; names the batch's files.
+        DatasetError: there is no picture to train on or to measure with.
+        UsageError: the recipe, the data and the checkpoint to resume do not go together.
+        CheckpointError: the weights do not fit the recipe's network.
     """
+    _check(train_data, val_data, recipe, pretrained, resume)
     torch.manual_seed(recipe.seed)
     model = ghostnet(
         recipe.width, len(train_data.classes), dropout=recipe.drop, stem_stride=recipe.stem_stride
     )
-    report = None if pretrained is None else _start_from(model, pretrained, train_data.classes)
+    report = None if pretrained is None else start_from(model, pretrained, train_data.classes)
+    if report is not None:
+        log(str(report))
     if recipe.freeze == "backbone":
-        _freeze_backbone(model)
+        freeze_backbone(model)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(model, recipe)
     history: list[EpochRow] = []
     if resume is not None:
-        load_into(model, resume.weights, source=resume.path, strict=True)
-        optimizer.load_state_dict(resume.optimizer)
-        history = list(resume.history)
-    card = _card(recipe, train_data, pretrained)
+        history = go_on(model, optimizer, resume, recipe, train_data, log)
+        resume_folder(folder, resume)
+    card = first_card(recipe, train_data, pretrained, resume)
     classifier = Classifier(TorchBackend(model, device), card)
     write_arguments(folder, recipe, card)
 
     refused: dict[str, str] = {}
-    images_per_s = 0.0
+    images_per_s: float | None = None
     for epoch in range(len(history), recipe.total_epochs):
         train_loss, images_per_s = _train_epoch(
             model, optimizer, train_data, recipe, epoch, device, refused, bars
         )
         evaluation = evaluate(classifier, val_data, batch_size=EVALUATION_BATCH, bars=bars)
+        refused |= dict(evaluation.unanswered)
         row = _row(epoch, train_loss, evaluation)
         history.append(row)
         measured = card.model_copy(update={"measurements": (evaluation.measurement(),)})
@@ -140,10 +135,12 @@ def _train_epoch(
     _training_mode(model, recipe)
     loss_sum, images, began = 0.0, 0, time.perf_counter()
     title = f"Epoch {epoch + 1}/{recipe.total_epochs}"
+    batches = training_batches(data, recipe, epoch)  # its processes start before the bar's thread
     with bars(title, steps * min(recipe.batch_size, len(data.samples))) as bar:
-        for step, batch in enumerate(training_batches(data, recipe, epoch)):
+        for step, batch in enumerate(batches):
             refused |= {error.path: error.reason for error in batch.refused}
             if len(batch.targets) < 2:  # batch norm needs two
+                bar.advance(len(batch.targets) + len(batch.refused))
                 continue
             rate = learning_rate(recipe, epoch + step / steps)
             for group in optimizer.param_groups:
@@ -156,16 +153,39 @@ def _train_epoch(
             )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            if recipe.clip_grad is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_grad)
-            _require_finite(loss, batch, epoch, step)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_grad or math.inf)
+            _require_finite({"loss": loss, "gradient's norm": norm}, batch, epoch, step)
             optimizer.step()
             loss_sum += loss.item() * len(batch.targets)
             images += len(batch.targets)
             _advance(bar, batch, loss_sum / images, rate)
     if not images:
-        raise DatasetError(f"{data.root}: no training picture could be read; the first: {refused}")
+        first = next((f"; the first: {path}: {why}" for path, why in refused.items()), "")
+        raise DatasetError(f"{data.root}: no batch has two training pictures to read{first}")
+    largest = torch.stack([p.detach().abs().max() for p in model.parameters()]).max()
+    _require_finite({"largest weight": largest}, batch, epoch, step)
     return loss_sum / images, images / (time.perf_counter() - began)
+
+
+def _check(
+    train_data: Dataset,
+    val_data: Dataset,
+    recipe: Recipe,
+    pretrained: Pretrained | None,
+    resume: Checkpoint | None,
+) -> None:
+    """Refuse before the first epoch what would fail after it."""
+    for data in (train_data, val_data):
+        if not data.samples:
+            raise DatasetError(f"{data.root!r}: there is no picture in its {data.split} part")
+    if unknown := sorted(set(val_data.classes) - set(train_data.classes)):
+        raise DatasetError(f"{val_data.root!r}: no training pictures of the class {unknown[0]!r}")
+    if pretrained is not None and resume is not None:
+        raise UsageError("weights to start from and a run to resume are given; choose one")
+    if recipe.freeze == "backbone" and pretrained is None and resume is None:
+        raise UsageError(
+            "freeze=backbone keeps the weights it starts from: give --pretrained-weight"
+        )
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -178,23 +198,6 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.opt == "sgd"
     )
-
-
-def _start_from(model: GhostNet, pretrained: Pretrained, classes: tuple[str, ...]) -> LoadReport:
-    """Load the backbone, and the head too where it answers the same classes."""
-    same = pretrained.card is not None and pretrained.card.classes == classes
-    return load_into(
-        model,
-        pretrained.weights,
-        source=pretrained.source,
-        strict=same,
-        head="match" if same else "drop",
-    )
-
-
-def _freeze_backbone(model: GhostNet) -> None:
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad = name.startswith("classifier.")
 
 
 def _training_mode(model: GhostNet, recipe: Recipe) -> None:
@@ -216,12 +219,14 @@ def _step_seed(seed: int, epoch: int, step: int) -> int:
     return int(np.random.SeedSequence((seed, epoch, step)).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _require_finite(loss: torch.Tensor, batch: Batch, epoch: int, step: int) -> None:
-    if not math.isfinite(loss.item()):
-        raise ModelError(
-            f"the loss is {loss.item()} at epoch {epoch + 1}, step {step + 1}; lower lr, or look "
-            f"at the pictures of this batch: {', '.join(batch.paths[:8])} …"
-        )
+def _require_finite(values: dict[str, torch.Tensor], batch: Batch, epoch: int, step: int) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value.item()):
+            more = " …" if len(batch.paths) > 8 else ""
+            raise ModelError(
+                f"the {name} is {value.item()} at epoch {epoch + 1}, step {step + 1}; lower lr, or "
+                f"look at the pictures of this batch: {', '.join(batch.paths[:8])}{more}"
+            )
 
 
 def _advance(bar: Bar, batch: Batch, loss: float, rate: float) -> None:
@@ -235,28 +240,4 @@ def _row(epoch: int, train_loss: float, evaluation: Evaluation) -> EpochRow:
         eval_loss=evaluation.loss,
         eval_top1=100 * evaluation.top1.value,
         eval_top5=100 * evaluation.top5.value,
-    )
-
-
-def _card(recipe: Recipe, data: Dataset, pretrained: Pretrained | None) -> ModelCard:
-    parent = pretrained.card if pretrained is not None else None
-    return ModelCard(
-        architecture=Architecture(width=recipe.width, stem_stride=recipe.stem_stride),
-        classes=data.classes,
-        steps=recipe.steps,
-        input=Input(height=recipe.img_size, width=recipe.img_size),
-        provenance=Provenance(
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            data=data.name,
-            data_fingerprint=data.fingerprint,
-            recipe=recipe.model_dump(mode="json"),
-            seed=recipe.seed,
-            versions={
-                "ghostkit": ghostkit.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-            parents=() if parent is None else (parent.hash,),
-            note="" if pretrained is None else f"started from {Path(pretrained.source).name}",
-        ),
     )

@@ -24,6 +24,7 @@ from ghostkit.steps import (
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+MAX_SHORT_PX = 16384  # the largest side that a card's steps may state
 OFF = '"none"'  # in TOML, which has no null
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -54,7 +55,7 @@ class Recipe(BaseModel):
     """Filter of every resize."""
     mean: Channels = IMAGENET_MEAN
     """Per channel, in units where 255 is 1.0."""
-    std: Channels = IMAGENET_STD
+    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     """Per channel, in units where 255 is 1.0."""
     scale: tuple[Positive, Positive] = (0.08, 1.0)
     """Random-resized-crop: share of the area, from and to."""
@@ -98,7 +99,7 @@ class Recipe(BaseModel):
     """Rate at the end."""
 
     # run
-    seed: Annotated[int, Field(ge=0)] = 42
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     """Seed of everything that is drawn."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Processes that read and augment; -j of the seed."""
@@ -123,7 +124,13 @@ class Recipe(BaseModel):
                 raise ValueError(f"{name}: {low} to {high} runs backwards")
         if self.warmup_epochs >= self.epochs and self.warmup_epochs:
             raise ValueError(
-                f"warmup_epochs={self.warmup_epochs} leaves none of epochs={self.epochs}"
+                f"warmup_epochs={self.warmup_epochs} leaves none of epochs={self.epochs}; "
+                "lower it too, e.g. warmup_epochs=0"
+            )
+        if self.img_size / self.crop_pct > MAX_SHORT_PX:
+            raise ValueError(
+                f"img_size={self.img_size} by crop_pct={self.crop_pct:g} resizes to more than "
+                f"{MAX_SHORT_PX} pixels"
             )
         return self
 
@@ -144,8 +151,12 @@ def load_recipe(
     path: str | os.PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     values: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The recipe in `path` (TOML), with `values`, then ``key=value`` overrides on top.
+
+    Args:
+        base: what lies under the file in place of the defaults, e.g. a checkpoint's recipe.
 
     Raises:
         UsageError: the file cannot be read, or keys or values are wrong; all problems at once.
@@ -159,7 +170,7 @@ def load_recipe(
             raise UsageError(f"cannot read recipe {os.fspath(path)!r}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"recipe {os.fspath(path)!r} is not TOML: {error}") from error
-    content |= values or {}
+    content = {**(base or {}), **content, **(values or {})}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:

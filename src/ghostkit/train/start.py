@@ -1,0 +1,172 @@
+"""Where a run begins: random weights, a file's, or the epoch at which a checkpoint stopped.
+
+`loop` calls these before its first epoch; each changes the network that it is given.
+"""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ghostkit
+from ghostkit.card import Architecture, Input, ModelCard, Provenance
+from ghostkit.dataset import Dataset
+from ghostkit.errors import CheckpointError, UsageError
+from ghostkit.train.checkpoint import Checkpoint, EpochRow
+from ghostkit.train.model import GhostNet
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.weights import LoadReport, infer_architecture, load_into
+
+FIXED = ("width", "stem_stride", "freeze")  # recipe keys that a resume cannot change
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Weights to start from: their names to tensors, where they come from, and their card's."""
+
+    weights: Mapping[str, torch.Tensor]
+    source: str
+    card: ModelCard | None = None
+
+
+def start_from(model: GhostNet, pretrained: Pretrained, classes: tuple[str, ...]) -> LoadReport:
+    """Load the backbone, and the head too where it answers the same classes in the same order.
+
+    Raises:
+        CheckpointError: the weights are of another network or width.
+    """
+    same = pretrained.card is not None and pretrained.card.classes == classes
+    try:
+        return load_into(
+            model, pretrained.weights, source=pretrained.source, head="match" if same else "drop"
+        )
+    except CheckpointError as error:
+        width = _width(pretrained.weights)
+        if width in (None, model.width):
+            raise
+        raise CheckpointError(
+            f"{pretrained.source} is a GhostNet of width {width:g}, and the recipe asks for "
+            f"{model.width:g}; set width={width:g}. {error}"
+        ) from error
+
+
+def freeze_backbone(model: GhostNet) -> None:
+    """Leave the classifier alone trainable."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.startswith("classifier.")
+
+
+def go_on(
+    model: GhostNet,
+    optimizer: torch.optim.Optimizer,
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    data: Dataset,
+    log: Callable[[str], None],
+) -> list[EpochRow]:
+    """Load a checkpoint's weights and momenta; the epochs that it has behind it.
+
+    `recipe` holds for the epochs to come; what differs from the checkpoint's is logged.
+
+    Raises:
+        UsageError: the data's classes or a key in `FIXED` are not those of the checkpoint.
+        CheckpointError: what it holds does not fit the network.
+    """
+    source, card = checkpoint.path, checkpoint.card
+    if card.classes != data.classes:
+        raise UsageError(
+            f"{source} answers {len(card.classes)} classes beginning with "
+            f"{list(card.classes[:3])}, and {data.root} has {len(data.classes)} beginning with "
+            f"{list(data.classes[:3])}; a resume needs the same ones in the same order. To train "
+            f"other classes from these weights: --pretrained-weight {source}"
+        )
+    changes = _changes(card.provenance.recipe, recipe)
+    if fixed := [f"{key}: {change}" for key, change in changes.items() if key in FIXED]:
+        raise UsageError(
+            f"{source}: a resume cannot change {', '.join(fixed)}; start a new run from these "
+            f"weights with --pretrained-weight {source}"
+        )
+    load_into(model, checkpoint.weights, source=source)
+    _load_optimizer(optimizer, checkpoint.optimizer, source)
+    history = list(checkpoint.history)
+    log(f"{source}: going on after epoch {len(history)}")
+    if changes:
+        told = ", ".join(f"{key}: {change}" for key, change in changes.items())
+        log(f"the recipe is not the checkpoint's: {told}")
+    if card.provenance.data_fingerprint != data.fingerprint:
+        log("the training photos are not the checkpoint's: their fingerprint differs")
+    if len(history) >= recipe.total_epochs:
+        log(f"nothing to do: all of {recipe.total_epochs} epochs are done; for more: --epochs N")
+    return history
+
+
+def first_card(
+    recipe: Recipe, data: Dataset, pretrained: Pretrained | None, resume: Checkpoint | None
+) -> ModelCard:
+    """The card of a run before anything is measured; a resumed run keeps its origin."""
+    parents: tuple[str, ...] = ()
+    note = ""
+    if pretrained is not None:
+        parents = () if pretrained.card is None else (pretrained.card.hash,)
+        note = f"started from {Path(pretrained.source).name}"
+    elif resume is not None:
+        parents, note = resume.card.provenance.parents, resume.card.provenance.note
+    return ModelCard(
+        architecture=Architecture(width=recipe.width, stem_stride=recipe.stem_stride),
+        classes=data.classes,
+        steps=recipe.steps,
+        input=Input(height=recipe.img_size, width=recipe.img_size),
+        provenance=Provenance(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            data=data.name,
+            data_fingerprint=data.fingerprint,
+            recipe=recipe.model_dump(mode="json"),
+            seed=recipe.seed,
+            versions={
+                "ghostkit": ghostkit.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            parents=parents,
+            note=note,
+        ),
+    )
+
+
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, content: Mapping[str, Any], source: str
+) -> None:
+    """Take the momenta over; rates, decay and momentum stay as the recipe set them."""
+    settings = [
+        {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
+    ]
+    try:
+        optimizer.load_state_dict(dict(content))
+        fits = all(
+            momentum is None or momentum.shape == parameter.shape
+            for parameter, state in optimizer.state.items()
+            for momentum in state.values()
+        )
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise CheckpointError(f"{source}: the optimizer's state does not fit the network")
+    for group, setting in zip(optimizer.param_groups, settings, strict=True):
+        group.update(setting)
+
+
+def _changes(before: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:
+    """What differs between a card's recipe and this one, as ``old -> new``."""
+    now = recipe.model_dump(mode="json")
+    return {k: f"{before[k]} -> {now[k]}" for k in now if k in before and before[k] != now[k]}
+
+
+def _width(weights: Mapping[str, torch.Tensor]) -> float | None:
+    try:
+        return infer_architecture(weights)[0]
+    except CheckpointError:
+        return None
