@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from ghostkit.errors import ImageRefused, ModelError
+from ghostkit.errors import ImageRefused, ModelError, UsageError
 from ghostkit.stream import StageTimes, answers, available_cores, batched, ordered_map
 
 
@@ -45,15 +45,43 @@ def test_a_batch_of_refusals_alone_never_reaches_the_model():
     assert [answer.error.reason for answer in got] == ["ends in three"] * 3
 
 
-def test_a_failing_model_fails_its_batch_and_the_rest_goes_on():
-    def fails_once(batch):
+@pytest.mark.parametrize("batch_size", [1, 2, 6])
+def test_a_picture_that_the_model_fails_on_does_not_fail_its_neighbours(batch_size):
+    def fails_on_four(batch):
         if 4 in batch:
             raise ModelError("out of memory")
         return batch
 
-    got = list(answers([0, 1, 4, 5, 8, 9], load, fails_once, batch_size=2, workers=2))
-    errors = [str(answer.error or "") for answer in got]
-    assert errors == ["", "", "out of memory", "out of memory", "", ""]
+    got = answers([0, 1, 4, 5, 8, 9], load, fails_on_four, batch_size=batch_size, workers=2)
+    assert [str(each.error or "") for each in got] == ["", "", "out of memory", "", "", ""]
+
+
+def test_a_model_that_takes_one_picture_at_a_time_answers_all_the_same():
+    def single(batch):
+        if len(batch) != 1:
+            raise ModelError("got 8, expected 1")
+        return batch
+
+    got = answers([0, 1, 2], load, single)
+    assert [each.logits.tolist() for each in got] == [[0, 0], [1, 1], [2, 2]]
+
+
+def test_fewer_answers_than_pictures_are_never_given_to_the_wrong_ones():
+    got = list(answers([0, 1, 2], load, lambda batch: batch[:1]))
+    assert [each.logits[0] for each in got] == [0, 1, 2]
+    [one] = answers([0], load, lambda batch: batch[:0])
+    assert str(one.error) == "the model gave 0 answers to 1 pictures"
+
+
+def test_pictures_of_several_sizes_are_taken_one_by_one():
+    got = answers([1, 2, 3], np.ones, lambda batch: batch.sum(axis=1, keepdims=True), workers=1)
+    assert [each.logits[0] for each in got] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"workers": 0}, {"workers": -1}])
+def test_no_batch_or_worker_is_an_error_and_not_an_empty_result(options):
+    with pytest.raises(UsageError, match="expected 1 or more"):
+        answers([1], load, infer, **options)
 
 
 def test_a_non_finite_logit_is_an_error_and_no_answer():

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.errors import GhostkitError, ImageRefused, ModelError
+from ghostkit.errors import GhostkitError, ImageRefused, ModelError, UsageError
 
 Source = TypeVar("Source")
 
@@ -72,7 +72,13 @@ def answers(
         infer: from ``(N, …)`` to logits ``(N, K)`` float32; called from several threads at once.
         workers: threads; the cores this process may use by default.
         times: filled while the stream runs.
+
+    Raises:
+        UsageError: `batch_size` or `workers` is below 1.
     """
+    for name, value in (("batch_size", batch_size), ("workers", workers)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}; expected 1 or more")
     times = StageTimes() if times is None else times
 
     def answer(batch: list[Source]) -> list[Answer[Source]]:
@@ -94,8 +100,8 @@ def answers(
             for source, image in zip(batch, loaded, strict=True)
         ]
 
-    for answered in ordered_map(answer, batched(sources, batch_size), workers):
-        yield from answered
+    batches = ordered_map(answer, batched(sources, batch_size), workers)
+    return (each for answered in batches for each in answered)
 
 
 Row = NDArray[np.float32] | ModelError
@@ -104,20 +110,34 @@ Row = NDArray[np.float32] | ModelError
 def _infer(
     infer: Callable[[NDArray[np.generic]], NDArray[np.float32]], images: list[NDArray[np.generic]]
 ) -> list[Row]:
-    """A row of logits, or the reason why there is none, for each image."""
+    """A row of logits, or the reason why there is none, for each image.
+
+    Images of a failed batch are tried one by one, so that no answer depends on its neighbours. So
+    are images of several sizes, which a model without a fixed input size takes.
+    """
     if not images:
         return []
-    try:
-        return list(infer(np.stack(images)))
-    except ModelError as error:
-        return [error] * len(images)
+    error = None
+    if len({image.shape for image in images}) == 1:
+        try:
+            rows = list(infer(np.stack(images)))
+        except ModelError as caught:
+            error = caught
+        else:
+            if len(rows) == len(images):
+                return rows
+            error = ModelError(f"the model gave {len(rows)} answers to {len(images)} pictures")
+    if len(images) == 1:
+        assert error is not None, "one image has one shape"
+        return [error]
+    return [row for image in images for row in _infer(infer, [image])]
 
 
 def _answer(source: Source, row: Row) -> Answer[Source]:
     if isinstance(row, ModelError):
         return Answer(source, None, row)
     if not np.isfinite(row).all():
-        return Answer(source, None, ModelError(f"the model gave a non-finite logit for {source!r}"))
+        return Answer(source, None, ModelError("the model gave nan or infinity"))
     return Answer(source, row)
 
 
