@@ -5,16 +5,16 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.backend import Backend
 from ghostkit.card import ModelCard
-from ghostkit.errors import ImageRefused, ModelError
+from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
 from ghostkit.predictions import Prediction, softmax
+from ghostkit.sources import find_pictures
 from ghostkit.stream import Answer, StageTimes, answers
 
 Picture = str | os.PathLike[str] | bytes | NDArray[np.uint8]
@@ -43,13 +43,15 @@ class Classifier:
         """
         [answer] = self.answers([picture], batch_size=1, workers=1)
         prediction = self.prediction(answer)
-        if prediction.error is not None:
-            raise answer.error or ModelError(prediction.error)
-        return prediction
+        if prediction.error is None:
+            return prediction
+        if prediction.status == "refused":
+            raise ImageRefused(prediction.error, prediction.source) from answer.error
+        raise ModelError(f"{prediction.source}: {prediction.error}") from answer.error
 
     def stream(
         self,
-        pictures: Iterable[Picture],
+        pictures: Iterable[Picture] | str | os.PathLike[str],
         *,
         batch_size: int = 8,
         workers: int | None = None,
@@ -58,15 +60,19 @@ class Classifier:
         """Answers in the order of `pictures`; one that fails becomes a prediction with `error`.
 
         Args:
+            pictures: many of them, or the path of a folder, whose pictures are found at any depth.
             workers: threads, each taking whole batches; by default the cores at hand.
             times: filled with the seconds spent per stage.
+
+        Raises:
+            UsageError: the folder holds no picture, or an argument makes no sense.
         """
-        options: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "times": times}
-        return (self.prediction(answer) for answer in self.answers(pictures, **options))
+        raw = self.answers(pictures, batch_size=batch_size, workers=workers, times=times)
+        return (self.prediction(answer) for answer in raw)
 
     def answers(
         self,
-        pictures: Iterable[Picture],
+        pictures: Iterable[Picture] | str | os.PathLike[str],
         *,
         batch_size: int = 8,
         workers: int | None = None,
@@ -74,7 +80,7 @@ class Classifier:
     ) -> Iterator[Answer[Picture]]:
         """As `stream`, but the model's raw outputs ``(K,)`` float32."""
         return answers(
-            pictures,
+            _many(pictures),
             self.load,
             self.backend.infer,
             batch_size=batch_size,
@@ -83,7 +89,11 @@ class Classifier:
         )
 
     def load(self, picture: Picture) -> NDArray[np.generic]:
-        """The model's input for one picture, without batch axis, in the card's layout and dtype."""
+        """The model's input for one picture, without batch axis, in the card's layout and dtype.
+
+        Raises:
+            ImageRefused: the picture cannot be read, or has no place in the card's steps.
+        """
         pixels = decode(picture, limits=self.limits)
         wants = self.card.input
         return prepare(
@@ -98,7 +108,7 @@ class Classifier:
                 probabilities = self.probabilities(answer.logits)
                 return Prediction(name, self.classes, probabilities, None, "answered")
             except ModelError as reason:  # e.g. an output that is no distribution
-                error = reason
+                error = ModelError(str(reason).removeprefix(f"{printable(name)}: "))  # said once
         if isinstance(error, ImageRefused):
             return Prediction(name, self.classes, None, error.reason, "refused")
         return Prediction(name, self.classes, None, str(error), "failed")
@@ -107,15 +117,31 @@ class Classifier:
         """Probabilities ``(…, K)`` from the model's outputs, by what the card says they are."""
         if outputs.shape[-1] != len(self.classes):
             raise ModelError(
-                f"the model answers {outputs.shape[-1]} classes, its card names {len(self.classes)}"
+                f"the model answers {outputs.shape[-1]} classes, its card names "
+                f"{len(self.classes)}; give the card as many names as the model has outputs"
             )
         if self.card.output.kind == "probabilities":
             return outputs
         return softmax(outputs, self.card.output.temperature)
 
 
-def picture_name(picture: Picture) -> str:
+def picture_name(picture: object) -> str:
     """How a picture is called in results: its path, or what kind of object it is."""
     if isinstance(picture, str | os.PathLike):
-        return os.fspath(picture)
-    return "<array>" if isinstance(picture, np.ndarray) else "<bytes>"
+        return os.fsdecode(picture)
+    return "<array>" if isinstance(picture, np.ndarray) else f"<{type(picture).__name__}>"
+
+
+def _many(pictures: Iterable[Picture] | str | os.PathLike[str]) -> Iterable[Picture]:
+    """`pictures`, or those in the folder; never the letters of a path or the rows of a picture."""
+    if isinstance(pictures, str | os.PathLike):
+        return find_pictures([pictures]).pictures
+    one = isinstance(pictures, bytes | bytearray | memoryview) or (
+        isinstance(pictures, np.ndarray) and pictures.ndim != 4
+    )
+    if one or not isinstance(pictures, Iterable):
+        raise UsageError(
+            f"expected many pictures or the path of a folder, not one {type(pictures).__name__}; "
+            "for one picture call the classifier itself, or put it in a list"
+        )
+    return pictures
