@@ -1,12 +1,13 @@
 """Any artifact by its path: which reader opens it, and whether that needs an extra."""
 
 import os
-from importlib.util import find_spec
 
 from ghostkit.classifier import Classifier
-from ghostkit.errors import MissingExtra, ModelError
+from ghostkit.errors import ModelError
 
-CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar")
+CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar", ".safetensors")
+CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
+ONNX_START = b"\x08"  # field 1 of the message, the IR version
 
 
 def load(path: str | os.PathLike[str]) -> Classifier:
@@ -19,8 +20,8 @@ def load(path: str | os.PathLike[str]) -> Classifier:
     """
     name = os.fspath(path)
     if os.path.isdir(name):
-        raise ModelError(f"{name}: a folder, not a model; name the .onnx file in it")
-    if name.lower().endswith(CHECKPOINT_SUFFIXES):
+        raise ModelError(f"{name}: a folder, not a model; name the .onnx file, then the photos")
+    if _is_checkpoint(name):
         return _load_checkpoint(name)
     from ghostkit.backend.onnx import OnnxBackend
 
@@ -28,9 +29,26 @@ def load(path: str | os.PathLike[str]) -> Classifier:
     return Classifier(backend, backend.card)
 
 
+def _is_checkpoint(path: str) -> bool:
+    """By the file's first bytes, and by its name where they say nothing."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(4)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path}: no such model file; expected an .onnx file, or a checkpoint (.pth.tar)"
+        ) from error
+    except OSError as error:
+        raise ModelError(f"{path}: the model file cannot be read: {error.strerror}") from error
+    if start.startswith(CHECKPOINT_STARTS):
+        return True
+    return path.lower().endswith(CHECKPOINT_SUFFIXES) and not start.startswith(ONNX_START)
+
+
 def _load_checkpoint(path: str) -> Classifier:
-    if find_spec("torch") is None:
-        raise MissingExtra("train", "torch")
+    from ghostkit.train import require_torch
+
+    require_torch()
     from ghostkit.train.checkpoint import build_model, open_checkpoint
     from ghostkit.train.torch_backend import TorchBackend
 

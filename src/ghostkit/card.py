@@ -171,9 +171,13 @@ def write_sidecar(card: ModelCard, path: str | os.PathLike[str]) -> Path:
 def read_sidecar(path: str | os.PathLike[str]) -> ModelCard | None:
     """The card beside `path`, or None where there is none."""
     source = sidecar_path(path)
-    if not source.is_file():
+    if not os.path.isfile(source):
         return None
-    return ModelCard.from_json(source.read_bytes(), str(source))
+    try:
+        text = source.read_bytes()
+    except OSError as error:
+        raise CardError(f"{source}: the model card cannot be read: {error.strerror}") from error
+    return ModelCard.from_json(text, str(source))
 
 
 def _is_newer(version: object, source: str) -> bool:

@@ -29,7 +29,7 @@ class OnnxBackend:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors come as exceptions, with the file's name added
+        options.log_severity_level = 4  # errors come as exceptions, not as lines on the terminal
         self._session = _open_session(self.path, options)
         self.card = _read_card(self._session, self.path)
         self.name = f"onnxruntime {self._session.get_providers()[0]}"
@@ -47,20 +47,27 @@ class OnnxBackend:
         return np.asarray(logits, dtype=np.float32)
 
 
-def _open_session(
-    path: str, options: onnxruntime.SessionOptions
-) -> onnxruntime.InferenceSession:
-    if not Path(path).is_file():
+def _open_session(path: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    if not os.path.isfile(path):
         raise ModelError(f"{path}: no such model file; expected an .onnx file")
-    if Path(path).stat().st_size == 0:
+    if os.path.getsize(path) == 0:
         raise ModelError(f"{path}: the model file is empty; export or copy it again")
     try:
-        return onnxruntime.InferenceSession(path, options, providers=list(PROVIDERS))
+        return onnxruntime.InferenceSession(_openable(path), options, providers=list(PROVIDERS))
     except Exception as error:
         raise ModelError(
             f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
             f"{_one_line(error)}; export it again with: ghostkit export CHECKPOINT -o {path}"
         ) from error
+
+
+def _openable(path: str) -> str | bytes:
+    """`path`, or the file's content where ONNX Runtime cannot take the path: it is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return Path(path).read_bytes()
+    return path
 
 
 def _read_card(session: onnxruntime.InferenceSession, path: str) -> ModelCard:
@@ -88,6 +95,17 @@ def _check_fits(session: onnxruntime.InferenceSession, card: ModelCard, path: st
     if inputs[card.input.name].type != expected_type:
         raise ModelError(
             f"{path}: the input is {inputs[card.input.name].type}, the card says {card.input.dtype}"
+        )
+    wants, shape = card.input, inputs[card.input.name].shape
+    sides = (3, wants.height, wants.width)
+    expected = [None, *(sides if wants.layout == "NCHW" else (*sides[1:], 3))]
+    if len(shape) != 4 or any(
+        isinstance(given, int) and said is not None and given != said
+        for given, said in zip(shape, expected, strict=True)
+    ):
+        raise ModelError(
+            f"{path}: the input has shape {shape}, the card says {expected} ({wants.layout}); "
+            "write the model's own size and layout into the card's input, and steps that end in it"
         )
     size = outputs[card.output.name].shape[-1]
     if isinstance(size, int) and size != len(card.classes):
