@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ghostkit.card import Measurement
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
-from ghostkit.errors import DatasetError, ImageRefused
+from ghostkit.errors import DatasetError
 from ghostkit.metrics import (
     Accuracy,
     accuracy,
@@ -85,10 +85,13 @@ def evaluate(
 ) -> Evaluation:
     """Measure `classifier` on `dataset`, matching classes by name.
 
+    Accuracies are over the pictures that are answered; the others are in `unanswered`.
+
     Raises:
         DatasetError: the data has a class that the model does not know, or no picture was answered.
     """
     index_of = _class_indices(classifier, dataset)
+    _ = dataset.fingerprint  # a file that is gone is found before the work, not after it
     times = StageTimes()
     logits, targets, unanswered = [], [], []
     stream = classifier.answers(
@@ -100,16 +103,16 @@ def evaluate(
     with bars("Evaluating", len(dataset.samples)) as bar:
         for sample, answer in zip(dataset.samples, stream, strict=True):
             bar.advance(1)
-            if answer.logits is None:
-                refused = isinstance(answer.error, ImageRefused)
-                reason = answer.error.reason if isinstance(answer.error, ImageRefused) else ""
-                unanswered.append((sample.path, reason if refused else str(answer.error)))
-            else:
-                logits.append(answer.logits)
-                targets.append(index_of[sample.target])
+            error = classifier.prediction(answer).error
+            if error is not None:
+                unanswered.append((sample.path, error))
+                continue
+            assert answer.logits is not None, "it is answered"
+            logits.append(answer.logits)
+            targets.append(index_of[sample.target])
     if not logits:
         raise DatasetError(
-            f"{dataset.root}: none of {len(unanswered)} pictures could be answered; "
+            f"{dataset.root!r}: none of {len(unanswered)} pictures could be answered; "
             f"the first: {unanswered[0][0]!r}: {unanswered[0][1]}"
         )
     return _measure(
@@ -122,10 +125,12 @@ def _class_indices(classifier: Classifier, dataset: Dataset) -> NDArray[np.int64
     position = {name: index for index, name in enumerate(classifier.classes)}
     unknown = [name for name in dataset.classes if name not in position]
     if unknown:
+        known = ", ".join(map(repr, classifier.classes[:5]))
         raise DatasetError(
-            f"{dataset.root}: the model does not know {len(unknown)} of {len(dataset.classes)} "
-            f"classes, the first is {unknown[0]!r}; "
-            f"the model's classes begin with {list(classifier.classes[:5])}"
+            f"{dataset.root!r}: the model does not know {len(unknown)} of the "
+            f"{len(dataset.classes)} classes, the first is {unknown[0]!r}; its own "
+            f"{len(classifier.classes)} begin with {known}. Rename the class folders to match, or "
+            "evaluate a model that was trained on these classes"
         )
     return np.array([position[name] for name in dataset.classes], dtype=np.int64)
 

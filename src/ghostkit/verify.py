@@ -1,13 +1,14 @@
 """Whether two artifacts give the same answers, over real pictures and the whole path."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ghostkit.classifier import Classifier, Picture, picture_name
+from ghostkit.classifier import Classifier, Picture
 from ghostkit.errors import UsageError
+from ghostkit.predictions import Prediction
 from ghostkit.progress import Bars, silent
 
 DEFAULT_TOLERANCE = 1e-4  # largest probability difference that float32 runtimes stay far below
@@ -15,11 +16,16 @@ DEFAULT_TOLERANCE = 1e-4  # largest probability difference that float32 runtimes
 
 @dataclass(frozen=True)
 class Disagreement:
-    """One picture on which the top answers differ, or that only one of the two could answer."""
+    """A picture of which A and B say different things.
+
+    The top classes differ, a probability differs by more than the tolerance, or one of the two has
+    no answer.
+    """
 
     path: str
-    answer_a: str
+    answer_a: str  # the top class, or why there is no answer
     answer_b: str
+    probability_difference: float | None  # the largest; None where one has no answer
 
 
 @dataclass(frozen=True)
@@ -28,27 +34,34 @@ class Agreement:
 
     images: int
     compared: int  # answered by both
-    unanswered: int  # by both, for the same reason: the picture is bad
     top1_agreement: float  # 0..1, over `compared`
     max_probability_difference: float
     mean_probability_difference: float
     max_logit_difference: float
     disagreements: tuple[Disagreement, ...]
+    unanswered: tuple[tuple[str, str], ...]  # (path, A's reason); by neither: the picture is bad
     tolerance: float
 
     @property
     def passed(self) -> bool:
-        """No disagreement, and every probability within the tolerance."""
-        return (
-            self.compared > 0
-            and not self.disagreements
-            and self.max_probability_difference <= self.tolerance
-        )
+        """Some picture was compared, and there is no disagreement."""
+        return self.compared > 0 and not self.disagreements
+
+    @property
+    def verdict(self) -> str:
+        """Pass or fail, and why, in one line."""
+        if self.passed:
+            return f"pass: the same answers to {self.compared} pictures"
+        if self.disagreements:
+            return f"FAIL: {len(self.disagreements)} of {self.images} pictures answered differently"
+        return f"FAIL: none of {self.images} pictures was answered by both"
 
     def to_record(self) -> dict[str, Any]:
         """Everything as plain data for JSON."""
-        record = dict(vars(self)) | {"passed": self.passed}
-        record["disagreements"] = [vars(each) for each in self.disagreements]
+        record = {"passed": self.passed, "verdict": self.verdict} | asdict(self)
+        record["unanswered"] = [
+            {"path": path, "reason": reason} for path, reason in self.unanswered
+        ]
         return record
 
 
@@ -66,42 +79,57 @@ def compare(
     Raises:
         UsageError: the two do not answer the same classes, so there is nothing to compare.
     """
-    if a.classes != b.classes:
-        raise UsageError(
-            f"the models answer different classes, {len(a.classes)} beginning with "
-            f"{a.classes[0]!r} and {len(b.classes)} beginning with {b.classes[0]!r}"
-        )
-    compared = unanswered = hits = 0
+    _check_classes(a, b)
+    compared = hits = 0
     max_logit = max_probability = sum_probability = 0.0
-    disagreements = []
+    disagreements, unanswered = [], []
     streams = (each.answers(pictures, batch_size=batch_size) for each in (a, b))
     with bars("Verifying", len(pictures)) as bar:
-        for answer_a, answer_b in zip(*streams, strict=True):
+        for raw_a, raw_b in zip(*streams, strict=True):
             bar.advance(1)
-            if answer_a.logits is None and answer_b.logits is None:
-                unanswered += 1
+            one, two = a.prediction(raw_a), b.prediction(raw_b)
+            if one.error is not None and two.error is not None:
+                unanswered.append((one.source, one.error))
                 continue
-            record_a, record_b = a.prediction(answer_a), b.prediction(answer_b)
-            words = [r.error or r.best[0] for r in (record_a, record_b)]
-            if answer_a.logits is None or answer_b.logits is None or words[0] != words[1]:
-                disagreements.append(Disagreement(picture_name(answer_a.source), *words))
-            if answer_a.logits is None or answer_b.logits is None:
+            if one.probabilities is None or two.probabilities is None:
+                disagreements.append(Disagreement(one.source, _words(one), _words(two), None))
                 continue
+            assert raw_a.logits is not None and raw_b.logits is not None, "both are answered"
+            max_logit = max(max_logit, float(np.abs(raw_a.logits - raw_b.logits).max()))
+            differences = np.abs(one.probabilities - two.probabilities)
+            largest = float(differences.max())
             compared += 1
-            hits += words[0] == words[1]
-            max_logit = max(max_logit, float(np.abs(answer_a.logits - answer_b.logits).max()))
-            assert record_a.probabilities is not None and record_b.probabilities is not None
-            difference = np.abs(record_a.probabilities - record_b.probabilities)
-            max_probability = max(max_probability, float(difference.max()))
-            sum_probability += float(difference.mean())
+            hits += one.index == two.index
+            max_probability = max(max_probability, largest)
+            sum_probability += float(differences.mean())
+            if one.index != two.index or not largest <= tolerance:
+                disagreements.append(Disagreement(one.source, _words(one), _words(two), largest))
     return Agreement(
         images=len(pictures),
         compared=compared,
-        unanswered=unanswered,
         top1_agreement=hits / compared if compared else 0.0,
         max_probability_difference=max_probability,
         mean_probability_difference=sum_probability / compared if compared else 0.0,
         max_logit_difference=max_logit,
         disagreements=tuple(disagreements),
+        unanswered=tuple(unanswered),
         tolerance=tolerance,
     )
+
+
+def _check_classes(a: Classifier, b: Classifier) -> None:
+    if a.classes == b.classes:
+        return
+    if len(a.classes) != len(b.classes):
+        seen = f"{len(a.classes)} and {len(b.classes)} of them"
+    else:
+        pairs = enumerate(zip(a.classes, b.classes, strict=True))
+        seen = next(f"index {i} is {x!r} and {y!r}" for i, (x, y) in pairs if x != y)
+    raise UsageError(
+        f"the two models answer different classes ({seen}), so their answers cannot be compared; "
+        "name two artifacts of one model"
+    )
+
+
+def _words(prediction: Prediction) -> str:
+    return prediction.error or prediction.best[0]

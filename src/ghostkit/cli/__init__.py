@@ -1,16 +1,24 @@
 """The command line: parse, call, print, exit status. One file per command, imports inside handlers.
 
-Exit status: 0 all good, 1 some inputs failed (each one named), 2 wrong usage or environment.
+Exit status: 0 all good, 1 some inputs failed (each one named), 2 wrong usage or environment. What
+goes wrong is one message on standard error that begins with ``ghostkit:``, never a traceback.
 """
 
+import io
+import os
 import sys
+import warnings
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from ghostkit import __version__
 from ghostkit.cli import demo, evaluate, export, predict, train, verify
+from ghostkit.cli.options import say
 from ghostkit.errors import GhostkitError
+
+INTERRUPTED, READER_LEFT = 130, 141  # what a shell reports for SIGINT and SIGPIPE
 
 app = typer.Typer(
     name="ghostkit",
@@ -40,15 +48,49 @@ def _options(
 
 
 def main() -> None:
-    """The entry point: runs the command, turns errors into one message and an exit status."""
+    """The entry point: the command in `sys.argv`, then exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
+            stream.reconfigure(errors="backslashreplace")
+    if not sys.warnoptions:  # what Pillow says of a damaged picture names no file; we do
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+    sys.exit(run())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, by default that of `sys.argv`; returns the exit status."""
     try:
-        app()
+        status = app(arguments, prog_name="ghostkit", standalone_mode=False)
     except GhostkitError as error:
-        print(f"ghostkit: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader of our output, e.g. head, has gone
-        sys.stderr.close()
-        sys.exit(141)
-    except KeyboardInterrupt:
-        print("ghostkit: interrupted; what was finished is kept", file=sys.stderr)
-        sys.exit(130)
+        if isinstance(error.__cause__, BrokenPipeError):
+            return _reader_left()
+        print(f"ghostkit: {error}", file=sys.stderr)  # may have several lines, each printable
+        return 2
+    except OSError as error:  # of the environment: no space for temporary files, no permission
+        at = f": {error.filename!r}" if error.filename is not None else ""
+        say(f"ghostkit: {error.strerror or error}{at}")
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # no fault in the command line, so a bug of ours
+            raise
+        return _wrong_usage(error)
+    if status == INTERRUPTED:
+        say("ghostkit: interrupted; what was written until now is kept")
+    return int(status or 0)
+
+
+def _wrong_usage(error: Exception) -> int:
+    """Say what typer found; it has no message where it has shown the help instead."""
+    message = str(getattr(error, "format_message")()).rstrip(".")  # noqa: B009
+    command = getattr(getattr(error, "ctx", None), "command_path", "ghostkit")
+    if message:
+        say(f"ghostkit: {message}; see: {command} --help")
+    return 2
+
+
+def _reader_left() -> int:
+    """The reader of our output, e.g. ``head``, has all it wants: leave without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+    return READER_LEFT

@@ -1,14 +1,22 @@
 """``ghostkit evaluate``: accuracy with its interval on labelled photos, each accounted for."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Data, Json, Labels, Model, Split, ValSplit, Workers, say
-
-NAMED_FAILURES = 20
+from ghostkit.cli.options import (
+    BatchSize,
+    Data,
+    Json,
+    Labels,
+    Model,
+    Overwrite,
+    Split,
+    ValSplit,
+    Workers,
+    say,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,23 +34,28 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write everything to this JSON file too.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
     """Measure a model on labelled photos: top-1 and top-5 with 95 % intervals, and per class.
 
-    The validation part is taken where there is one, and everything where there is none.
+    The validation part is taken where there is one, and everything where there is none. A picture
+    that cannot be read is named and not counted, and the exit status is 1.
 
     Example: ghostkit evaluate model.onnx photos/
     """
     from ghostkit.artifacts import load
     from ghostkit.cli.report import evaluation_tables
+    from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.dataset import open_dataset
     from ghostkit.evaluate import evaluate as measure
-    from ghostkit.files import write_text
+    from ghostkit.files import check_target, write_json
     from ghostkit.progress import bars_for
 
+    if output is not None:
+        check_target(output, overwrite=overwrite)
     classifier = load(model)
     if split is None and (val_split is not None or _has_parts(data, labels)):
         split = "val"
@@ -60,15 +73,13 @@ def evaluate(
     evaluation = measure(
         classifier, dataset, batch_size=batch_size, workers=workers, bars=bars_for()
     )
-    record = json.dumps(evaluation.to_record(), ensure_ascii=False, indent=2)
-    if output is not None:
-        write_text(output, record + "\n")
     if as_json:
-        typer.echo(record)
+        print_json(evaluation.to_record())
     else:
         evaluation_tables(evaluation)
-    for path, reason in evaluation.unanswered[:NAMED_FAILURES]:
-        say(f"not counted: {path}: {reason}")
+    name_unanswered(evaluation.unanswered, "--json" if output is None else str(output))
+    if output is not None:
+        write_json(output, evaluation.to_record())
     raise typer.Exit(1 if evaluation.unanswered else 0)
 
 

@@ -1,11 +1,12 @@
 """``ghostkit export``: a checkpoint in, a self-describing ONNX file out, proved to agree."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import say
+from ghostkit.cli.options import Overwrite, say
 
 BUNDLED_PHOTOS = 96  # about so many of the bundled ones are compared: seconds, not minutes
 
@@ -16,7 +17,10 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of ours: model_best.pth.tar.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(metavar="CHECKPOINT", help="A checkpoint of ours: model_best.pth.tar."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
     images: Annotated[
         list[Path] | None,
@@ -26,7 +30,7 @@ def export(
         float,
         typer.Option(min=0, help="Largest logit difference, as a share of the largest."),
     ] = 1e-4,
-    overwrite: Annotated[bool, typer.Option(help="Replace an output that exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a checkpoint as ONNX, its card inside; refused where the logits disagree with torch.
 
@@ -37,6 +41,7 @@ def export(
     from tempfile import TemporaryDirectory
 
     from ghostkit.bundled import unpack_trashnet
+    from ghostkit.errors import UsageError
     from ghostkit.files import check_target
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures
@@ -44,6 +49,8 @@ def export(
 
     require_torch()
     check_target(output, overwrite=overwrite)
+    if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
+        raise UsageError(f"the output {str(output)!r} is the checkpoint itself; choose another")
     from ghostkit.train.checkpoint import build_model, open_checkpoint
     from ghostkit.train.export import export as write
 
@@ -60,4 +67,4 @@ def export(
         f"{', '.join(map(str, report.batch_sizes))}: largest logit difference "
         f"{report.max_logit_difference:.3g}, top-1 agreement {100 * report.top1_agreement:.2f} %"
     )
-    say(f"next: ghostkit predict {output} PHOTOS -o results.jsonl")
+    say(f"next: ghostkit predict {shlex.quote(str(output))} PHOTOS -o results.jsonl")

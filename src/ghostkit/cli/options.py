@@ -6,15 +6,21 @@ from typing import Annotated, Literal
 
 import typer
 
-Model = Annotated[Path, typer.Argument(help="An .onnx file, or a checkpoint of ours (.pth.tar).")]
+from ghostkit.errors import printable
+
+Model = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="An .onnx file, or a checkpoint of ours (.pth.tar)."),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures per batch; no answer depends on it.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Threads; by default the cores this process may use.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Data = Annotated[
     Path,
-    typer.Argument(help="A folder with train/ and val/, or one folder per class."),
+    typer.Argument(metavar="DATA", help="A folder with train/ and val/, or one folder per class."),
 ]
 Labels = Annotated[
     Path | None,
@@ -32,4 +38,4 @@ Split = Annotated[
 
 def say(line: str) -> None:
     """A line for the person at the terminal, on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)

@@ -5,10 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Model, Workers, say
+from ghostkit.cli.options import BatchSize, Model, Overwrite, Workers
 
-TOP_SHOWN = 3  # classes per line when nothing but the terminal is asked for
-NAMED_FAILURES = 20  # lines on standard error; the output names all
+TOP_WRITTEN, TOP_SHOWN = 5, 3  # classes per picture, in a file and on the terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -33,41 +32,47 @@ def predict(
         Literal["jsonl", "csv", "txt"] | None,
         typer.Option(help="Result format; by default what the output's name says."),
     ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Classes per picture.")] = 5,
-    overwrite: Annotated[bool, typer.Option(help="Replace an output that exists.")] = False,
+    top_k: Annotated[
+        int | None,
+        typer.Option(min=1, help="Classes per picture; by default 5, and 3 on the terminal."),
+    ] = None,
+    overwrite: Overwrite = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
     """Classify pictures.
 
-    A picture that cannot be read is recorded with its reason and the rest goes on; the exit status
-    is then 1.
+    A picture that cannot be read is recorded with its reason, the rest goes on, the exit status
+    is 1.
 
     Example: ghostkit predict model.onnx photos/ -o results.jsonl
     """
     from ghostkit.artifacts import load
-    from ghostkit.cli.results import Tally, TextWriter
+    from ghostkit.cli.results import NAMED_FAILURES, Tally, TextWriter
     from ghostkit.progress import bars_for, silent
     from ghostkit.sources import find_pictures
     from ghostkit.stream import StageTimes
-    from ghostkit.writers import open_writer
+    from ghostkit.writers import Writer, check_result_names, kind_of, open_writer
 
     classifier = load(model)
     found = find_pictures(sources)
-    times, tally = StageTimes(), Tally()
-    to_terminal = output is None and format is None
-    writer = (
-        TextWriter(TOP_SHOWN)
-        if to_terminal
-        else open_writer(
-            format,
-            output or "-",
+    target, kind = output or "-", format or (kind_of(output) if output else "terminal")
+    writer: Writer
+    if kind == "terminal":
+        writer = TextWriter(top_k or TOP_SHOWN)
+    else:
+        if kind == "txt":
+            check_result_names(found.pictures)
+        writer = open_writer(
+            kind,
+            target,
             overwrite=overwrite,
-            top_k=top_k,
+            top_k=top_k or TOP_WRITTEN,
             model_hash=classifier.card.hash,
         )
-    )
-    bars = silent if to_terminal else bars_for()
+    bars = silent if target == "-" else bars_for()
+    times = StageTimes()
+    tally = Tally(NAMED_FAILURES if kind in ("jsonl", "csv") else None)  # else no file names them
     predictions = classifier.stream(
         found.pictures, batch_size=batch_size, workers=workers, times=times
     )
@@ -76,7 +81,5 @@ def predict(
             writer.write(prediction)
             tally.add(prediction)
             bar.advance(1)
-    for prediction in tally.unanswered[:NAMED_FAILURES]:
-        say(f"{prediction.status}: {prediction.source}: {prediction.error}")
-    say(tally.summary(times.elapsed_s, skipped=len(found.skipped)))
+    tally.close(times.elapsed_s, len(found.skipped), "the output" if target == "-" else target)
     raise typer.Exit(1 if tally.unanswered else 0)

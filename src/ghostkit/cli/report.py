@@ -1,25 +1,29 @@
 """Tables on the terminal for evaluations, agreements and the demo's closing account."""
 
+import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from ghostkit.errors import printable
 from ghostkit.evaluate import Evaluation
 from ghostkit.metrics import per_class
-from ghostkit.verify import Agreement
+from ghostkit.verify import Agreement, Disagreement
 
 if TYPE_CHECKING:
     from ghostkit.demo import Summary
 
 CONFUSIONS_SHOWN = 10
 DISAGREEMENTS_SHOWN = 20
+PIPE_WIDTH = 200  # characters per line where no terminal says how wide it is
 
 
 def evaluation_tables(evaluation: Evaluation, console: Console | None = None) -> None:
     """The accuracies, the classes, and what is confused with what."""
-    console = console or Console()
+    console = console or _console()
     total = evaluation.top1.total + len(evaluation.unanswered)
     rows = [
         ("data", f"{evaluation.data} ({total} photos, {evaluation.top1.total} answered)"),
@@ -43,11 +47,11 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
 
 def agreement_table(agreement: Agreement, console: Console | None = None) -> None:
     """Whether two artifacts agree, and where they do not."""
-    console = console or Console()
+    console = console or _console()
     rows = [
-        ("verdict", "pass" if agreement.passed else "FAIL"),
+        ("verdict", agreement.verdict),
         ("photos compared", f"{agreement.compared} of {agreement.images}"),
-        ("unreadable photos", str(agreement.unanswered)),
+        ("answered by neither", str(len(agreement.unanswered))),
         ("top-1 agreement", f"{100 * agreement.top1_agreement:.2f} %"),
         ("largest probability difference", f"{agreement.max_probability_difference:.3g}"),
         ("mean probability difference", f"{agreement.mean_probability_difference:.3g}"),
@@ -56,16 +60,19 @@ def agreement_table(agreement: Agreement, console: Console | None = None) -> Non
     ]
     console.print(plain_table(("", ""), rows, header=False))
     shown = [
-        (each.path, each.answer_a, each.answer_b)
+        (each.path, each.answer_a, each.answer_b, _difference(each))
         for each in agreement.disagreements[:DISAGREEMENTS_SHOWN]
     ]
-    if shown:
-        console.print(plain_table(("photo", "A answers", "B answers"), shown))
+    if not shown:
+        return
+    console.print(plain_table(("photo", "A answers", "B answers", "difference"), shown))
+    if more := len(agreement.disagreements) - len(shown):
+        console.print(f"and {more} more; --json names them all", highlight=False)
 
 
 def demo_table(summary: "Summary", console: Console | None = None) -> None:
     """The demo's closing account: figures, where each file is, what to type next."""
-    console = console or Console()
+    console = console or _console()
     record, where = summary.to_record(), summary.files()
     speed = record["images_per_s"]
     rows = [
@@ -93,10 +100,11 @@ def demo_table(summary: "Summary", console: Console | None = None) -> None:
     ]
     console.print(plain_table(("", ""), rows, header=False, title="ghostkit demo"))
     console.print(plain_table(("file", ""), [(name, str(path)) for name, path in where.items()]))
+    model, photos = (shlex.quote(printable(where[name])) for name in ("model", "photos"))
     console.print(
         "next:",
-        f"  ghostkit predict {where['model']} PHOTOS -o results.jsonl",
-        f"  ghostkit evaluate {where['model']} {where['photos']}/test",
+        f"  ghostkit predict {model} PHOTOS -o results.jsonl",
+        f"  ghostkit evaluate {model} {photos}/test",
         "  ghostkit train YOUR_PHOTOS --val-split 0.2",
         sep="\n",
         markup=False,
@@ -108,15 +116,25 @@ def demo_table(summary: "Summary", console: Console | None = None) -> None:
 def plain_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, header: bool = True, title: str = ""
 ) -> Table:
-    """A table without decoration; cells are shown as they are, never read as markup."""
+    """A table without decoration; cells are never read as markup, nor obeyed by the terminal."""
     from rich.text import Text
 
     table = Table(show_header=header, box=None, pad_edge=False, title=title or None)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table
+
+
+def _console() -> Console:
+    """Standard output; wide where it is a file or a pipe, so that a path stays on one line."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def _difference(disagreement: Disagreement) -> str:
+    difference = disagreement.probability_difference
+    return "" if difference is None else f"{difference:.3g}"
 
 
 def _percent(share: float) -> str:

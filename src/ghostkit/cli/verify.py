@@ -1,6 +1,5 @@
 """``ghostkit verify``: do two artifacts give the same answers, from file bytes to probabilities?"""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -26,12 +25,15 @@ def verify(
     as_json: Json = False,
     batch_size: BatchSize = 8,
 ) -> None:
-    """Compare the answers of two artifacts over real photos, whole path; exit 1 if they disagree.
+    """Compare the answers of two artifacts over real photos, from file bytes to probabilities.
+
+    The exit status is 1 if they disagree, and also if a photo cannot be read.
 
     Example: ghostkit verify model_best.pth.tar model.onnx --images photos/
     """
     from ghostkit.artifacts import load
     from ghostkit.cli.report import agreement_table
+    from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures
     from ghostkit.verify import compare
@@ -45,7 +47,8 @@ def verify(
         bars=bars_for(),
     )
     if as_json:
-        typer.echo(json.dumps(agreement.to_record(), ensure_ascii=False, indent=2))
+        print_json(agreement.to_record())
     else:
         agreement_table(agreement)
-    raise typer.Exit(0 if agreement.passed else 1)
+    name_unanswered(agreement.unanswered, "--json")
+    raise typer.Exit(0 if agreement.passed and not agreement.unanswered else 1)
