@@ -56,7 +56,7 @@ def save_checkpoint(
     content = {
         "epoch": now.epoch,
         "arch": card.architecture.name,
-        "state_dict": model.state_dict(),
+        "state_dict": {k: t.cpu().contiguous() for k, t in model.state_dict().items()},
         "optimizer": optimizer.state_dict(),
         "version": FORMAT_VERSION,
         "args": argparse.Namespace(**seed_arguments(recipe, card)),

@@ -27,9 +27,6 @@ def open_data(
     log(f"{len(train)} training and {len(val)} validation photos of {len(train.classes)} classes")
     for note in dict.fromkeys((*train.notes, *val.notes)):
         log(note)
-    skipped = dict.fromkeys((*train.skipped, *val.skipped))
-    if skipped:
-        log(f"{len(skipped)} files are left out, the first: {next(iter(skipped))}")
     return train, val
 
 

@@ -179,7 +179,7 @@ def _check(
         if not data.samples:
             raise DatasetError(f"{data.root!r}: there is no picture in its {data.split} part")
     if unknown := sorted(set(val_data.classes) - set(train_data.classes)):
-        raise DatasetError(f"{val_data.root!r}: no training pictures of the class {unknown[0]!r}")
+        raise DatasetError(f"{val_data.root!r}: {unknown[0]!r} is no class of the training data")
     if pretrained is not None and resume is not None:
         raise UsageError("weights to start from and a run to resume are given; choose one")
     if recipe.freeze == "backbone" and pretrained is None and resume is None:

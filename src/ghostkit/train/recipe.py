@@ -23,10 +23,10 @@ from ghostkit.steps import (
 )
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3e38
 MAX_SHORT_PX = 16384  # the largest side that a card's steps may state
 OFF = '"none"'  # in TOML, which has no null
-NotNegative = Annotated[float, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0, le=1e30)]
 
 
 class Recipe(BaseModel):
