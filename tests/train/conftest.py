@@ -6,9 +6,35 @@ Two threads on two busy cores wait for each other: one forward pass of two 240 p
 
 from importlib.util import find_spec
 
+import pytest
+
+from squares import QUICK, save_photos
+
 if find_spec("torch") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
     import torch
 
+    from ghostkit.dataset import open_splits
+    from ghostkit.train.loop import train
+    from ghostkit.train.recipe import Recipe
+
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of red, green and blue photos, 12 to train on and 4 to validate with of each."""
+    return save_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="session")
+def splits(photos):
+    """Its two parts."""
+    return open_splits(photos)
+
+
+@pytest.fixture(scope="session")
+def learned(splits, tmp_path_factory):
+    """A finished run whose best epoch tells the colours apart; its files are only read."""
+    return train(*splits, Recipe(**QUICK), tmp_path_factory.mktemp("learned"))

@@ -1,0 +1,275 @@
+"""What a run leaves behind: the seed's files and keys, safely read back."""
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+from ghostkit.card import CHECKPOINT_KEY, ModelCard
+from ghostkit.errors import CardError, CheckpointError, OutputError
+from ghostkit.train.checkpoint import (
+    BEST,
+    LAST,
+    EpochRow,
+    best_epoch,
+    build_model,
+    open_checkpoint,
+    resume_folder,
+    save_checkpoint,
+)
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.start import first_card
+from squares import QUICK
+
+RECIPE = Recipe(**QUICK | {"clip_grad": None})
+
+
+def rows(*top1s):
+    return [EpochRow(epoch, 1.5, 1.25, top1, 100.0) for epoch, top1 in enumerate(top1s)]
+
+
+@pytest.fixture(scope="module")
+def card(learned):
+    return open_checkpoint(learned.best_checkpoint).card
+
+
+@pytest.fixture
+def save(tmp_path, card):
+    """Saves a run's epochs into `tmp_path`/run; each has its number as a weight."""
+
+    def save(*top1s, folder=tmp_path / "run"):
+        model = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for epoch in range(len(top1s)):
+            torch.nn.init.constant_(model.weight, epoch)
+            save_checkpoint(folder, model, optimizer, RECIPE, card, rows(*top1s[: epoch + 1]))
+        return folder
+
+    return save
+
+
+def epoch_of(path):
+    return int(torch.load(path, weights_only=False)["state_dict"]["weight"])
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def test_the_keys_are_the_seeds_and_torch_reads_them(learned):
+    content = torch.load(learned.folder / LAST, weights_only=False)
+    seeds = {"epoch", "arch", "state_dict", "optimizer", "version", "args", "metric"}
+    assert set(content) == seeds | {CHECKPOINT_KEY, "history"}
+    assert content["epoch"] == 13
+    assert content["arch"] == "ghostnet"
+    assert content["version"] == 2
+    assert type(content["args"]) is argparse.Namespace
+    assert (content["args"].model, content["args"].num_classes) == ("ghostnet", 3)
+    assert content["args"].batch_size == 9
+    assert type(content["metric"]) is float
+    assert content["metric"] == pytest.approx(learned.history[-1].eval_top1)
+    assert len(content["state_dict"]) == 512
+    assert not any(name.startswith("module.") for name in content["state_dict"])
+    assert ModelCard.from_json(content[CHECKPOINT_KEY], "here").classes == ("blue", "green", "red")
+
+
+def test_a_torch_program_without_ghostkit_reads_it(learned):
+    program = (
+        "import sys, torch\n"
+        "content = torch.load(sys.argv[1], map_location='cpu', weights_only=False)\n"
+        "assert len(content['state_dict']) == 512 and content['args'].epochs == 14\n"
+        "assert not any(name.startswith('ghostkit') for name in sys.modules)\n"
+    )
+    # -S keeps the package itself out of reach: nothing of it may be needed
+    torch_folder = os.path.dirname(os.path.dirname(torch.__file__))
+    subprocess.run(
+        [sys.executable, "-S", "-c", program, str(learned.folder / LAST)],
+        env={"PYTHONPATH": torch_folder, "OMP_NUM_THREADS": "1"},
+        check=True,
+    )
+
+
+def test_summary_has_the_seeds_header_and_a_row_per_epoch(learned):
+    lines = (learned.folder / "summary.csv").read_text().splitlines()
+    assert lines[0] == "epoch,train_loss,eval_loss,eval_top1,eval_top5"
+    read = [EpochRow(*map(float, line)) for line in csv.reader(lines[1:])]
+    assert tuple(read) == learned.history
+    assert [line.split(",")[0] for line in lines[1:]] == [str(epoch) for epoch in range(14)]
+
+
+def test_arguments_are_plain_yaml(learned):
+    read = yaml.safe_load((learned.folder / "args.yaml").read_text())
+    assert (read["model"], read["num_classes"]) == ("ghostnet", 3)
+    assert read["scale"] == [0.5, 1.0]
+    assert set(Recipe.model_fields) <= set(read)
+
+
+def test_best_is_the_first_of_the_best_epochs_and_stays_when_last_is_replaced(save):
+    folder = save(50.0, 75.0, 75.0, 60.0)
+    assert epoch_of(folder / BEST) == 1
+    assert epoch_of(folder / LAST) == 3
+    assert sorted(os.listdir(folder)) == [LAST, BEST, "summary.csv"]
+
+
+def test_best_and_last_of_one_epoch_are_one_file(save):
+    folder = save(50.0, 75.0)
+    assert os.path.samefile(folder / BEST, folder / LAST)
+
+
+def test_the_first_best_epoch_counts_as_the_best():
+    assert best_epoch(rows(10.0, 30.0, 20.0, 30.0)) == 1
+    assert best_epoch(rows(0.0)) == 0
+
+
+def test_a_file_system_without_hard_links_gets_a_copy(save, monkeypatch):
+    def refuse(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder = save(50.0, 75.0, 60.0)
+    assert epoch_of(folder / BEST) == 1
+    assert sorted(os.listdir(folder)) == [LAST, BEST, "summary.csv"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(save, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="file"):
+        save(50.0, folder=tmp_path / "file" / "run")
+
+
+# --- where a stopped run left off --------------------------------------------------------------
+
+
+def test_a_run_killed_between_last_and_best_gets_its_best_again(save):
+    folder = save(50.0, 75.0)
+    os.unlink(folder / BEST)
+    (folder / "summary.csv").unlink()
+    resume_folder(folder, open_checkpoint(folder / LAST))
+    assert epoch_of(folder / BEST) == 1
+    assert len((folder / "summary.csv").read_text().splitlines()) == 3
+
+
+def test_an_outdated_best_gives_way_to_the_best_that_was_saved(save, tmp_path):
+    old, new = save(50.0), save(50.0, 75.0, folder=tmp_path / "new")
+    os.replace(new / LAST, old / LAST)
+    resume_folder(old, open_checkpoint(old / LAST))
+    assert epoch_of(old / BEST) == 1
+
+
+def test_in_another_folder_best_comes_from_beside_the_checkpoint(save, tmp_path):
+    folder, other = save(50.0, 75.0, 60.0), tmp_path / "other"
+    resume_folder(other, open_checkpoint(folder / LAST))
+    assert epoch_of(other / BEST) == 1
+    resume_folder(other, open_checkpoint(folder / LAST))  # once more changes nothing
+    assert sorted(os.listdir(other)) == [BEST, "summary.csv"]
+
+
+def test_a_checkpoint_without_its_best_stands_in_for_it(save, tmp_path):
+    folder, other = save(75.0, 60.0), tmp_path / "other"
+    (folder / BEST).unlink()
+    resume_folder(other, open_checkpoint(folder / LAST))
+    assert epoch_of(other / BEST) == 1
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def test_what_is_read_is_what_was_written(learned):
+    checkpoint = open_checkpoint(learned.folder / LAST)
+    assert checkpoint.epoch == 13
+    assert tuple(checkpoint.history) == learned.history
+    assert checkpoint.card.provenance.recipe == RECIPE.model_dump(mode="json") | {"clip_grad": 2.0}
+    [measured] = checkpoint.card.measurements
+    assert 100 * measured.top1 == pytest.approx(learned.history[-1].eval_top1)
+    assert (measured.images, measured.data.endswith("/val")) == (12, True)
+    model = build_model(checkpoint)
+    for name, tensor in model.state_dict().items():
+        assert tensor.equal(checkpoint.weights[name])
+
+
+def test_a_switched_off_key_survives_in_the_cards_recipe(splits):
+    card = first_card(RECIPE, splits[0], None, None)
+    assert ModelCard.from_json(card.to_json(), "here").provenance.recipe["clip_grad"] is None
+
+
+@pytest.fixture
+def changed(learned, tmp_path):
+    """The learned checkpoint with some keys changed, or removed where the value is None."""
+
+    def change(**changes):
+        content = torch.load(learned.folder / LAST, weights_only=False) | changes
+        path = tmp_path / "changed.pth.tar"
+        torch.save({key: value for key, value in content.items() if value is not None}, path)
+        return path
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"optimizer": None}, "no 'optimizer'; was it cut down"),
+        ({"state_dict": None}, "no 'state_dict'"),
+        ({"state_dict": {"conv_stem.weight": 3}}, "no tensors"),
+        ({"history": None}, "'history' is not that of epochs"),
+        ({"history": []}, "'history'"),
+        ({"history": [{"epoch": 0}]}, "'history'"),
+        ({"history": [vars(rows(1.0)[0]) | {"epoch": 5}]}, "'history'"),
+        ({"history": [vars(rows(1.0)[0]) | {"eval_top1": "high"}]}, "'history'"),
+        ({"history": "none"}, "'history'"),
+    ],
+)
+def test_what_a_run_cannot_go_on_with_is_named(changed, changes, words):
+    path = changed(**changes)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        open_checkpoint(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("card", [None, 7])
+def test_without_a_card_the_error_says_what_the_weights_are_good_for(changed, card):
+    with pytest.raises(CardError, match="carries no card.*--pretrained-weight"):
+        open_checkpoint(changed(**{CHECKPOINT_KEY: card}))
+
+
+def test_a_malformed_card_is_an_error_that_names_the_file(changed):
+    with pytest.raises(CardError, match="changed.pth.tar"):
+        open_checkpoint(changed(**{CHECKPOINT_KEY: "{}"}))
+
+
+class Attack:
+    """Runs a command when a pickle of it is loaded."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_a_pickle_that_runs_something_is_refused_and_runs_nothing(changed, tmp_path):
+    proof = tmp_path / "it-ran"
+    path = changed(args=Attack(f"touch {proof}"))
+    with pytest.raises(CheckpointError, match="system"):
+        open_checkpoint(path)
+    assert not proof.exists()
+
+
+def test_weights_of_another_width_do_not_become_the_cards_network(changed, card):
+    wider = card.model_copy(
+        update={"architecture": card.architecture.model_copy(update={"width": 0.5})}
+    )
+    with pytest.raises(CheckpointError, match="another network or width"):
+        build_model(open_checkpoint(changed(**{CHECKPOINT_KEY: wider.to_json()})))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x02.", b"PK\x03\x04 and no more"])
+def test_damaged_files_are_named(tmp_path, content):
+    path = tmp_path / "damaged.pth.tar"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged.pth.tar"):
+        open_checkpoint(path)

@@ -1,0 +1,258 @@
+"""Training: it learns, starts from weights, leaves bad pictures out, stops at bad numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ghostkit.artifacts import load
+from ghostkit.dataset import Sample, open_splits
+from ghostkit.errors import CheckpointError, DatasetError, ModelError, OutputError, UsageError
+from ghostkit.evaluate import evaluate
+from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
+from ghostkit.train.loop import train
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.start import Pretrained
+from squares import QUICK, save_photos
+
+
+def recipe(**changes):
+    return Recipe(**QUICK | {"epochs": 3} | changes)
+
+
+def weights_of(path):
+    return open_checkpoint(path).weights
+
+
+def assert_equal(some, others):
+    assert list(some) == list(others)
+    for name, tensor in some.items():
+        assert tensor.equal(others[name]), name
+
+
+# --- learning ----------------------------------------------------------------------------------
+
+
+def test_it_learns_to_tell_red_green_and_blue(learned, splits):
+    best = max(learned.history, key=lambda row: row.eval_top1)
+    assert best.eval_top1 >= 90
+    assert best.eval_top5 == 100
+    assert learned.history[-1].train_loss < learned.history[0].train_loss / 2
+    assert learned.images_per_s > 0
+    assert learned.refused == ()
+    assert learned.load_report is None
+    evaluation = evaluate(load(learned.best_checkpoint), splits[1])
+    assert 100 * evaluation.top1.value == best.eval_top1
+    assert evaluation.loss == pytest.approx(best.eval_loss, rel=1e-5)
+
+
+def test_the_card_says_where_the_model_comes_from(learned, splits):
+    card = open_checkpoint(learned.folder / LAST).card
+    assert card.classes == ("blue", "green", "red")
+    assert (card.architecture.width, card.architecture.stem_stride) == (0.25, 2)
+    assert card.steps == Recipe(**QUICK).steps
+    assert (card.input.height, card.input.width) == (32, 32)
+    origin = card.provenance
+    assert origin.recipe == Recipe(**QUICK).model_dump(mode="json")
+    assert origin.data_fingerprint == splits[0].fingerprint
+    assert (origin.seed, origin.parents, origin.note) == (42, (), "")
+    assert set(origin.versions) == {"ghostkit", "torch", "python"}
+
+
+def test_the_same_run_twice_is_bit_equal_whatever_the_number_of_processes(splits, tmp_path):
+    runs = [
+        train(*splits, recipe(epochs=2, workers=workers), tmp_path / str(workers))
+        for workers in (0, 2)
+    ]
+    assert runs[0].history == runs[1].history
+    assert_equal(*(weights_of(run.folder / LAST) for run in runs))
+
+
+def test_another_seed_is_another_run(splits, tmp_path):
+    one = train(*splits, recipe(epochs=1), tmp_path / "one")
+    other = train(*splits, recipe(epochs=1, seed=7), tmp_path / "other")
+    assert one.history != other.history
+
+
+def test_the_callers_random_numbers_are_left_alone(splits, tmp_path):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    train(*splits, recipe(epochs=1), tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_works_on_the_head_and_is_off_in_validation(splits, tmp_path):
+    """Two runs that differ in dropout alone start from equal weights and part ways."""
+    runs = [
+        train(*splits, recipe(epochs=1, drop=drop), tmp_path / str(drop)) for drop in (0.0, 0.9)
+    ]
+    assert runs[0].history[0].train_loss != runs[1].history[0].train_loss
+    again = load(runs[1].folder / LAST)
+    assert 100 * evaluate(again, splits[1]).top1.value == runs[1].history[0].eval_top1
+
+
+# --- starting from weights ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def pretrained(learned):
+    checkpoint = open_checkpoint(learned.best_checkpoint)
+    return Pretrained(checkpoint.weights, checkpoint.path, checkpoint.card)
+
+
+FROZEN = {"freeze": "backbone", "epochs": 2}
+
+
+def backbone(weights):
+    return {name: t for name, t in weights.items() if not name.startswith("classifier.")}
+
+
+def test_frozen_nothing_but_the_head_changes_not_even_batch_norm(splits, tmp_path, pretrained):
+    run = train(*splits, recipe(**FROZEN), tmp_path, pretrained=pretrained)
+    after = weights_of(run.folder / LAST)
+    assert_equal(backbone(pretrained.weights), backbone(after))
+    assert not after["classifier.weight"].equal(pretrained.weights["classifier.weight"])
+
+
+def test_equal_classes_keep_the_head_so_the_first_epoch_is_good(splits, tmp_path, pretrained):
+    said = []
+    run = train(
+        *splits, recipe(epochs=1, lr=1e-6), tmp_path, pretrained=pretrained, log=said.append
+    )
+    assert run.history[0].eval_top1 >= 90
+    assert run.load_report.dropped == ()
+    assert any("512 entries loaded" in line for line in said)
+    origin = open_checkpoint(run.folder / LAST).card.provenance
+    assert origin.parents == (pretrained.card.hash,)
+    assert origin.note == f"started from {BEST}"
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [("red", "green", "blue"), ("blue", "green", "redder"), ("blue", "green")],
+    ids=["permuted", "renamed", "fewer"],
+)
+def test_other_classes_drop_the_head(splits, tmp_path, pretrained, classes):
+    card = pretrained.card.model_copy(update={"classes": classes})
+    run = train(*splits, recipe(**FROZEN), tmp_path, pretrained=replace(pretrained, card=card))
+    assert run.load_report.dropped == ("classifier.weight", "classifier.bias")
+    assert_equal(backbone(pretrained.weights), backbone(weights_of(run.folder / LAST)))
+    if len(classes) == 3:  # a permuted head, had it been taken over, would start near 0 %
+        assert run.history[-1].eval_top1 >= 60
+
+
+def test_weights_without_a_card_drop_the_head(splits, tmp_path, pretrained):
+    bare = Pretrained(pretrained.weights, "upstream.pth")
+    run = train(*splits, recipe(epochs=1), tmp_path, pretrained=bare)
+    assert run.load_report.kept == 510
+    assert open_checkpoint(run.folder / LAST).card.provenance.note == "started from upstream.pth"
+
+
+def test_weights_of_another_width_are_refused_with_the_width_to_set(splits, tmp_path, pretrained):
+    with pytest.raises(CheckpointError, match="is a GhostNet of width 0.25.* set width=0.25"):
+        train(*splits, recipe(width=0.5), tmp_path, pretrained=pretrained)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_another_network_are_refused(splits, tmp_path):
+    other = Pretrained({"layer.weight": torch.zeros(3, 3)}, "resnet.pth")
+    with pytest.raises(CheckpointError, match="resnet.pth"):
+        train(*splits, recipe(), tmp_path, pretrained=other)
+
+
+def test_a_backbone_that_lacks_a_kernel_is_refused(splits, tmp_path, pretrained):
+    cut = {name: t for name, t in pretrained.weights.items() if name != "conv_head.weight"}
+    with pytest.raises(CheckpointError, match="conv_head.weight"):
+        train(*splits, recipe(), tmp_path, pretrained=Pretrained(cut, "cut.pth"))
+
+
+def test_freezing_random_weights_is_refused(splits, tmp_path):
+    with pytest.raises(UsageError, match="freeze=backbone.*--pretrained-weight"):
+        train(*splits, recipe(**FROZEN), tmp_path)
+
+
+# --- pictures ----------------------------------------------------------------------------------
+
+
+def test_bad_pictures_are_left_out_and_named_and_no_file_is_touched(tmp_path):
+    root = save_photos(tmp_path / "photos", 4, 2)
+    (root / "train" / "red" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    (root / "val" / "red" / "empty.png").write_bytes(b"")
+    before = {path: (path.stat(), path.is_file() and path.read_bytes()) for path in root.rglob("*")}
+    run = train(*open_splits(root), recipe(epochs=2, batch_size=13), tmp_path / "run")
+    after = {path: (path.stat(), path.is_file() and path.read_bytes()) for path in root.rglob("*")}
+    assert len(run.refused) == 2  # each once, though both epochs met them
+    assert any("broken.jpg: " in line for line in run.refused)
+    assert any("empty.png: " in line for line in run.refused)
+    assert len(run.history) == 2
+    unread = {path: (stat.st_mtime_ns, stat.st_mode, data) for path, (stat, data) in before.items()}
+    assert unread == {
+        p: (stat.st_mtime_ns, stat.st_mode, data) for p, (stat, data) in after.items()
+    }
+
+
+def test_nothing_but_bad_pictures_is_an_error_that_names_one(splits, tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"no picture")
+    samples = tuple(Sample(str(tmp_path / f"{name}.png"), 0) for name in "abc")
+    bad = replace(splits[0], samples=samples)
+    with pytest.raises(DatasetError, match=r"no batch has two .*[abc]\.png: "):
+        train(bad, splits[1], recipe(), tmp_path / "run")
+
+
+def test_parts_without_pictures_are_refused_before_the_first_epoch(splits, tmp_path):
+    for parts in (
+        (replace(splits[0], samples=()), splits[1]),
+        (splits[0], replace(splits[1], samples=())),
+    ):
+        with pytest.raises(DatasetError, match="no picture"):
+            train(*parts, recipe(), tmp_path)
+
+
+def test_a_validation_class_that_is_not_trained_is_refused_at_once(splits, tmp_path):
+    other = replace(splits[1], classes=("blue", "green", "violet"))
+    with pytest.raises(DatasetError, match="violet"):
+        train(splits[0], other, recipe(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_class_without_pictures_is_a_class_all_the_same(splits, tmp_path):
+    more = (*splits[0].classes, "violet")
+    run = train(replace(splits[0], classes=more), splits[1], recipe(epochs=1), tmp_path)
+    assert load(run.best_checkpoint).classes == more
+
+
+# --- numbers that are none ---------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_names_the_batch_and_saves_nothing(splits, tmp_path):
+    with pytest.raises(ModelError, match=r"is (nan|inf) at epoch 1, step [12]; lower lr.*\.png"):
+        train(*splits, recipe(lr=1e30, clip_grad=None), tmp_path)
+    assert not (tmp_path / LAST).exists()
+
+
+@pytest.mark.parametrize(
+    ("decay", "words"),
+    [(1e30, "largest weight is (nan|inf) at epoch 1, step 1"), (0, "gave nan or infinity")],
+)
+def test_what_the_last_step_of_an_epoch_breaks_is_not_saved(splits, tmp_path, decay, words):
+    """One step an epoch: its loss is fine, and what it makes of the weights is not."""
+    with pytest.raises((ModelError, DatasetError), match=words):
+        train(*splits, recipe(lr=1e30, weight_decay=decay, batch_size=36), tmp_path)
+    assert not (tmp_path / LAST).exists()
+
+
+def test_poisoned_weights_are_refused(splits, tmp_path, pretrained):
+    poisoned = dict(pretrained.weights)
+    poisoned["conv_stem.weight"] = torch.full_like(poisoned["conv_stem.weight"], np.nan)
+    with pytest.raises(CheckpointError, match="conv_stem.weight holds numbers that are not finite"):
+        train(*splits, recipe(), tmp_path, pretrained=replace(pretrained, weights=poisoned))
+
+
+def test_an_unwritable_folder_is_told_before_the_first_epoch(splits, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    said = []
+    with pytest.raises(OutputError):
+        train(*splits, recipe(), tmp_path / "file" / "run", log=said.append)
+    assert said == []
