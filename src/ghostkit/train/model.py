@@ -3,8 +3,7 @@
 Han, Wang, Tian, Guo, Xu, Xu: "GhostNet: More Features from Cheap Operations", CVPR 2020,
 arXiv 1911.11907; the table below is the paper's Table 1. Parameter names, their order and the
 arithmetic are those of the published weights (512 entries at any width from 0.12). In: images
-(N, 3, H, W) float RGB; out: logits (N, num_classes). Training, export and `weights` call it;
-`model_v2` and `model_v3` take the table, the stem and the head, and bring their own bottlenecks.
+(N, 3, H, W) float RGB; out: logits (N, num_classes). `model_v2` and `model_v3` bring bottlenecks.
 """
 
 import itertools
@@ -75,8 +74,7 @@ class GhostModule(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, relu: bool) -> None:
         super().__init__()
-        assert outputs % 2 == 0, "every channel count of the table is a multiple of 4"
-        half = outputs // 2
+        half = outputs // 2  # every channel count of the table is a multiple of 4
         self.primary_conv = nn.Sequential(
             nn.Conv2d(inputs, half, 1, bias=False), nn.BatchNorm2d(half), activation(relu)
         )

@@ -43,12 +43,12 @@ def read_torch_file(path: str | os.PathLike[str]) -> Any:
     """
     data = _bytes_of(Path(path))
     name = Path(path).name
+    if data[8:9] == b"{":  # first, since any byte may begin the length of its header
+        return _read_safetensors(data, name)
     if data.startswith(b"PK\x03\x04"):
         return _read_zip(data, name)
     if data.startswith(b"\x80"):
         return _read_legacy(data, name)
-    if len(data) > 8 and data[8:9] == b"{":
-        return _read_safetensors(data, name)
     hint = next((said for start, said in _OTHER_STARTS.items() if data.startswith(start)), "")
     raise CheckpointError(
         f"{name} is no weights file: {hint or f'its first bytes are {data[:8]!r}'}; "
