@@ -1,0 +1,191 @@
+"""``ghostkit weights``: published weights by name, fetched or brought, kept with a card."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ghostkit.cli.options import Json, Overwrite, say
+from ghostkit.steps import Filter
+
+if TYPE_CHECKING:
+    from ghostkit.train.catalogue import Published
+    from ghostkit.train.download import Progress
+
+ClassNames = Annotated[
+    Path | None,
+    typer.Option(help="Class names, one a line in index order; placeholders without it."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command and its two sub-commands to `app`."""
+    commands = typer.Typer(name="weights", context_settings=app.info.context_settings)
+    commands.callback(invoke_without_command=True)(weights)
+    commands.command()(get)
+    commands.command()(add)
+    app.add_typer(commands)
+
+
+def weights(context: typer.Context, as_json: Json = False) -> None:
+    """List published weights: source, licence, accuracy as stated, preprocessing; or get one.
+
+    Example: ghostkit weights get ghostnet-1.0
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from ghostkit.train.catalogue import CATALOGUE, path_of
+
+    here = {name: path_of(name) for name in CATALOGUE if path_of(name).is_file()}
+    if as_json:
+        records = [
+            asdict(entry) | {"path": str(here[name]) if name in here else None}
+            for name, entry in CATALOGUE.items()
+        ]
+        typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
+        return
+    for name, entry in CATALOGUE.items():
+        typer.echo("\n".join(_about(entry, here.get(name))))
+    say("get one with: ghostkit weights get NAME")
+
+
+def get(
+    name: Annotated[str, typer.Argument(help="A name that 'ghostkit weights' lists.")],
+    labels: ClassNames = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Another server with the same paths, e.g. a proxy's."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Download published weights, check them, and keep them with a card.
+
+    Without a network it says which file to fetch and what to do with it; the exit status is then 2.
+
+    Example: ghostkit weights get ghostnetv2-1.0 --labels imagenet.names
+    """
+    from ghostkit.train import require_torch
+    from ghostkit.train.catalogue import find
+
+    entry = find(name)
+    require_torch()
+    from ghostkit.train.weight_cache import fetch, read_labels
+
+    classes = None if labels is None else read_labels(labels)
+    with _bar(entry.file) as progress:
+        path = fetch(entry, classes=classes, mirror=mirror, overwrite=overwrite, progress=progress)
+    _say_kept(path)
+
+
+def add(
+    file: Annotated[Path, typer.Argument(help="Weights: .pth .pth.tar .pt .safetensors.")],
+    name: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="A listed name, or one of your own."),
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="The network of weights that are not listed.")
+    ] = None,
+    labels: ClassNames = None,
+    image_size: Annotated[
+        int, typer.Option(min=1, help="Input side in pixels, for --architecture.")
+    ] = 224,
+    crop_fraction: Annotated[
+        float, typer.Option(min=0.1, max=1, help="Input side by shortest side before the crop.")
+    ] = 0.875,
+    filter: Annotated[Filter, typer.Option(help="Resize filter, for --architecture.")] = "bicubic",
+    stem_stride: Annotated[
+        int, typer.Option(min=1, max=2, help="Stride of the first convolution.")
+    ] = 2,
+    overwrite: Overwrite = False,
+) -> None:
+    """Check a weights file that you have, and keep it with a card.
+
+    Example: ghostkit weights add ck_ghostnetv2_10.pth.tar --as ghostnetv2-1.0
+    """
+    from ghostkit.errors import UsageError
+    from ghostkit.steps import evaluation_steps
+    from ghostkit.train import require_torch
+    from ghostkit.train.catalogue import CATALOGUE
+
+    require_torch()
+    from ghostkit.train import weight_cache as cache
+
+    classes = None if labels is None else cache.read_labels(labels)
+    if name in CATALOGUE:
+        if architecture is not None:
+            raise UsageError(f"the architecture of {name} is known; leave --architecture out")
+        path = cache.adopt(file, CATALOGUE[name], classes=classes, overwrite=overwrite)
+    elif architecture is not None:
+        kept = cache.Kept(
+            name or _stem(file),
+            architecture,
+            evaluation_steps(image_size, crop_fraction, filter),
+            classes=classes,
+            stem_stride=1 if stem_stride == 1 else 2,
+            note=f"added from {file.name}",
+        )
+        path = cache.keep(file, kept, overwrite=overwrite)
+    elif classes is not None:
+        raise UsageError("--labels needs --architecture, or --as with a listed name")
+    else:
+        path = cache.keep_carded(file, name or _stem(file), overwrite=overwrite)
+    _say_kept(path)
+
+
+def _about(entry: "Published", path: Path | None) -> tuple[str, ...]:
+    """An entry in a few lines for people."""
+    from ghostkit.steps import describe
+
+    return (
+        f"{entry.name}   {entry.architecture} {entry.width:g}x   "
+        f"top-1 {entry.top1:.2f} %, top-5 {entry.top5:.2f} %",
+        f"    stated by     {entry.stated_at}",
+        f"    preprocessing {describe(entry.steps)}",
+        f"    licence       {entry.licence}",
+        f"    source        {entry.url}",
+        *(() if path is None else (f"    here          {path}",)),
+        "",
+    )
+
+
+def _say_kept(path: Path) -> None:
+    from ghostkit.train.safetensors_card import read_carded
+
+    weights, card = read_carded(path)
+    first, last = card.classes[0], card.classes[-1]
+    say(f"{path}: {len(weights)} entries, {len(card.classes)} classes: {first} ... {last}")
+    if first == "class 0":
+        say("the class names are placeholders; give them with --labels FILE --overwrite")
+    say(f"next: ghostkit train PHOTOS --pretrained-weight {path}")
+
+
+def _stem(file: Path) -> str:
+    """The file's name without what says its format."""
+    name = file.name
+    for suffix in (".tar", ".pth", ".pt", ".safetensors"):
+        name = name.removesuffix(suffix)
+    return name
+
+
+@contextmanager
+def _bar(title: str) -> "Iterator[Progress]":
+    """A bar of bytes on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
