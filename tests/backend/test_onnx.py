@@ -10,6 +10,8 @@ from ghostkit.card import write_sidecar
 from ghostkit.errors import CardError, ModelError
 from tiny import tiny_card
 
+onnx = pytest.importorskip("onnx")
+
 
 def test_the_card_is_read_from_the_file_and_answers_are_channel_means(make_model):
     backend = OnnxBackend(make_model())
@@ -94,6 +96,32 @@ def test_a_card_of_another_model_is_refused(make_model, changes, words):
 def test_a_card_that_says_float_of_a_uint8_input_is_refused(make_model):
     with pytest.raises(ModelError, match=r"tensor\(uint8\), the card says float32"):
         OnnxBackend(make_model(dtype="UINT8"))
+
+
+def test_a_card_of_another_layout_or_size_is_refused(make_model):
+    card = json.loads(tiny_card().to_json())
+    card["input"]["layout"] = "NHWC"
+    with pytest.raises(ModelError, match=r"shape .*3.*, the card says \[None, 8, 8, 3\] \(NHWC\)"):
+        OnnxBackend(make_model(card=json.dumps(card)))
+    path = make_model()
+    fixed = onnx.load(path)
+    height, width = fixed.graph.input[0].type.tensor_type.shape.dim[2:]
+    height.dim_value, width.dim_value = 8, 9
+    onnx.save(fixed, path)
+    with pytest.raises(ModelError, match=r"8, 9\], the card says \[None, 3, 8, 8\].*steps"):
+        OnnxBackend(path)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_model_of_a_fixed_batch_size_takes_any_number(make_model, size):
+    path = make_model()
+    fixed = onnx.load(path)
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = size
+    fixed.graph.output[0].type.tensor_type.shape.dim[0].dim_value = size
+    onnx.save(fixed, path)
+    backend = OnnxBackend(path)
+    images = np.random.default_rng(0).random((5, 3, 8, 8), np.float32)
+    np.testing.assert_allclose(backend.infer(images), images.mean((2, 3)), atol=1e-6)
 
 
 def test_a_batch_that_does_not_fit_is_an_error_with_its_shape(make_model):

@@ -34,9 +34,20 @@ class OnnxBackend:
         self.card = _read_card(self._session, self.path)
         self.name = f"onnxruntime {self._session.get_providers()[0]}"
         _check_fits(self._session, self.card, self.path)
+        size = self._session.get_inputs()[0].shape[0]
+        self._batch_size = size if isinstance(size, int) else None  # None: takes any
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        """See `Backend.infer`."""
+        """See `Backend.infer`. A model of a fixed batch size gets its last batch filled up."""
+        size = self._batch_size
+        if size is None or len(images) == size:
+            return self._run(images)
+        filler = np.repeat(images[-1:], -len(images) % size, axis=0)
+        filled = np.concatenate([images, filler])
+        parts = [self._run(filled[at : at + size]) for at in range(0, len(filled), size)]
+        return np.concatenate(parts)[: len(images)]
+
+    def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         try:
             [logits] = self._session.run([self.card.output.name], {self.card.input.name: images})
         except Exception as error:  # onnxruntime's exceptions share no base class
