@@ -5,7 +5,6 @@ Each step calls what its command calls, on folders that the user can go on with:
 ``results.jsonl``; the closing account is ``summary.json``.
 """
 
-import json
 import os
 import platform
 import shutil
@@ -24,7 +23,7 @@ from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_dataset, open_splits
 from ghostkit.errors import AgreementError
 from ghostkit.evaluate import Evaluation, evaluate
-from ghostkit.files import write_text
+from ghostkit.files import write_json
 from ghostkit.progress import Bars
 from ghostkit.stream import StageTimes, available_cores
 from ghostkit.train.checkpoint import BEST, build_model, open_checkpoint
@@ -126,12 +125,15 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
     with _timed("evaluate", seconds):
         log(f"4/6 evaluate: the ONNX file on {len(test)} held-out photos")
         evaluation = evaluate(classifier, test, bars=bars)
-        write_text(folder / "evaluation.json", json.dumps(evaluation.to_record(), indent=2) + "\n")
+        write_json(folder / "evaluation.json", evaluation.to_record())
     with _timed("verify", seconds):
         log("5/6 verify: checkpoint against ONNX, from file bytes to probabilities")
         agreement = compare(load(trained.best_checkpoint), classifier, paths, bars=bars)
         if not agreement.passed:
-            raise AgreementError(f"checkpoint and ONNX disagree: {agreement.to_record()}")
+            raise AgreementError(
+                f"{str(trained.best_checkpoint)!r} and its ONNX file: {agreement.verdict}, "
+                f"largest probability difference {agreement.max_probability_difference:.3g}"
+            )
     times = StageTimes()
     with _timed("classify", seconds):
         log("6/6 classify: a folder of photos with the ONNX file alone")
@@ -147,8 +149,7 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
         recipe,
         started_from,
     )
-    record = json.dumps(summary.to_record(), indent=2, ensure_ascii=False)
-    write_text(folder / "summary.json", record + "\n")
+    write_json(folder / "summary.json", summary.to_record())
     return summary
 
 
