@@ -1,0 +1,85 @@
+import json
+
+import pytest
+
+from ghostkit import train
+from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name, color in (("r", RED), ("g", GREEN), ("b", BLUE)):
+        save_square(tmp_path / "photos" / f"{name}.png", color)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def other(make_model):
+    """The tiny model with a card that takes blue for red."""
+    card = json.loads(tiny_card().to_json())
+    card["input"]["color"] = "BGR"
+    return make_model("other.onnx", json.dumps(card))
+
+
+def test_a_model_and_its_copy_pass(ghostkit, make_model, photos):
+    outcome = ghostkit("verify", make_model("a.onnx"), make_model("b.onnx"), "--images", photos)
+    assert outcome.status == 0
+    assert "pass: the same answers to 3 pictures" in outcome.out
+
+
+def test_a_failure_lists_the_pictures_with_both_answers(ghostkit, make_model, other, photos):
+    outcome = ghostkit("verify", make_model(), other, "--images", photos)
+    assert outcome.status == 1
+    assert "FAIL: 2 of 3 pictures answered differently" in outcome.out
+    rows = [line.split() for line in outcome.out.splitlines()]
+    assert [str(photos / "b.png"), "blue", "red", "0.364"] in rows
+    assert [str(photos / "r.png"), "red", "blue", "0.364"] in rows
+
+
+def test_of_many_disagreements_the_first_are_shown_and_json_has_all(
+    ghostkit, make_model, other, photos
+):
+    images = ["--images", photos / "r.png"] * 25
+    outcome = ghostkit("verify", make_model(), other, *images)
+    assert outcome.out.count("r.png") == 20
+    assert "and 5 more; --json names them all" in outcome.out
+    record = json.loads(ghostkit("verify", make_model(), other, *images, "--json").out)
+    assert record["passed"] is False
+    assert len(record["disagreements"]) == 25
+
+
+def test_a_photo_that_cannot_be_read_is_named_and_the_exit_status_is_1(
+    ghostkit, make_model, photos
+):
+    reasons = write_bad(photos)
+    model = make_model()
+    outcome = ghostkit("verify", model, model, "--images", photos)
+    assert outcome.status == 1
+    assert "pass: the same answers to 3 pictures" in outcome.out
+    for name, words in reasons.items():
+        assert f"no answer: {photos}/{name}: {words}" in outcome.err
+
+
+def test_models_of_other_classes(ghostkit, make_model, photos):
+    card = tiny_card().model_copy(update={"classes": ("red", "green", "blau")})
+    outcome = ghostkit(
+        "verify", make_model(), make_model("b.onnx", card.to_json()), "--images", photos
+    )
+    assert outcome.status == 2
+    assert "index 2 is 'blue' and 'blau'" in outcome.err
+
+
+def test_photos_have_to_be_named_and_found(ghostkit, make_model, tmp_path):
+    model = make_model()
+    (tmp_path / "empty").mkdir()
+    assert "--images" in ghostkit("verify", model, model).error
+    assert "no picture in" in ghostkit("verify", model, model, "--images", tmp_path / "empty").error
+
+
+def test_without_torch_a_checkpoint_says_what_to_install(
+    ghostkit, make_model, photos, tmp_path, monkeypatch
+):
+    (tmp_path / "model_best.pth.tar").write_bytes(b"PK\x03\x04")
+    monkeypatch.setattr(train, "find_spec", lambda name: None)
+    arguments = (tmp_path / "model_best.pth.tar", make_model(), "--images", photos)
+    assert 'pip install "ghostkit[train]"' in ghostkit("verify", *arguments).error
