@@ -2,9 +2,9 @@
 
     python reliability/predict_account.py MODEL.onnx PHOTOS [--corrupt 50] [--ghostkit COMMAND]
 
-Runs the command over a folder of links to PHOTOS, then over the same folder with corrupt files mixed
-in, and checks totals, order and exit status against what lies in the folder. Exits 1 if a check fails.
-`--ghostkit` names the command of another environment, e.g. one without torch.
+Runs the command over a folder of links to PHOTOS, then over the same folder with corrupt files
+mixed in, and checks totals, order and exit status against what lies in the folder. Exits 1 if a
+check fails. `--ghostkit` names the command of another environment, e.g. one without torch.
 """
 
 import argparse

@@ -81,7 +81,7 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
 
 
 def natural_key(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
-    """Sorts by the value of numbers and without case, as timm sorts classes: ``c``, ``c2``, ``C10``.
+    """Sorts by the value of numbers and without case, as timm sorts classes: ``c``, ``c2``, ``C3``.
 
     The name itself decides between ``1`` and ``01``.
     """
