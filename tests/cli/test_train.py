@@ -1,0 +1,253 @@
+"""``ghostkit train``: flags, files and overrides in, a run folder and an exit status out."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime
+
+import pytest
+
+from squares import QUICK, save_noise, save_photos
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # see tests/train/conftest.py
+
+from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint  # noqa: E402
+
+SMALL = QUICK | {"width": 0.12, "epochs": 1, "batch_size": 6}
+FILES = ["args.yaml", LAST, BEST, "summary.csv"]
+
+
+def flags(**changes):
+    """`SMALL` as flags."""
+    words = []
+    for key, value in (SMALL | changes).items():
+        words += [f"--{key.replace('_', '-')}", *(value if isinstance(value, tuple) else [value])]
+    return words
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return save_photos(tmp_path_factory.mktemp("photos"), 4, 2)
+
+
+@pytest.fixture
+def trained(ghostkit, photos, tmp_path):
+    """The folder of a run of one epoch."""
+    folder = tmp_path / "trained"
+    assert ghostkit("train", photos, "--run-folder", folder, *flags()).status == 0
+    return folder
+
+
+def test_a_run_leaves_its_files_and_says_what_comes_next(ghostkit, photos, tmp_path):
+    outcome = ghostkit("train", photos, "--output", tmp_path / "out", *flags())
+    assert outcome.status == 0
+    assert outcome.out == ""
+    [folder] = (tmp_path / "out" / "train").iterdir()
+    assert folder.name.endswith("-ghostnet-32")
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert "12 training and 6 validation photos of 3 classes" in outcome.err
+    assert "epoch 1/1: training loss " in outcome.err
+    assert f"best checkpoint: {folder / BEST}" in outcome.err
+    assert f"next: ghostkit export {folder / BEST} -o model.onnx" in outcome.err
+
+
+def test_two_runs_of_one_second_have_a_folder_each(ghostkit, photos, tmp_path, monkeypatch):
+    class Noon:
+        """A clock that stands still."""
+
+        @classmethod
+        def now(cls):
+            return datetime(2026, 1, 2, 12, 0, 0)
+
+    monkeypatch.setattr("ghostkit.cli.train.datetime", Noon)
+    for _ in range(2):
+        assert ghostkit("train", photos, "--output", tmp_path, *flags()).status == 0
+    names = sorted(os.listdir(tmp_path / "train"))
+    assert names == ["20260102-120000-ghostnet-32", "20260102-120000-ghostnet-32-2"]
+
+
+def test_file_flags_and_overrides_in_this_order(ghostkit, photos, tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('lr = 0.1\nepochs = 7\nsched = "constant"\nclip_grad = 1.0\n')
+    outcome = ghostkit(
+        *("train", photos, "sched=cosine", "--recipe", path, "--epochs", 8, "--clip-grad", "none"),
+        *("--scale", 0.5, 1, "-b", 16, "-j", 0, "--print-recipe"),
+    )
+    assert outcome.status == 0
+    lines = outcome.out.splitlines()
+    for line in (
+        *("lr = 0.1", "epochs = 8", 'sched = "cosine"', 'clip_grad = "none"'),
+        *("scale = [0.5, 1.0]", "batch_size = 16", "workers = 0"),
+    ):
+        assert line in lines
+    path.write_text(outcome.out)
+    again = ghostkit("train", photos, "-c", path, "--print-recipe")
+    assert again.out == outcome.out
+
+
+def test_all_wrong_values_are_told_at_once(ghostkit, photos):
+    outcome = ghostkit("train", photos, "--epochs", "many", "--width", -1, "epoch=3", "lr=nan")
+    assert outcome.status == 2
+    assert "recipe has 4 problem(s):" in outcome.err
+    for key in (
+        "  epochs: ",
+        "  width: ",
+        "  epoch: no such key; did you mean 'epochs'?",
+        "  lr: ",
+    ):
+        assert key in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "tpu"], "device 'tpu' is unknown"),
+        (["--no-such-flag"], "No such option"),
+        (["--recipe", "gone.toml"], "cannot read recipe 'gone.toml'"),
+        (["--resume", "gone.pth.tar"], "gone.pth.tar"),
+        (["--pretrained-weight", "gone.pth"], "gone.pth"),
+        (["--epochs", 1], "warmup_epochs=2 leaves none of epochs=1; lower it too"),
+        (["oops"], "override 'oops' is not of the form key=value"),
+        (["--freeze", "backbone"], "freeze=backbone keeps the weights it starts from"),
+    ],
+)
+def test_wrong_usage_is_one_message_and_exit_status_2(
+    ghostkit, photos, tmp_path, monkeypatch, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    outcome = ghostkit("train", photos, *arguments)
+    assert outcome.status == 2
+    assert words in outcome.err
+    assert not list(tmp_path.glob("output/train/*/*"))
+
+
+def test_data_that_cannot_be_understood_is_exit_status_2(ghostkit, tmp_path):
+    save_noise(tmp_path / "photos" / "red" / "0.png", "red", 0)
+    for path, words in ((tmp_path / "gone", "gone"), (tmp_path / "photos", "'red'")):
+        outcome = ghostkit("train", path, "--val-split", 0.5)
+        assert outcome.status == 2
+        assert words in outcome.err
+
+
+def test_a_run_folder_that_cannot_be_written_is_told_before_any_work(ghostkit, photos, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for option in ("--run-folder", "--output"):
+        outcome = ghostkit("train", photos, option, tmp_path / "file" / "run", *flags())
+        assert outcome.status == 2
+        assert "file" in outcome.err
+        assert "epoch" not in outcome.err
+
+
+def test_a_finished_run_is_not_written_over(ghostkit, photos, trained):
+    before = (trained / LAST).read_bytes()
+    outcome = ghostkit("train", photos, "--run-folder", trained, *flags())
+    assert outcome.error.startswith(f"{str(trained)!r} holds a run already")
+    assert f"--resume {trained / LAST}" in outcome.error
+    assert (trained / LAST).read_bytes() == before
+
+
+def test_bad_pictures_are_named_and_the_exit_status_is_1(ghostkit, tmp_path):
+    root = save_photos(tmp_path / "photos", 4, 2)
+    (root / "train" / "red" / "bad.jpg").write_text("no picture")
+    (root / "val" / "blue" / "worse.jpg").write_bytes(b"")
+    outcome = ghostkit(
+        "train", root, "--run-folder", tmp_path / "run", *flags(batch_size=13, workers=2)
+    )
+    assert outcome.status == 1
+    assert f"refused: {root}/train/red/bad.jpg: " in outcome.err
+    assert f"refused: {root}/val/blue/worse.jpg: " in outcome.err
+    assert sorted(os.listdir(tmp_path / "run")) == FILES
+
+
+def test_resume_goes_on_in_the_folder_by_the_checkpoints_recipe(ghostkit, photos, trained):
+    outcome = ghostkit("train", photos, "--resume", trained / LAST, "--epochs", 2)
+    assert outcome.status == 0
+    assert f"{trained / LAST}: going on after epoch 1" in outcome.err
+    assert "the recipe is not the checkpoint's: epochs: 1 -> 2" in outcome.err
+    assert "epoch 2/2: " in outcome.err
+    assert len((trained / "summary.csv").read_text().splitlines()) == 3
+    assert open_checkpoint(trained / LAST).card.architecture.width == 0.12
+
+
+def test_a_recipe_file_lies_over_the_checkpoints(ghostkit, photos, trained, tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text("epochs = 2\nlr = 0.01\n")
+    outcome = ghostkit(
+        "train", photos, "--resume", trained / LAST, "-c", path, "lr=0.02", "--print-recipe"
+    )
+    assert "epochs = 2" in outcome.out.splitlines()
+    assert "lr = 0.02" in outcome.out.splitlines()
+    assert "width = 0.12" in outcome.out.splitlines()
+
+
+def test_resuming_what_is_finished_says_so_and_is_no_failure(ghostkit, photos, trained):
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    outcome = ghostkit("train", photos, "--resume", trained / LAST)
+    assert outcome.status == 0
+    assert "nothing to do: all of 1 epochs are done; for more: --epochs N" in outcome.err
+    assert f"best checkpoint: {trained / BEST}" in outcome.err
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+
+
+def test_a_resume_into_another_folder_leaves_the_first_alone(ghostkit, photos, trained, tmp_path):
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    other = tmp_path / "other"
+    outcome = ghostkit(
+        "train", photos, "--resume", trained / LAST, "--run-folder", other, "epochs=2"
+    )
+    assert outcome.status == 0
+    assert sorted(os.listdir(other)) == FILES
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+    again = ghostkit("train", photos, "--resume", trained / LAST, "--run-folder", other)
+    assert "holds a run already" in again.error
+
+
+@pytest.mark.parametrize("flag", ["--pretrained-weight", "--pretrained_weight"])
+def test_weights_to_start_from_are_accounted_for(ghostkit, photos, trained, tmp_path, flag):
+    outcome = ghostkit(
+        *("train", photos, flag, trained / BEST, "--run-folder", tmp_path / "new"),
+        *flags(freeze="backbone"),
+    )
+    assert outcome.status == 0
+    assert f"{trained / BEST}: 512 entries loaded" in outcome.err
+
+
+def test_a_resume_from_weights_is_refused(ghostkit, photos, trained):
+    outcome = ghostkit(
+        "train", photos, "--resume", trained / LAST, "--pretrained-weight", trained / BEST
+    )
+    assert outcome.status == 2
+    assert "choose one" in outcome.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_interrupted_run_keeps_its_epochs_and_goes_on(ghostkit, photos, tmp_path, workers):
+    """Ctrl-C reaches every process of the terminal's group, the reading ones too."""
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "ghostkit", "train", photos, "--run-folder", folder]
+    options = flags(workers=workers, epochs=10_000)
+    process = subprocess.Popen(
+        [str(word) for word in (*command, *options)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    lines = iter(process.stderr.readline, "")
+    while not next(lines).startswith("epoch 2/"):
+        pass
+    os.killpg(process.pid, signal.SIGINT)
+    rest = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 130
+    assert "Traceback" not in rest
+    assert "interrupted; what was written until now is kept" in rest
+    done = len(open_checkpoint(folder / LAST).history)
+    assert done >= 2
+    assert sorted(os.listdir(folder)) == FILES
+    outcome = ghostkit("train", photos, "--resume", folder / LAST, "--epochs", done + 1)
+    assert outcome.status == 0
+    assert len((folder / "summary.csv").read_text().splitlines()) == done + 2
