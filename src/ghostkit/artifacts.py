@@ -49,8 +49,9 @@ def _load_checkpoint(path: str) -> Classifier:
     from ghostkit.train import require_torch
 
     require_torch()
-    from ghostkit.train.checkpoint import build_model, open_checkpoint
+    from ghostkit.train.architectures import build_carded
+    from ghostkit.train.carded import read_carded
     from ghostkit.train.torch_backend import TorchBackend
 
-    checkpoint = open_checkpoint(path)
-    return Classifier(TorchBackend(build_model(checkpoint)), checkpoint.card)
+    weights, card = read_carded(path)
+    return Classifier(TorchBackend(build_carded(card, weights, path)), card)

@@ -26,7 +26,9 @@ from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.files import write_json
 from ghostkit.progress import Bars
 from ghostkit.stream import StageTimes, available_cores
-from ghostkit.train.checkpoint import BEST, build_model, open_checkpoint
+from ghostkit.train.architectures import build_carded
+from ghostkit.train.carded import read_carded
+from ghostkit.train.checkpoint import BEST
 from ghostkit.train.export import ExportReport, export
 from ghostkit.train.loop import TrainingResult, train
 from ghostkit.train.recipe import Recipe, load_recipe
@@ -116,11 +118,10 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
         )
     with _timed("export", seconds):
         log("3/6 export: ONNX, compared with torch on the held-out photos")
-        checkpoint = open_checkpoint(trained.best_checkpoint)
+        weights, card = read_carded(trained.best_checkpoint)
+        model = build_carded(card, weights, str(trained.best_checkpoint))
         paths = [sample.path for sample in test.samples]
-        exported = export(
-            build_model(checkpoint), checkpoint.card, folder / "model.onnx", paths, bars=bars
-        )
+        exported = export(model, card, folder / "model.onnx", paths, bars=bars)
     classifier = load(folder / "model.onnx")
     with _timed("evaluate", seconds):
         log(f"4/6 evaluate: the ONNX file on {len(test)} held-out photos")

@@ -12,12 +12,12 @@ import yaml
 
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.errors import CardError, CheckpointError, OutputError
+from ghostkit.train.architectures import build_carded
 from ghostkit.train.checkpoint import (
     BEST,
     LAST,
     EpochRow,
     best_epoch,
-    build_model,
     open_checkpoint,
     resume_folder,
     save_checkpoint,
@@ -186,7 +186,7 @@ def test_what_is_read_is_what_was_written(learned):
     [measured] = checkpoint.card.measurements
     assert 100 * measured.top1 == pytest.approx(learned.history[-1].eval_top1)
     assert (measured.images, measured.data.endswith("/val")) == (12, True)
-    model = build_model(checkpoint)
+    model = build_carded(checkpoint.card, checkpoint.weights, checkpoint.path)
     for name, tensor in model.state_dict().items():
         assert tensor.equal(checkpoint.weights[name])
 
@@ -264,7 +264,8 @@ def test_weights_of_another_width_do_not_become_the_cards_network(changed, card)
         update={"architecture": card.architecture.model_copy(update={"width": 0.5})}
     )
     with pytest.raises(CheckpointError, match="another network or width"):
-        build_model(open_checkpoint(changed(**{CHECKPOINT_KEY: wider.to_json()})))
+        wrong = open_checkpoint(changed(**{CHECKPOINT_KEY: wider.to_json()}))
+        build_carded(wrong.card, wrong.weights, wrong.path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02.", b"PK\x03\x04 and no more"])

@@ -9,13 +9,16 @@ import pytest
 import torch
 
 from ghostkit.artifacts import load
-from ghostkit.card import ONNX_METADATA_KEY, ModelCard
+from ghostkit.backend.onnx import OnnxBackend
+from ghostkit.card import ONNX_METADATA_KEY, Architecture, ModelCard
 from ghostkit.errors import AgreementError, OutputError, UsageError
 from ghostkit.train import export as exporting
-from ghostkit.train.checkpoint import build_model, open_checkpoint
+from ghostkit.train.architectures import build, build_carded
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.export import ExportReport, agrees, export, onnx_bytes
 from ghostkit.verify import compare
 from squares import save_noise
+from tiny import tiny_card
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def checkpoint(learned):
 
 @pytest.fixture
 def model(checkpoint):
-    return build_model(checkpoint)
+    return build_carded(checkpoint.card, checkpoint.weights, checkpoint.path)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,9 @@ def pictures(splits):
 @pytest.fixture(scope="module")
 def content(checkpoint):
     """The bytes of a first export; made once, since tracing takes a few seconds."""
-    return onnx_bytes(build_model(checkpoint), checkpoint.card)
+    return onnx_bytes(
+        build_carded(checkpoint.card, checkpoint.weights, checkpoint.path), checkpoint.card
+    )
 
 
 @pytest.fixture
@@ -191,3 +196,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, model, checkpoint, p
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="file"):
         export(model, checkpoint.card, tmp_path / "file" / "m.onnx", pictures)
+
+
+@pytest.mark.parametrize("name", ["ghostnetv2", "ghostnetv3"])
+def test_the_other_networks_export_too_and_v3_is_fused(name, tmp_path, pictures):
+    torch.manual_seed(0)
+    model = build(name, 0.25, 3)
+    for _ in range(3):  # batch norms that know their inputs keep the logits small
+        model.train()(torch.randn(8, 3, 32, 32))
+    card = tiny_card(32).model_copy(
+        update={"architecture": Architecture(name=name, width=0.25, stem_stride=2)}
+    )
+    path = tmp_path / "other.onnx"
+    report = export(model, card, path, pictures)
+    assert report.top1_agreement == 1
+    told = OnnxBackend(path).card.architecture.name
+    assert told == {"ghostnetv2": "ghostnetv2", "ghostnetv3": "ghostnetv3-fused"}[name]

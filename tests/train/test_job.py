@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ghostkit.errors import CardError, CheckpointError, DatasetError
+from ghostkit.errors import CardError, DatasetError, UsageError
 from ghostkit.progress import silent
 from ghostkit.train.checkpoint import LAST
 from ghostkit.train.job import open_data, open_pretrained
@@ -74,7 +74,7 @@ def test_weights_of_others_come_without(learned, tmp_path, name):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="gone.pth"):
+    with pytest.raises(UsageError, match="gone.pth. is not a file"):
         open_pretrained(tmp_path / "gone.pth")
 
 

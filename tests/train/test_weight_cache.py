@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from weights_site import announcing, redirecting, serving
 
 from ghostkit.errors import CheckpointError, OutputError, UsageError
 from ghostkit.steps import describe, evaluation_steps
 from ghostkit.train.architectures import ARCHITECTURES, build
+from ghostkit.train.carded import read_carded, write_carded
 from ghostkit.train.catalogue import CATALOGUE, find, folder, path_of, resolve
-from ghostkit.train.safetensors_card import read_carded, write_carded
 from ghostkit.train.weight_cache import Kept, adopt, fetch, keep, keep_carded, read_labels
+from weights_site import announcing, redirecting, serving
 
 WIDTH, CLASSES = 0.12, 5
 NAMES = ("tench", "crane", "shark", "crane", "ray")

@@ -51,17 +51,17 @@ def export(
     check_target(output, overwrite=overwrite)
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UsageError(f"the output {str(output)!r} is the checkpoint itself; choose another")
-    from ghostkit.train.checkpoint import build_model, open_checkpoint
+    from ghostkit.train.architectures import build_carded
+    from ghostkit.train.carded import read_carded
     from ghostkit.train.export import export as write
 
-    opened = open_checkpoint(checkpoint)
+    weights, card = read_carded(checkpoint)
+    model = build_carded(card, weights, str(checkpoint))
     with TemporaryDirectory() as folder:
         photos = find_pictures(images or [unpack_trashnet(Path(folder))]).pictures
         if not images:
             photos = photos[:: max(1, len(photos) // BUNDLED_PHOTOS)]  # some of each class
-        report = write(
-            build_model(opened), opened.card, output, photos, tolerance=tolerance, bars=bars_for()
-        )
+        report = write(model, card, output, photos, tolerance=tolerance, bars=bars_for())
     say(
         f"{output}: ONNX Runtime and torch agree on {report.images} photos at batch sizes "
         f"{', '.join(map(str, report.batch_sizes))}: largest logit difference "

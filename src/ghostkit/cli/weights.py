@@ -155,7 +155,7 @@ def _about(entry: "Published", path: Path | None) -> tuple[str, ...]:
 
 
 def _say_kept(path: Path) -> None:
-    from ghostkit.train.safetensors_card import read_carded
+    from ghostkit.train.carded import read_carded
 
     weights, card = read_carded(path)
     first, last = card.classes[0], card.classes[-1]

@@ -20,9 +20,8 @@ import yaml
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.errors import CardError, CheckpointError
 from ghostkit.files import durable, sync_folder, write_text
-from ghostkit.train.model import GhostNet, ghostnet
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.weights import load_into, read_checkpoint
+from ghostkit.train.weights import read_checkpoint
 
 FORMAT_VERSION = 2  # of the seed's checkpoint dict: the stored epoch is the finished one
 LAST, BEST = "last.pth.tar", "model_best.pth.tar"
@@ -180,13 +179,3 @@ def _link_over(source: Path, target: Path) -> None:
         temporary.unlink(missing_ok=True)
         with open(source, "rb") as content, durable(target) as stream:
             shutil.copyfileobj(content, stream)
-
-
-def build_model(checkpoint: Checkpoint) -> GhostNet:
-    """The network of the checkpoint's card with its weights, on the CPU."""
-    shape = checkpoint.card.architecture
-    model = ghostnet(
-        shape.width or 1.0, len(checkpoint.card.classes), stem_stride=shape.stem_stride or 2
-    )
-    load_into(model, checkpoint.weights, source=checkpoint.path, strict=True)
-    return model

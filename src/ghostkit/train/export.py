@@ -27,6 +27,7 @@ from ghostkit.files import write_bytes
 from ghostkit.progress import Bars, silent
 from ghostkit.stream import batched, ordered_map
 from ghostkit.train.model import GhostNet
+from ghostkit.train.model_v3 import fuse
 from ghostkit.train.torch_backend import TorchBackend
 
 OPSET = 17  # the newest that Huawei's ATC compiler is reported to take
@@ -68,6 +69,7 @@ def export(
         UsageError: none of the photos can be read.
         OutputError: `path` cannot be written.
     """
+    model, card = _deployable(model, card)
     content = onnx_bytes(model, card)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
@@ -93,6 +95,16 @@ def agrees(report: ExportReport, tolerance: float) -> bool:
     )
 
 
+def _deployable(model: GhostNet, card: ModelCard) -> tuple[GhostNet, ModelCard]:
+    """A GhostNetV3 with its training branches fused; the others as they are."""
+    if card.architecture.name != "ghostnetv3":
+        return model, card
+    fused = card.architecture.model_copy(update={"name": "ghostnetv3-fused"})
+    parents = (*card.provenance.parents, card.hash)
+    provenance = card.provenance.model_copy(update={"parents": parents})
+    return fuse(model), card.model_copy(update={"architecture": fused, "provenance": provenance})
+
+
 def onnx_bytes(model: GhostNet, card: ModelCard) -> bytes:
     """The ONNX file's content: input ``image``, output ``logits``, opset 17, card in metadata."""
     height, width = card.input.height, card.input.width
@@ -112,6 +124,7 @@ def onnx_bytes(model: GhostNet, card: ModelCard) -> bytes:
     assert program is not None
     graph = program.model_proto
     _pool_globally(graph.graph)
+    _plain_resizes(graph.graph)
     del graph.opset_import[:]
     graph.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     graph.ir_version = IR_VERSION
@@ -142,6 +155,16 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
     still_used = {name for node in graph.node for name in node.input}
     for name in axes_names - still_used:
         graph.initializer.remove(constants[name])
+
+
+def _plain_resizes(graph: onnx.GraphProto) -> None:
+    """Leave out of each Resize what opset 18 added, where it stands at its default."""
+    for node in graph.node:
+        if node.op_type == "Resize":
+            for attribute in list(node.attribute):
+                if attribute.name in ("antialias", "keep_aspect_ratio_policy"):
+                    assert attribute.i == 0 and attribute.s in (b"", b"stretch"), str(node)
+                    node.attribute.remove(attribute)
 
 
 def _drop_source_traces(model: onnx.ModelProto) -> None:

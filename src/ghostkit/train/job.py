@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.dataset import Dataset, open_splits
 from ghostkit.errors import UsageError
 from ghostkit.progress import Bars
+from ghostkit.train.carded import card_in
+from ghostkit.train.catalogue import resolve
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import Pretrained
 from ghostkit.train.weights import read_checkpoint, read_weights
@@ -31,13 +32,10 @@ def open_data(
 
 
 def open_pretrained(path: str | os.PathLike[str]) -> Pretrained:
-    """Weights to start from; with the classes they answer where the file carries our card."""
-    weights = read_weights(path)
-    card = None
-    if not os.fspath(path).endswith(".safetensors"):
-        text = read_checkpoint(path).get(CHECKPOINT_KEY)
-        card = ModelCard.from_json(text, os.fspath(path)) if isinstance(text, str) else None
-    return Pretrained(weights, os.fspath(path), card)
+    """Weights to start from, by path or by a name of ``ghostkit weights``; their card if any."""
+    path = resolve(path)
+    source = os.fspath(path)
+    return Pretrained(read_weights(path), source, card_in(read_checkpoint(path), source))
 
 
 def pick_device(name: str) -> str:

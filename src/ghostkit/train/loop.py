@@ -20,6 +20,7 @@ from ghostkit.dataset import Dataset
 from ghostkit.errors import DatasetError, ModelError, UsageError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.progress import Bar, Bars, silent
+from ghostkit.train.architectures import build
 from ghostkit.train.checkpoint import (
     BEST,
     Checkpoint,
@@ -29,7 +30,7 @@ from ghostkit.train.checkpoint import (
     write_arguments,
 )
 from ghostkit.train.loader import Batch, batch_indices, training_batches
-from ghostkit.train.model import GhostNet, ghostnet
+from ghostkit.train.model import GhostNet
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.schedule import learning_rate
 from ghostkit.train.start import Pretrained, first_card, freeze_backbone, go_on, start_from
@@ -74,10 +75,16 @@ def train(
     """
     _check(train_data, val_data, recipe, pretrained, resume)
     torch.manual_seed(recipe.seed)
-    model = ghostnet(
-        recipe.width, len(train_data.classes), dropout=recipe.drop, stem_stride=recipe.stem_stride
+    model = build(
+        recipe.model,
+        recipe.width,
+        len(train_data.classes),
+        dropout=recipe.drop,
+        stem_stride=recipe.stem_stride,
     )
-    report = None if pretrained is None else start_from(model, pretrained, train_data.classes)
+    report = (
+        None if pretrained is None else start_from(model, pretrained, recipe, train_data.classes)
+    )
     if report is not None:
         log(str(report))
     if recipe.freeze == "backbone":

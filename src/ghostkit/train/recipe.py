@@ -37,6 +37,8 @@ class Recipe(BaseModel):
     )
 
     # network
+    model: Literal["ghostnet", "ghostnetv2", "ghostnetv3"] = "ghostnet"
+    """The network; upper and lower case are alike, so the seed's GhostNet is meant too."""
     width: Annotated[float, Field(gt=0, le=16)] = 1.0
     """Multiplies every channel count; 0.5, 1.0 and 1.3 are the paper's."""
     stem_stride: Literal[1, 2] = 2
@@ -108,8 +110,10 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _none_as_a_word(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """TOML has no null: ``"none"`` switches a key off that can be off."""
+    def _words(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """TOML has no null: ``"none"`` switches a key off that can be off; see also `model`."""
+        if isinstance(content.get("model"), str):
+            content = content | {"model": content["model"].lower()}
         kinds = {name: get_args(field.annotation) for name, field in cls.model_fields.items()}
         return {
             key: None if value == "none" and NoneType in kinds.get(key, ()) else value

@@ -16,12 +16,13 @@ import ghostkit
 from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.dataset import Dataset
 from ghostkit.errors import CheckpointError, UsageError
+from ghostkit.train.architectures import Shape, identify
 from ghostkit.train.checkpoint import Checkpoint, EpochRow
 from ghostkit.train.model import GhostNet
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.weights import LoadReport, infer_architecture, load_into
+from ghostkit.train.weights import LoadReport, load_into
 
-FIXED = ("width", "stem_stride", "freeze")  # recipe keys that a resume cannot change
+FIXED = ("model", "width", "stem_stride", "freeze")  # recipe keys that a resume cannot change
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Pretrained:
     card: ModelCard | None = None
 
 
-def start_from(model: GhostNet, pretrained: Pretrained, classes: tuple[str, ...]) -> LoadReport:
+def start_from(
+    model: GhostNet, pretrained: Pretrained, recipe: Recipe, classes: tuple[str, ...]
+) -> LoadReport:
     """Load the backbone, and the head too where it answers the same classes in the same order.
 
     Raises:
@@ -45,12 +48,13 @@ def start_from(model: GhostNet, pretrained: Pretrained, classes: tuple[str, ...]
             model, pretrained.weights, source=pretrained.source, head="match" if same else "drop"
         )
     except CheckpointError as error:
-        width = _width(pretrained.weights)
-        if width in (None, model.width):
+        shape = _shape(pretrained.weights)
+        if shape is None or (shape.name, shape.width) == (recipe.model, recipe.width):
             raise
         raise CheckpointError(
-            f"{pretrained.source} is a GhostNet of width {width:g}, and the recipe asks for "
-            f"{model.width:g}; set width={width:g}. {error}"
+            f"{pretrained.source} is a {shape.name} of width {shape.width:g}, and the recipe asks "
+            f"for {recipe.model} of {recipe.width:g}; set model={shape.name} "
+            f"width={shape.width:g}. {error}"
         ) from error
 
 
@@ -116,7 +120,9 @@ def first_card(
     elif resume is not None:
         parents, note = resume.card.provenance.parents, resume.card.provenance.note
     return ModelCard(
-        architecture=Architecture(width=recipe.width, stem_stride=recipe.stem_stride),
+        architecture=Architecture(
+            name=recipe.model, width=recipe.width, stem_stride=recipe.stem_stride
+        ),
         classes=data.classes,
         steps=recipe.steps,
         input=Input(height=recipe.img_size, width=recipe.img_size),
@@ -165,8 +171,8 @@ def _changes(before: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:
     return {k: f"{before[k]} -> {now[k]}" for k in now if k in before and before[k] != now[k]}
 
 
-def _width(weights: Mapping[str, torch.Tensor]) -> float | None:
+def _shape(weights: Mapping[str, torch.Tensor]) -> Shape | None:
     try:
-        return infer_architecture(weights)[0]
+        return identify(weights)
     except CheckpointError:
         return None

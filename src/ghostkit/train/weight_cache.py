@@ -17,9 +17,9 @@ from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.errors import CheckpointError, OutputError, UsageError
 from ghostkit.steps import Step, output_size
 from ghostkit.train.architectures import ARCHITECTURES, Shape, build, build_carded, identify
+from ghostkit.train.carded import card_in, write_carded
 from ghostkit.train.catalogue import Published, by_hand, path_of
 from ghostkit.train.download import Progress, download
-from ghostkit.train.safetensors_card import card_in, write_carded
 from ghostkit.train.weights import load_into, read_checkpoint, read_weights
 
 

@@ -9,7 +9,7 @@ from ghostkit.card import Architecture, Input, ModelCard
 from ghostkit.errors import CardError, CheckpointError
 from ghostkit.steps import evaluation_steps
 from ghostkit.train.architectures import build, build_carded
-from ghostkit.train.safetensors_card import card_in, read_carded, write_carded
+from ghostkit.train.carded import card_in, read_carded, write_carded
 from ghostkit.train.weights import read_checkpoint, read_weights
 
 WIDTH = 0.12
