@@ -150,7 +150,9 @@ def test_weights_without_a_card_drop_the_head(splits, tmp_path, pretrained):
 
 
 def test_weights_of_another_width_are_refused_with_the_width_to_set(splits, tmp_path, pretrained):
-    with pytest.raises(CheckpointError, match="is a GhostNet of width 0.25.* set width=0.25"):
+    with pytest.raises(
+        CheckpointError, match="is a ghostnet of width 0.25.*set model=ghostnet width=0.25"
+    ):
         train(*splits, recipe(width=0.5), tmp_path, pretrained=pretrained)
     assert not list(tmp_path.iterdir())
 

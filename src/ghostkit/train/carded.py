@@ -62,8 +62,9 @@ def read_carded(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], ModelC
     card = card_in(content, os.fspath(path))
     if card is None:
         raise CardError(
-            f"{os.fspath(path)}: the weights carry no card, so their classes and preprocessing are "
-            "unknown; give them one with: ghostkit weights add FILE --architecture NAME"
+            f"{os.fspath(path)}: the checkpoint carries no card, so its classes and preprocessing "
+            f"are unknown; train from its weights: ghostkit train DATA --pretrained-weight "
+            f"{os.fspath(path)}; or give it a card: ghostkit weights add {os.fspath(path)}"
         )
     return content["state_dict"], card
 
