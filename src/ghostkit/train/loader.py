@@ -1,6 +1,8 @@
 """Batches of augmented training pictures, in an order that depends on (seed, epoch) alone."""
 
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +42,22 @@ def training_batches(data: Dataset, recipe: Recipe, epoch: int) -> Iterator[Batc
         collate_fn=_collate,
         prefetch_factor=AHEAD if recipe.workers else None,
     )
-    return _explained(iter(loader))
+    with _interrupts_wait():
+        batches = iter(loader)
+    return _explained(batches)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C back: amid a fork Python loses it, and a child that hears it has a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, which does not fork
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # and the children keep it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _explained(batches: Iterator[Batch]) -> Iterator[Batch]:
