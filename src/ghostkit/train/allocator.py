@@ -1,8 +1,11 @@
 """Memory between two training steps: kept by the process, so that it is not fetched anew each time.
 
 glibc gives a large block back to the system as soon as it is freed, and the next step pays a page
-fault for each 4 KiB of it. `benchmarks/train_allocator.py` prints what that costs. The command
-line's `train` and `demo` call this; importing it changes nothing.
+fault for each 4 KiB of it. What `benchmarks/train_allocator.py` printed, on one thread of 2 busy
+cores, median of 5 runs, GhostNet 1.0: at 240 px and batch 64 processor time per image fell from 60
+to 53 ms and page faults per step from 384,000 to 9,000, while the peak of memory rose from 3.7 to
+4.4 GB; at 240 px and batch 16 it fell from 55 to 54 ms, at 112 px and batch 32 it stayed at 13 ms.
+The command line's `train` and `demo` call this; importing it changes nothing.
 """
 
 import ctypes
