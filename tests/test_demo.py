@@ -1,0 +1,96 @@
+"""``ghostkit demo`` from end to end, on a few photos in place of the bundled ones."""
+
+import json
+import os
+
+import pytest
+
+from ghostkit.cli import run
+from ghostkit.errors import AgreementError
+from squares import COLORS, save_noise
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # see tests/train/conftest.py
+
+OVERRIDES = ("epochs=1", "warmup_epochs=0", "img_size=32", "width=0.25", "workers=0")
+FILES = {"model.onnx", "results.jsonl", "evaluation.json", "summary.json", "photos"}
+TRAINED = {"model_best.pth.tar", "last.pth.tar", "summary.csv", "args.yaml"}
+
+
+@pytest.fixture
+def few_photos(monkeypatch):
+    """The bundled photos are 15 of each colour."""
+
+    def unpack(folder):
+        for color in COLORS:
+            for index in range(15):
+                seed = 1000 * COLORS.index(color) + index
+                save_noise(folder / "photos" / color / f"{color}{index}.png", color, seed)
+        return folder / "photos"
+
+    monkeypatch.setattr("ghostkit.demo.unpack_trashnet", unpack)
+
+
+@pytest.mark.slow
+def test_the_whole_journey_leaves_its_files_and_a_closing_account(few_photos, tmp_path, capsys):
+    folder = tmp_path / "demo"
+    assert run(["demo", *OVERRIDES, "--output", str(folder)]) == 0
+    shown = capsys.readouterr()
+    assert FILES | TRAINED <= set(os.listdir(folder))
+    for stage in range(1, 7):
+        assert f"{stage}/6 " in shown.err
+
+    summary = json.loads((folder / "summary.json").read_text())
+    assert list(summary) == [
+        *("test_top1", "test_majority_baseline", "evaluation", "started_from", "recipe"),
+        *("export", "verify", "images_per_s", "seconds", "files", "machine"),
+    ]
+    assert summary["test_top1"]["total"] == 9
+    assert {"value", "low", "high"} <= set(summary["test_top1"])
+    assert summary["recipe"]["epochs"] == 1
+    assert summary["export"]["photos"] == 9
+    assert summary["export"]["top1_agreement"] == 1
+    assert summary["verify"]["passed"] is True
+    assert all(rate > 0 for rate in summary["images_per_s"].values())
+    stages = ["prepare", "train", "export", "evaluate", "verify", "classify"]
+    assert list(summary["seconds"]) == stages
+    assert all(os.path.exists(path) for path in summary["files"].values())
+
+    held_out = {path.name for path in (folder / "photos" / "test").rglob("*.png")}
+    trained = {path.name for path in (folder / "photos" / "train").rglob("*.png")}
+    assert (len(held_out), len(trained)) == (9, 36)
+    assert not held_out & trained
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert {os.path.basename(line["path"]) for line in lines} == held_out
+
+    words = " ".join(shown.out.split())
+    for told in (
+        *("accuracy on held-out photos", "always answering the largest class"),
+        *("trained from random weights", "top-1 agreement 100.00 %", "images/s"),
+        *(f"model {folder}/model.onnx", f"ghostkit predict {folder}/model.onnx PHOTOS"),
+    ):
+        assert told in words
+
+    again = run(["demo", *OVERRIDES, "--output", str(folder)])  # what is there is replaced
+    assert again == 0
+    assert json.loads((folder / "summary.json").read_text())["test_top1"] == summary["test_top1"]
+
+
+def test_a_wrong_override_is_told_before_any_work(few_photos, tmp_path, capsys):
+    assert run(["demo", "epoch=1", "--output", str(tmp_path / "demo")]) == 2
+    assert "did you mean 'epochs'?" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_model_that_disagrees_with_its_checkpoint_ends_the_demo(
+    few_photos, tmp_path, monkeypatch
+):
+    """No table is shown for a file that was not written."""
+    from ghostkit import demo
+
+    def disagree(*_, **__):
+        raise AgreementError("model.onnx is not written: they differ")
+
+    monkeypatch.setattr(demo, "export", disagree)
+    assert run(["demo", *OVERRIDES, "--output", str(tmp_path / "demo")]) == 2
+    assert not (tmp_path / "demo" / "summary.json").exists()
