@@ -31,7 +31,8 @@ from ghostkit.train.carded import read_carded
 from ghostkit.train.checkpoint import BEST
 from ghostkit.train.export import ExportReport, export
 from ghostkit.train.loop import TrainingResult, train
-from ghostkit.train.recipe import Recipe, load_recipe
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.recipe_file import load_recipe
 from ghostkit.verify import Agreement, compare
 from ghostkit.writers import open_writer
 

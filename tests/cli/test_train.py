@@ -13,10 +13,16 @@ from squares import QUICK, save_noise, save_photos
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # see tests/train/conftest.py
 
-from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint  # noqa: E402
+from ghostkit.train.checkpoint import BEST, LAST, PREVIOUS, open_checkpoint  # noqa: E402
 
 SMALL = QUICK | {"width": 0.12, "epochs": 1, "batch_size": 6}
-FILES = ["args.yaml", LAST, BEST, "summary.csv"]
+FILES = {"args.yaml", "events.jsonl", LAST, BEST, "summary.csv"}
+
+
+def files(*epochs):
+    """What a run of so many epochs leaves."""
+    kept = {f"checkpoint-{epoch}.pth.tar" for epoch in epochs}
+    return sorted(FILES | kept | ({PREVIOUS} if len(epochs) > 1 else set()))
 
 
 def flags(**changes):
@@ -46,7 +52,7 @@ def test_a_run_leaves_its_files_and_says_what_comes_next(ghostkit, photos, tmp_p
     assert outcome.out == ""
     [folder] = (tmp_path / "out" / "train").iterdir()
     assert folder.name.endswith("-ghostnet-32")
-    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert sorted(path.name for path in folder.iterdir()) == files(0)
     assert "12 training and 6 validation photos of 3 classes" in outcome.err
     assert "epoch 1/1: training loss " in outcome.err
     assert f"best checkpoint: {folder / BEST}" in outcome.err
@@ -158,7 +164,7 @@ def test_bad_pictures_are_named_and_the_exit_status_is_1(ghostkit, tmp_path):
     assert outcome.status == 1
     assert f"refused: {root}/train/red/bad.jpg: " in outcome.err
     assert f"refused: {root}/val/blue/worse.jpg: " in outcome.err
-    assert sorted(os.listdir(tmp_path / "run")) == FILES
+    assert sorted(os.listdir(tmp_path / "run")) == files(0)
 
 
 def test_resume_goes_on_in_the_folder_by_the_checkpoints_recipe(ghostkit, photos, trained):
@@ -198,7 +204,7 @@ def test_a_resume_into_another_folder_leaves_the_first_alone(ghostkit, photos, t
         "train", photos, "--resume", trained / LAST, "--run-folder", other, "epochs=2"
     )
     assert outcome.status == 0
-    assert sorted(os.listdir(other)) == FILES
+    assert sorted(os.listdir(other)) == files(1)
     assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
     again = ghostkit("train", photos, "--resume", trained / LAST, "--run-folder", other)
     assert "holds a run already" in again.error
@@ -244,10 +250,12 @@ def test_an_interrupted_run_keeps_its_epochs_and_goes_on(ghostkit, photos, tmp_p
     process.stderr.close()
     assert process.wait(60) == 130
     assert "Traceback" not in rest
+    assert f"stopped and saved; go on with: ghostkit train DATA --resume {folder}" in rest
     assert "interrupted; what was written until now is kept" in rest
     done = len(open_checkpoint(folder / LAST).history)
     assert done >= 2
-    assert sorted(os.listdir(folder)) == FILES
-    outcome = ghostkit("train", photos, "--resume", folder / LAST, "--epochs", done + 1)
+    left = {name for name in os.listdir(folder) if not name.startswith(("recovery", "checkpoint"))}
+    assert left == FILES | {PREVIOUS}
+    outcome = ghostkit("train", photos, "--resume", folder, "--epochs", done + 1)
     assert outcome.status == 0
     assert len((folder / "summary.csv").read_text().splitlines()) == done + 2

@@ -16,14 +16,15 @@ from ghostkit.train.architectures import build_carded
 from ghostkit.train.checkpoint import (
     BEST,
     LAST,
-    EpochRow,
+    PREVIOUS,
     best_epoch,
     open_checkpoint,
     resume_folder,
-    save_checkpoint,
+    save_epoch,
 )
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import first_card
+from ghostkit.train.state import EpochRow, RunState
 from squares import QUICK
 
 RECIPE = Recipe(**QUICK | {"clip_grad": None})
@@ -47,7 +48,9 @@ def save(tmp_path, card):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for epoch in range(len(top1s)):
             torch.nn.init.constant_(model.weight, epoch)
-            save_checkpoint(folder, model, optimizer, RECIPE, card, rows(*top1s[: epoch + 1]))
+            scaler = torch.amp.GradScaler("cpu", enabled=False)
+            state = RunState(model, optimizer, scaler, None, rows(*top1s[: epoch + 1]))
+            save_epoch(folder, state, RECIPE, card)
         return folder
 
     return save
@@ -63,7 +66,7 @@ def epoch_of(path):
 def test_the_keys_are_the_seeds_and_torch_reads_them(learned):
     content = torch.load(learned.folder / LAST, weights_only=False)
     seeds = {"epoch", "arch", "state_dict", "optimizer", "version", "args", "metric"}
-    assert set(content) == seeds | {CHECKPOINT_KEY, "history"}
+    assert set(content) == seeds | {CHECKPOINT_KEY, "history", "position", "checksum"}
     assert content["epoch"] == 13
     assert content["arch"] == "ghostnet"
     assert content["version"] == 2
@@ -112,7 +115,18 @@ def test_best_is_the_first_of_the_best_epochs_and_stays_when_last_is_replaced(sa
     folder = save(50.0, 75.0, 75.0, 60.0)
     assert epoch_of(folder / BEST) == 1
     assert epoch_of(folder / LAST) == 3
-    assert sorted(os.listdir(folder)) == [LAST, BEST, "summary.csv"]
+    epochs = [f"checkpoint-{epoch}.pth.tar" for epoch in range(4)]
+    assert sorted(os.listdir(folder)) == [*epochs, PREVIOUS, LAST, BEST, "summary.csv"]
+    assert [epoch_of(folder / name) for name in epochs] == [0, 1, 2, 3]
+    assert epoch_of(folder / PREVIOUS) == 2
+
+
+def test_only_so_many_epochs_are_kept_the_best_ones(save, monkeypatch):
+    monkeypatch.setitem(globals(), "RECIPE", RECIPE.model_copy(update={"checkpoint_hist": 2}))
+    folder = save(50.0, 75.0, 60.0, 10.0)
+    kept = sorted(path.name for path in folder.glob("checkpoint-*"))
+    assert kept == ["checkpoint-1.pth.tar", "checkpoint-2.pth.tar"]
+    assert epoch_of(folder / LAST) == 3
 
 
 def test_best_and_last_of_one_epoch_are_one_file(save):
@@ -132,7 +146,7 @@ def test_a_file_system_without_hard_links_gets_a_copy(save, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
     folder = save(50.0, 75.0, 60.0)
     assert epoch_of(folder / BEST) == 1
-    assert sorted(os.listdir(folder)) == [LAST, BEST, "summary.csv"]
+    assert epoch_of(folder / LAST) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_named(save, tmp_path):

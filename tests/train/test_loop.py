@@ -1,5 +1,6 @@
 """Training: it learns, starts from weights, leaves bad pictures out, stops at bad numbers."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,10 @@ from ghostkit.artifacts import load
 from ghostkit.dataset import Sample, open_splits
 from ghostkit.errors import CheckpointError, DatasetError, ModelError, OutputError, UsageError
 from ghostkit.evaluate import evaluate
+from ghostkit.train import loop
 from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
 from ghostkit.train.loop import train
+from ghostkit.train.loss import Objective
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import Pretrained
 from squares import QUICK, save_photos
@@ -229,9 +232,36 @@ def test_a_class_without_pictures_is_a_class_all_the_same(splits, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_batch_and_saves_nothing(splits, tmp_path):
-    with pytest.raises(ModelError, match=r"is (nan|inf) at epoch 1, step [12]; lower lr.*\.png"):
-        train(*splits, recipe(lr=1e30, clip_grad=None), tmp_path)
+    words = r"is (nan|inf) at epoch 1, step [12], and 0 steps.*lower lr.*\.png"
+    with pytest.raises(ModelError, match=words):
+        train(*splits, recipe(lr=1e30, clip_grad=None, max_bad_steps=0), tmp_path)
     assert not (tmp_path / LAST).exists()
+
+
+def test_a_bad_step_is_undone_noted_with_its_files_and_the_run_goes_on(
+    splits, tmp_path, monkeypatch
+):
+    """One batch whose loss is no number: the run is the one that never saw it."""
+    poisoned = []
+
+    class Poisoned(Objective):
+        def __call__(self, logits, targets, samples, mix):
+            loss = super().__call__(logits, targets, samples, mix)
+            if len(poisoned) == 1:
+                loss = loss * float("nan")
+            poisoned.append(samples)
+            return loss
+
+    monkeypatch.setattr(loop, "Objective", Poisoned)
+    run = train(*splits, recipe(epochs=1), tmp_path)
+    assert np.isfinite(run.history[0].train_loss)
+    weights = open_checkpoint(run.folder / LAST).weights
+    assert all(tensor.isfinite().all() for tensor in weights.values() if tensor.is_floating_point())
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    [bad] = [event for event in events if event["event"] == "bad step"]
+    assert (bad["epoch"], bad["step"], bad["what"]) == (0, 2, "loss")
+    paths = [splits[0].samples[i].path for i in poisoned[1].tolist()]
+    assert bad["files"] == paths
 
 
 @pytest.mark.parametrize(

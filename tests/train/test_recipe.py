@@ -2,7 +2,8 @@ import pytest
 
 from ghostkit.errors import UsageError
 from ghostkit.steps import CenterCrop, Resize
-from ghostkit.train.recipe import Recipe, load_recipe, to_toml
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.recipe_file import load_recipe, to_toml
 
 
 def test_the_defaults_are_the_seeds_240_and_274():

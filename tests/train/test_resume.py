@@ -102,8 +102,8 @@ def test_a_changed_recipe_holds_and_is_told(splits, unbroken, tmp_path):
     told = "the recipe is not the checkpoint's: "
     assert f"{told}momentum: 0.9 -> 0.5, weight_decay: 4e-05 -> 0.1, epochs: 4 -> 5" in said
     after = open_checkpoint(tmp_path / LAST)
-    assert [group["momentum"] for group in after.optimizer["param_groups"]] == [0.5, 0.5]
-    assert [group["weight_decay"] for group in after.optimizer["param_groups"]] == [0.0, 0.1]
+    assert [group["momentum"] for group in after.optimizer["param_groups"]] == [0.5] * 4
+    assert [group["weight_decay"] for group in after.optimizer["param_groups"]] == [0, 0.1, 0, 0.1]
     assert after.card.provenance.recipe["epochs"] == 5
 
 

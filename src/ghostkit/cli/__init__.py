@@ -15,10 +15,10 @@ import typer
 
 from ghostkit import __version__
 from ghostkit.cli import demo, evaluate, export, predict, train, verify, weights
-from ghostkit.cli.options import say
+from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.errors import GhostkitError
 
-INTERRUPTED, READER_LEFT = 130, 141  # what a shell reports for SIGINT and SIGPIPE
+READER_LEFT = 141  # what a shell reports for SIGPIPE
 
 app = typer.Typer(
     name="ghostkit",

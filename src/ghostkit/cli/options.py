@@ -8,6 +8,8 @@ import typer
 
 from ghostkit.errors import printable
 
+INTERRUPTED = 130  # exit status: what a shell reports for SIGINT
+
 Model = Annotated[
     Path,
     typer.Argument(metavar="MODEL", help="An .onnx file, or a checkpoint of ours (.pth.tar)."),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_origin
 
 import typer
 
-from ghostkit.cli.options import Data, Labels, say
+from ghostkit.cli.options import INTERRUPTED, Data, Labels, say
 
 SHORT_FLAGS = {"batch_size": ("-b",), "workers": ("-j",)}
 
@@ -43,9 +43,9 @@ def train(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on from this last.pth.tar, in its folder, by its recipe."),
+        typer.Option(help="Go on from this run folder, or checkpoint in it, by its recipe."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda[:INDEX] or npu[:INDEX].")] = "auto",
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="Print the effective recipe, train nothing.")
     ] = False,
@@ -62,43 +62,56 @@ def train(
 
     require_torch()
     from ghostkit.train.allocator import keep_freed_memory
-    from ghostkit.train.checkpoint import open_checkpoint
-    from ghostkit.train.job import open_data, open_pretrained, pick_device
+    from ghostkit.train.checkpoint import open_resume
+    from ghostkit.train.devices import pick_device
+    from ghostkit.train.job import open_data, open_pretrained, open_teacher
+    from ghostkit.train.loop import Stopped
     from ghostkit.train.loop import train as run
-    from ghostkit.train.recipe import load_recipe, to_toml
+    from ghostkit.train.recipe_file import load_recipe, to_toml
 
     given = {key: value for key, value in flags.items() if value is not None}
-    checkpoint = None if resume is None else open_checkpoint(resume)
+    checkpoint = None if resume is None else open_resume(resume, say)
     base = {} if checkpoint is None else checkpoint.card.provenance.recipe
     effective = load_recipe(recipe, overrides or (), given, base=base)
     if print_recipe:
         typer.echo(to_toml(effective), nl=False)
         return
-    where = pick_device(device)
+    where = pick_device(device, effective.amp)
+    if where.note:
+        say(where.note)
     pretrained = None if pretrained_weight is None else open_pretrained(pretrained_weight)
     if run_folder is not None:
         _check_run_folder(run_folder, resume)
     keep_freed_memory()
     train_data, val_data = open_data(data, effective, labels, bars=bars_for(), log=say)
     folder = run_folder or (
-        _new_run_folder(output, effective.img_size) if resume is None else resume.parent
+        _new_run_folder(output, effective.img_size) if resume is None else _folder_of(resume)
     )
-    result = run(
-        train_data,
-        val_data,
-        effective,
-        folder,
-        device=where,
-        pretrained=pretrained,
-        resume=checkpoint,
-        bars=bars_for(),
-        log=say,
-    )
+    try:
+        result = run(
+            train_data,
+            val_data,
+            effective,
+            folder,
+            device=where,
+            pretrained=pretrained,
+            resume=checkpoint,
+            teacher=open_teacher(effective, train_data, folder, bars=bars_for()),
+            bars=bars_for(),
+            log=say,
+        )
+    except Stopped as stopped:
+        say(str(stopped))
+        raise typer.Exit(INTERRUPTED) from stopped
     for line in result.refused:
         say(f"refused: {line}")
     say(f"best checkpoint: {result.best_checkpoint}")
     say(f"next: ghostkit export {result.best_checkpoint} -o model.onnx")
     raise typer.Exit(1 if result.refused else 0)
+
+
+def _folder_of(resume: Path) -> Path:
+    return resume if resume.is_dir() else resume.parent
 
 
 def _check_run_folder(folder: Path, resume: Path | None) -> None:
@@ -108,7 +121,7 @@ def _check_run_folder(folder: Path, resume: Path | None) -> None:
     from ghostkit.train.checkpoint import LAST
 
     last = folder / LAST
-    if last.exists() and not (resume is not None and last.samefile(resume)):
+    if last.exists() and not (resume is not None and folder.samefile(_folder_of(resume))):
         raise OutputError(
             f"{str(folder)!r} holds a run already; choose another --run-folder, or go on with it: "
             f"--resume {last}"

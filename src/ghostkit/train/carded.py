@@ -54,6 +54,8 @@ def write_carded(
 def read_carded(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], ModelCard]:
     """The weights, in the precision they are stored in, and the card.
 
+    Of a run that averaged its weights, the averaged ones, which its card's accuracy is of.
+
     Raises:
         CheckpointError: unreadable or damaged.
         CardError: there is no card in it, or it is malformed.
@@ -66,7 +68,7 @@ def read_carded(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], ModelC
             f"are unknown; train from its weights: ghostkit train DATA --pretrained-weight "
             f"{os.fspath(path)}; or give it a card: ghostkit weights add {os.fspath(path)}"
         )
-    return content["state_dict"], card
+    return content.get("state_dict_ema") or content["state_dict"], card
 
 
 def card_in(content: Mapping[str, Any], source: str) -> ModelCard | None:

@@ -1,15 +1,17 @@
 """What a run leaves behind, in the seed's file names and keys, with the card inside.
 
-``last.pth.tar`` and ``model_best.pth.tar`` (torch.save of a dict), ``summary.csv``, ``args.yaml``.
+``last.pth.tar``, ``model_best.pth.tar``, ``checkpoint-N.pth.tar`` (torch.save of a dict),
+``recovery-EPOCH-STEP.pth.tar`` inside an epoch, ``summary.csv``, ``args.yaml``.
 """
 
 import argparse
 import csv
+import hashlib
 import io
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,58 +20,90 @@ import torch
 import yaml
 
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
-from ghostkit.errors import CardError, CheckpointError
+from ghostkit.errors import CardError, CheckpointError, UsageError
 from ghostkit.files import durable, sync_folder, write_text
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.state import EpochRow, Position, RunState
 from ghostkit.train.weights import read_checkpoint
 
 FORMAT_VERSION = 2  # of the seed's checkpoint dict: the stored epoch is the finished one
-LAST, BEST = "last.pth.tar", "model_best.pth.tar"
+LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"
+RECOVERIES = "recovery-*-*.pth.tar"
+CHECKED = ("state_dict", "optimizer", "state_dict_ema", "ema_updates", "amp_scaler")
 SUMMARY_FIELDS = ("epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5")
 
 
-@dataclass(frozen=True)
-class EpochRow:
-    """One line of summary.csv; accuracies in percent, as the seed writes them."""
+def save_epoch(folder: Path, state: RunState, recipe: Recipe, card: ModelCard) -> None:
+    """Write what stands after a finished epoch.
 
-    epoch: int
-    train_loss: float
-    eval_loss: float
-    eval_top1: float
-    eval_top5: float
-
-
-def save_checkpoint(
-    folder: Path,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    card: ModelCard,
-    history: list[EpochRow],
-) -> Path:
-    """Write ``last.pth.tar``, and let ``model_best.pth.tar`` be it if its metric is the best yet.
-
-    The best one is a hard link, which stays when ``last`` is replaced.
+    ``last.pth.tar``, of which ``checkpoint-EPOCH`` (the best `checkpoint_hist` are kept) and, where
+    no earlier epoch was better, ``model_best`` are hard links that stay when it is replaced;
+    ``last.previous`` is the one before; ``summary.csv``.
     """
-    now = history[-1]
+    last = folder / LAST
+    if last.exists():
+        _link_over(last, folder / PREVIOUS)
+    _save(last, state, recipe, card)
+    _link_over(last, folder / _epoch_name(state.epoch - 1))
+    if best_epoch(state.history) == state.epoch - 1:
+        _link_over(last, folder / BEST)
+    ranked = sorted(state.history, key=lambda row: (-row.eval_top1, row.epoch))
+    for row in ranked[recipe.checkpoint_hist :]:
+        (folder / _epoch_name(row.epoch)).unlink(missing_ok=True)
+    for recovery in folder.glob(RECOVERIES):
+        recovery.unlink()
+    write_text(folder / "summary.csv", _summary(state.history))
+
+
+def save_recovery(folder: Path, state: RunState, recipe: Recipe, card: ModelCard) -> Path:
+    """Write ``recovery-EPOCH-STEP.pth.tar`` in the middle of an epoch; the two newest are kept."""
+    path = folder / f"recovery-{state.epoch}-{state.position.step}.pth.tar"
+    _save(path, state, recipe, card)
+    for older in sorted(folder.glob(RECOVERIES), key=_recovery_position)[:-2]:
+        older.unlink()
+    return path
+
+
+def _save(path: Path, state: RunState, recipe: Recipe, card: ModelCard) -> None:
+    tensors = state.tensors()
     content = {
-        "epoch": now.epoch,
+        **tensors,
+        "epoch": state.epoch - 1,  # the last finished one, as the seed counts
         "arch": card.architecture.name,
-        "state_dict": {k: t.cpu().contiguous() for k, t in model.state_dict().items()},
-        "optimizer": optimizer.state_dict(),
         "version": FORMAT_VERSION,
         "args": argparse.Namespace(**seed_arguments(recipe, card)),
-        "metric": now.eval_top1,
+        "metric": state.history[-1].eval_top1 if state.history else None,
         CHECKPOINT_KEY: card.to_json(),
-        "history": [vars(row) for row in history],
+        "history": [vars(row) for row in state.history],
+        "position": vars(state.position),
+        "checksum": checksum(tensors),
     }
-    last = folder / LAST
-    with durable(last) as stream:
+    with durable(path) as stream:
         torch.save(content, stream)
-    if best_epoch(history) == now.epoch:
-        _link_over(last, folder / BEST)
-    write_text(folder / "summary.csv", _summary(history))
-    return last
+
+
+def checksum(content: Any) -> str:
+    """SHA-256 over every tensor and number in nested dicts and lists, with their keys."""
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            digest.update(
+                value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+            )
+        elif isinstance(value, Mapping):
+            for key in sorted(value, key=str):
+                digest.update(f"{key}:".encode())
+                add(value[key])
+        elif isinstance(value, list | tuple):
+            for item in value:
+                add(item)
+        else:
+            digest.update(repr(value).encode())
+
+    add(content)
+    return digest.hexdigest()
 
 
 def best_epoch(history: Sequence[EpochRow]) -> int:
@@ -82,10 +116,13 @@ def resume_folder(folder: Path, checkpoint: "Checkpoint") -> None:
 
     ``model_best`` comes from beside the checkpoint; where there is none, the checkpoint stands in.
     """
-    last, best = Path(checkpoint.path), Path(checkpoint.path).with_name(BEST)
-    is_best = best_epoch(checkpoint.history) == checkpoint.epoch
+    if not checkpoint.history:
+        return
+    here, best = Path(checkpoint.path), Path(checkpoint.path).with_name(BEST)
+    finished = checkpoint.position.step == 0
+    is_best = finished and best_epoch(checkpoint.history) == len(checkpoint.history) - 1
     write_text(folder / "summary.csv", _summary(checkpoint.history))
-    _link_over(last if is_best or not best.is_file() else best, folder / BEST)
+    _link_over(here if is_best or not best.is_file() else best, folder / BEST)
 
 
 def seed_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
@@ -108,9 +145,17 @@ class Checkpoint:
     path: str
     weights: dict[str, torch.Tensor]
     card: ModelCard
-    epoch: int
     optimizer: dict[str, Any]
     history: list[EpochRow]
+    position: Position
+    average: dict[str, torch.Tensor] | None = None
+    average_updates: int = 0
+    scaler: dict[str, Any] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The last finished epoch, counted from 0; -1 within the first."""
+        return len(self.history) - 1
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -128,30 +173,86 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             f"{source}: the checkpoint carries no card, so its classes and preprocessing are "
             f"unknown; use its weights with: ghostkit train DATA --pretrained-weight {source}"
         )
-    for key in ("state_dict", "optimizer"):
-        if not isinstance(content.get(key), dict):
+    for key, kind in (("state_dict", dict), ("optimizer", dict), ("checksum", str)):
+        if not isinstance(content.get(key), kind):
             raise CheckpointError(f"{source}: the checkpoint has no {key!r}; was it cut down?")
     weights = content["state_dict"]
     if not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
         raise CheckpointError(f"{source}: among its weights are some that are no tensors")
-    history = _history(content.get("history"), source)
+    position = _position(content.get("position"), source)
+    history = _history(content.get("history"), position, source)
+    if checksum({key: content[key] for key in CHECKED if key in content}) != content["checksum"]:
+        raise CheckpointError(
+            f"{source}: the checkpoint's checksum does not fit its content, so it is damaged; "
+            f"resume from its folder, which takes the newest sound one"
+        )
     return Checkpoint(
         path=source,
         weights=weights,
         card=ModelCard.from_json(text, source),
-        epoch=history[-1].epoch,
         optimizer=content["optimizer"],
         history=history,
+        position=position,
+        average=content.get("state_dict_ema"),
+        average_updates=content.get("ema_updates", 0),
+        scaler=content.get("amp_scaler"),
     )
 
 
-def _history(rows: Any, source: str) -> list[EpochRow]:
+def open_resume(path: str | os.PathLike[str], log: Callable[[str], None]) -> Checkpoint:
+    """The checkpoint to go on from: a file, or the furthest sound one of a run folder.
+
+    Raises:
+        CheckpointError: the file, or every checkpoint in the folder, is damaged.
+        UsageError: there is no checkpoint in the folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return open_checkpoint(path)
+    recoveries = sorted(folder.glob(RECOVERIES), key=_recovery_position, reverse=True)
+    finished = [folder / name for name in (LAST, PREVIOUS) if (folder / name).is_file()]
+    problems = []
+    sound = []
+    for candidate in (*recoveries, *finished):
+        try:
+            sound.append(open_checkpoint(candidate))
+        except (CheckpointError, CardError) as error:
+            problems.append(str(error))
+            log(f"passed over: {error}")
+    if sound:
+        return max(sound, key=lambda c: (len(c.history), c.position.step))
+    if problems:
+        raise CheckpointError(f"{folder}: every checkpoint is damaged; the first: {problems[0]}")
+    raise UsageError(f"{folder}: no {LAST} and no recovery checkpoint in this folder to resume")
+
+
+def _recovery_position(path: Path) -> tuple[int, int]:
+    _, epoch, step = path.name.removesuffix(".pth.tar").split("-")
+    return (int(epoch), int(step)) if epoch.isdigit() and step.isdigit() else (-1, -1)
+
+
+def _epoch_name(epoch: int) -> str:
+    return f"checkpoint-{epoch}.pth.tar"
+
+
+def _position(content: Any, source: str) -> Position:
+    try:
+        return Position(**content)
+    except TypeError:
+        raise CheckpointError(f"{source}: its 'position' is {content!r}") from None
+
+
+def _history(rows: Any, position: Position, source: str) -> list[EpochRow]:
     """The epochs that the checkpoint has behind it, in order and without a gap."""
     try:
         history = [EpochRow(**row) for row in rows]
         numbers = [number for row in history for number in vars(row).values()]
         whole = all(isinstance(number, int | float) for number in numbers)
-        if history and whole and [row.epoch for row in history] == list(range(len(history))):
+        if (
+            (history or position.step)
+            and whole
+            and [row.epoch for row in history] == list(range(len(history)))
+        ):
             return history
     except TypeError:
         pass

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
+from ghostkit.backend.onnx import OnnxBackend
+from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_splits
-from ghostkit.errors import UsageError
 from ghostkit.progress import Bars
 from ghostkit.train.carded import card_in
 from ghostkit.train.catalogue import resolve
+from ghostkit.train.distill import TeacherLogits, teacher_logits
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import Pretrained
 from ghostkit.train.weights import read_checkpoint, read_weights
@@ -38,22 +38,11 @@ def open_pretrained(path: str | os.PathLike[str]) -> Pretrained:
     return Pretrained(read_weights(path), source, card_in(read_checkpoint(path), source))
 
 
-def pick_device(name: str) -> str:
-    """The torch device that `name` asks for; ``auto`` takes CUDA where there is one.
-
-    Raises:
-        UsageError: the device is unknown or not here.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind == "cpu" and not index:
-        return name
-    if kind != "cuda" or (index and not index.isdigit()):
-        raise UsageError(f"device {name!r} is unknown; choose auto, cpu, cuda or cuda:INDEX")
-    if not torch.cuda.is_available():
-        raise UsageError(f"device {name!r} is asked for, but torch sees no CUDA device; use cpu")
-    if index and int(index) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise UsageError(f"device {name!r} is asked for, but there are {count} CUDA devices")
-    return name
+def open_teacher(
+    recipe: Recipe, data: Dataset, cache_folder: Path, *, bars: Bars
+) -> TeacherLogits | None:
+    """The answers of the recipe's teacher to the training pictures; None without a teacher."""
+    if recipe.teacher is None:
+        return None
+    backend = OnnxBackend(recipe.teacher)
+    return teacher_logits(Classifier(backend, backend.card), data, cache_folder, bars=bars)

@@ -1,9 +1,8 @@
 """Batches of augmented training pictures, in an order that depends on (seed, epoch) alone."""
 
-import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, UsageError
 from ghostkit.image import decode
 from ghostkit.train.augment import augment, sample_generator
+from ghostkit.train.interruption import leave_signals_to_the_parent
 from ghostkit.train.recipe import Recipe
 
 AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
@@ -25,39 +25,30 @@ class Batch:
 
     images: torch.Tensor  # (N, S, S, 3) uint8 RGB
     targets: torch.Tensor  # (N,) int64
+    samples: torch.Tensor  # (N,) int64, indices into the training data
     paths: tuple[str, ...]  # of `images`
     refused: tuple[ImageRefused, ...]
 
 
-def training_batches(data: Dataset, recipe: Recipe, epoch: int) -> Iterator[Batch]:
-    """The batches of one epoch, read by `recipe.workers` processes that start with this call.
+def training_batches(
+    data: Dataset, recipe: Recipe, epoch: int, first_step: int = 0
+) -> Iterator[Batch]:
+    """The batches of one epoch from step `first_step` on.
+
+    They are read by `recipe.workers` processes that start with this call.
 
     Raises:
         UsageError: while iterating: one of those processes died.
     """
     loader = DataLoader(
         _AugmentedPictures(data, recipe, epoch),
-        batch_sampler=batch_indices(len(data.samples), recipe, epoch),
+        batch_sampler=batch_indices(len(data.samples), recipe, epoch)[first_step:],
         num_workers=recipe.workers,
-        collate_fn=_collate,
+        collate_fn=partial(_collate, data),
+        worker_init_fn=leave_signals_to_the_parent,
         prefetch_factor=AHEAD if recipe.workers else None,
     )
-    with _interrupts_wait():
-        batches = iter(loader)
-    return _explained(batches)
-
-
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Hold Ctrl-C back: amid a fork Python loses it, and a child that hears it has a traceback."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, which does not fork
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # and the children keep it
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return _explained(iter(loader))
 
 
 def _explained(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -84,7 +75,7 @@ def batch_indices(samples: int, recipe: Recipe, epoch: int) -> list[list[int]]:
     return [order[i * recipe.batch_size : (i + 1) * recipe.batch_size] for i in range(full)]
 
 
-Item = tuple[np.ndarray, int, str]  # pixels (S, S, 3) uint8, target, path
+Item = tuple[np.ndarray, int, int]  # pixels (S, S, 3) uint8, target, index of the sample
 
 
 class _AugmentedPictures(TorchDataset[Item | ImageRefused]):
@@ -101,15 +92,16 @@ class _AugmentedPictures(TorchDataset[Item | ImageRefused]):
         except ImageRefused as error:
             return error
         generator = sample_generator(self._recipe.seed, self._epoch, index)
-        return augment(pixels, self._recipe, generator), sample.target, sample.path
+        return augment(pixels, self._recipe, generator), sample.target, index
 
 
-def _collate(items: Sequence[Item | ImageRefused]) -> Batch:
+def _collate(data: Dataset, items: Sequence[Item | ImageRefused]) -> Batch:
     good = [item for item in items if not isinstance(item, ImageRefused)]
     images = np.stack([pixels for pixels, _, _ in good]) if good else np.empty((0, 1, 1, 3), "u1")
     return Batch(
         images=torch.from_numpy(images),
         targets=torch.tensor([target for _, target, _ in good], dtype=torch.int64),
-        paths=tuple(path for _, _, path in good),
+        samples=torch.tensor([index for _, _, index in good], dtype=torch.int64),
+        paths=tuple(data.samples[index].path for _, _, index in good),
         refused=tuple(item for item in items if isinstance(item, ImageRefused)),
     )

@@ -1,43 +1,61 @@
 """The training loop, spelled out: epoch, batch, forward, loss, backward, step, evaluate, save.
 
 Local paths in, a run folder out. Validation runs through the Classifier, so it measures what a
-deployment will see.
+deployment will see. A run that stops at any step goes on from its last checkpoint as if it had not.
 """
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
+from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
-from ghostkit.errors import DatasetError, ModelError, UsageError
-from ghostkit.evaluate import Evaluation, evaluate
-from ghostkit.progress import Bar, Bars, silent
-from ghostkit.train.architectures import build
+from ghostkit.errors import DatasetError, ModelError
+from ghostkit.evaluate import evaluate
+from ghostkit.progress import Bars, silent
 from ghostkit.train.checkpoint import (
     BEST,
+    LAST,
     Checkpoint,
-    EpochRow,
     resume_folder,
-    save_checkpoint,
+    save_epoch,
+    save_recovery,
     write_arguments,
 )
+from ghostkit.train.devices import Device
+from ghostkit.train.distill import TeacherLogits
+from ghostkit.train.events import EventLog
+from ghostkit.train.interruption import StopRequest, stop_on_signal
 from ghostkit.train.loader import Batch, batch_indices, training_batches
-from ghostkit.train.model import GhostNet
+from ghostkit.train.loss import Objective
+from ghostkit.train.mixing import Mix, draw_mix
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.schedule import learning_rate
-from ghostkit.train.start import Pretrained, first_card, freeze_backbone, go_on, start_from
+from ghostkit.train.start import Pretrained, check, first_card, first_state, go_on
+from ghostkit.train.state import (
+    EpochRow,
+    Position,
+    RunState,
+    set_rate,
+    set_training_mode,
+)
 from ghostkit.train.torch_backend import TorchBackend
 from ghostkit.train.weights import LoadReport
 
 EVALUATION_BATCH = 32
+CPU = Device("cpu", "float32")
+Network = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved itself; the message names the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,22 @@ class TrainingResult:
     load_report: LoadReport | None
 
 
+@dataclass(frozen=True)
+class Run:
+    """What stays the same from the first step to the last."""
+
+    recipe: Recipe
+    folder: Path
+    train_data: Dataset
+    val_data: Dataset
+    device: Device
+    objective: Objective
+    events: EventLog
+    stop: StopRequest
+    bars: Bars
+    refused: dict[str, str]  # path -> reason
+
+
 @torch.random.fork_rng(devices=())  # the seeds set here are not the caller's
 def train(
     train_data: Dataset,
@@ -59,161 +93,208 @@ def train(
     recipe: Recipe,
     folder: Path,
     *,
-    device: str = "cpu",
+    device: Device = CPU,
     pretrained: Pretrained | None = None,
     resume: Checkpoint | None = None,
+    teacher: TeacherLogits | None = None,
     bars: Bars = silent,
     log: Callable[[str], None] = lambda line: None,
 ) -> TrainingResult:
     """Train on `train_data`, keep the epoch that is best on `val_data`.
+
+    Args:
+        teacher: the teacher's logits for each training picture, see `distill`.
 
     Raises:
         ModelError: the loss or the weights became non-finite; names the batch's files.
         DatasetError: there is no picture to train on or to measure with.
         UsageError: the recipe, the data and the checkpoint to resume do not go together.
         CheckpointError: the weights do not fit the recipe's network.
+        Stopped: Ctrl-C or SIGTERM came; a checkpoint is written.
     """
-    _check(train_data, val_data, recipe, pretrained, resume)
+    check(train_data, val_data, recipe, pretrained, resume)
     torch.manual_seed(recipe.seed)
-    model = build(
-        recipe.model,
-        recipe.width,
-        len(train_data.classes),
-        dropout=recipe.drop,
-        stem_stride=recipe.stem_stride,
-    )
-    report = (
-        None if pretrained is None else start_from(model, pretrained, recipe, train_data.classes)
-    )
+    state, report = first_state(recipe, train_data, device, pretrained)
     if report is not None:
         log(str(report))
-    if recipe.freeze == "backbone":
-        freeze_backbone(model)
-    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(model, recipe)
-    history: list[EpochRow] = []
     if resume is not None:
-        history = go_on(model, optimizer, resume, recipe, train_data, log)
+        go_on(state, resume, recipe, train_data, log)
         resume_folder(folder, resume)
     card = first_card(recipe, train_data, pretrained, resume)
-    classifier = Classifier(TorchBackend(model, device), card)
     write_arguments(folder, recipe, card)
-
-    refused: dict[str, str] = {}
+    classifier = Classifier(TorchBackend(state.measured, device.name), card)
+    network: Network = torch.compile(state.model) if recipe.compile else state.model
     images_per_s: float | None = None
-    for epoch in range(len(history), recipe.total_epochs):
-        train_loss, images_per_s = _train_epoch(
-            model, optimizer, train_data, recipe, epoch, device, refused, bars
-        )
-        evaluation = evaluate(classifier, val_data, batch_size=EVALUATION_BATCH, bars=bars)
-        refused |= dict(evaluation.unanswered)
-        row = _row(epoch, train_loss, evaluation)
-        history.append(row)
-        measured = card.model_copy(update={"measurements": (evaluation.measurement(),)})
-        save_checkpoint(folder, model, optimizer, recipe, measured, history)
-        log(
-            f"epoch {epoch + 1}/{recipe.total_epochs}: training loss {train_loss:.3f}, "
-            f"validation loss {row.eval_loss:.3f}, top-1 {evaluation.top1}, "
-            f"{images_per_s:.0f} images/s"
-        )
+    with stop_on_signal() as stop, EventLog(folder) as events:
+        objective = Objective(recipe, len(train_data.classes), teacher)
+        run = Run(recipe, folder, train_data, val_data, device, objective, events, stop, bars, {})
+        if state.epoch < recipe.total_epochs:
+            events.write("start", epoch=state.epoch, step=state.position.step, device=device.name)
+        for epoch in range(state.epoch, recipe.total_epochs):
+            images_per_s = _train_epoch(run, state, network, card)
+            evaluation = evaluate(classifier, val_data, batch_size=EVALUATION_BATCH, bars=bars)
+            run.refused.update(evaluation.unanswered)
+            row = EpochRow(
+                epoch=epoch,
+                train_loss=state.position.loss_sum / state.position.images,
+                eval_loss=evaluation.loss,
+                eval_top1=100 * evaluation.top1.value,
+                eval_top5=100 * evaluation.top5.value,
+            )
+            state.history.append(row)
+            state.position = Position(bad_steps=state.position.bad_steps)
+            measured = card.model_copy(update={"measurements": (evaluation.measurement(),)})
+            save_epoch(folder, state, recipe, measured)
+            events.write("epoch", **vars(row), images_per_s=images_per_s)
+            log(
+                f"epoch {epoch + 1}/{recipe.total_epochs}: training loss {row.train_loss:.3f}, "
+                f"validation loss {row.eval_loss:.3f}, top-1 {evaluation.top1}, "
+                f"{images_per_s:.0f} images/s"
+            )
+            if stop.requested and state.epoch < recipe.total_epochs:
+                raise _stopped(run, state, LAST)
     return TrainingResult(
         folder=folder,
         best_checkpoint=folder / BEST,
-        history=tuple(history),
+        history=tuple(state.history),
         images_per_s=images_per_s,
-        refused=tuple(f"{path}: {reason}" for path, reason in refused.items()),
+        refused=tuple(f"{path}: {reason}" for path, reason in run.refused.items()),
         load_report=report,
     )
 
 
-def _train_epoch(
-    model: GhostNet,
-    optimizer: torch.optim.Optimizer,
-    data: Dataset,
-    recipe: Recipe,
-    epoch: int,
-    device: str,
-    refused: dict[str, str],
-    bars: Bars,
-) -> tuple[float, float]:
-    """One pass over the data: its mean loss, and images per second."""
+def _train_epoch(run: Run, state: RunState, network: Network, card: ModelCard) -> float:
+    """The rest of the epoch under way; images per second."""
+    recipe, data, device, epoch = run.recipe, run.train_data, run.device, state.epoch
     steps = len(batch_indices(len(data.samples), recipe, epoch))
-    scale, offset = _normalization(recipe, device)
-    _training_mode(model, recipe)
-    loss_sum, images, began = 0.0, 0, time.perf_counter()
+    scale, offset = _normalization(recipe, device.name)
+    set_training_mode(state.model, recipe, epoch)
+    first, first_images, began = state.position.step, state.position.images, time.perf_counter()
     title = f"Epoch {epoch + 1}/{recipe.total_epochs}"
-    batches = training_batches(data, recipe, epoch)  # its processes start before the bar's thread
-    with bars(title, steps * min(recipe.batch_size, len(data.samples))) as bar:
-        for step, batch in enumerate(batches):
-            refused |= {error.path: error.reason for error in batch.refused}
-            if len(batch.targets) < 2:  # batch norm needs two
-                bar.advance(len(batch.targets) + len(batch.refused))
-                continue
+    batches = training_batches(data, recipe, epoch, first)  # its processes start before the bar
+    with run.bars(title, (steps - first) * min(recipe.batch_size, len(data.samples))) as bar:
+        state.optimizer.zero_grad(set_to_none=True)
+        for step, batch in enumerate(batches, first):
+            run.refused.update({error.path: error.reason for error in batch.refused})
             rate = learning_rate(recipe, epoch + step / steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(state.optimizer, rate)
             torch.manual_seed(_step_seed(recipe.seed, epoch, step))  # dropout: by position alone
-            inputs = batch.images.to(device).permute(0, 3, 1, 2) * scale + offset  # (N, 3, S, S)
-            logits = model(inputs)
-            loss = functional.cross_entropy(
-                logits, batch.targets.to(device), label_smoothing=recipe.smoothing
-            )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_grad or math.inf)
-            _require_finite({"loss": loss, "gradient's norm": norm}, batch, epoch, step)
-            optimizer.step()
-            loss_sum += loss.item() * len(batch.targets)
-            images += len(batch.targets)
-            _advance(bar, batch, loss_sum / images, rate)
-    if not images:
-        first = next((f"; the first: {path}: {why}" for path, why in refused.items()), "")
-        raise DatasetError(f"{data.root}: no batch has two training pictures to read{first}")
-    largest = torch.stack([p.detach().abs().max() for p in model.parameters()]).max()
-    _require_finite({"largest weight": largest}, batch, epoch, step)
-    return loss_sum / images, images / (time.perf_counter() - began)
-
-
-def _check(
-    train_data: Dataset,
-    val_data: Dataset,
-    recipe: Recipe,
-    pretrained: Pretrained | None,
-    resume: Checkpoint | None,
-) -> None:
-    """Refuse before the first epoch what would fail after it."""
-    for data in (train_data, val_data):
-        if not data.samples:
-            raise DatasetError(f"{data.root!r}: there is no picture in its {data.split} part")
-    if unknown := sorted(set(val_data.classes) - set(train_data.classes)):
-        raise DatasetError(f"{val_data.root!r}: {unknown[0]!r} is no class of the training data")
-    if pretrained is not None and resume is not None:
-        raise UsageError("weights to start from and a run to resume are given; choose one")
-    if recipe.freeze == "backbone" and pretrained is None and resume is None:
-        raise UsageError(
-            "freeze=backbone keeps the weights it starts from: give --pretrained-weight"
+            if len(batch.targets) >= 2:  # batch norm needs two
+                inputs = batch.images.to(device.name).permute(0, 3, 1, 2) * scale + offset
+                mix = draw_mix(recipe, epoch, _generator(recipe, epoch, step))
+                inputs = inputs if mix is None else mix.images(inputs)  # (N, 3, S, S) float32
+                _step(run, state, network, batch, inputs, mix, last=step + 1 == steps)
+            state.position = replace(state.position, step=step + 1)
+            seen = max(state.position.images, 1)
+            done = len(batch.targets) + len(batch.refused)
+            bar.advance(done, f"loss {state.position.loss_sum / seen:.3f}, lr {rate:.2g}")
+            _save_if_due(run, state, card, last=step + 1 == steps)
+    _require_progress(run, state)
+    largest = torch.stack([p.detach().abs().max() for p in state.model.parameters()]).max()
+    if not math.isfinite(largest.item()):
+        raise ModelError(
+            f"the largest weight is {largest.item()} at epoch {epoch + 1}, step {steps}; lower lr"
         )
+    return (state.position.images - first_images) / (time.perf_counter() - began)
 
 
-def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD over the trainable parameters; no weight decay on biases and 1-D parameters."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": recipe.weight_decay},
-    ]
-    return torch.optim.SGD(
-        groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.opt == "sgd"
+def _step(
+    run: Run,
+    state: RunState,
+    network: Network,
+    batch: Batch,
+    inputs: torch.Tensor,
+    mix: Mix | None,
+    *,
+    last: bool,
+) -> None:
+    """Forward, loss, backward, and an optimizer step where enough batches have been gathered."""
+    recipe, scaler = run.recipe, state.scaler
+    statistics = [buffer.clone() for buffer in state.model.buffers()]
+    with run.device.autocast():
+        logits = network(inputs)
+    targets = batch.targets.to(run.device.name)
+    loss = run.objective(logits, targets, batch.samples, mix)
+    scaler.scale(loss / recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+    position = state.position
+    due = last or (position.step + 1) % recipe.accumulate == 0
+    norm = torch.zeros(())
+    if due:
+        scaler.unscale_(state.optimizer)
+        norm = nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_grad or math.inf)
+    if not math.isfinite(loss.item()) or (not scaler.is_enabled() and not norm.isfinite()):
+        _skip_bad_step(run, state, batch, statistics, {"loss": loss, "gradient's norm": norm})
+        return
+    if due:
+        scaler.step(state.optimizer)
+        scaler.update()
+        state.optimizer.zero_grad(set_to_none=True)
+        if state.average is not None:
+            state.average.update(state.model)
+    count = len(batch.targets)
+    state.position = replace(
+        position, loss_sum=position.loss_sum + loss.item() * count, images=position.images + count
     )
 
 
-def _training_mode(model: GhostNet, recipe: Recipe) -> None:
-    """Training mode; a frozen backbone keeps its batch-norm statistics, unlike the seed's."""
-    model.train()
-    if recipe.freeze == "backbone":
-        for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+def _skip_bad_step(
+    run: Run,
+    state: RunState,
+    batch: Batch,
+    statistics: list[torch.Tensor],
+    values: dict[str, torch.Tensor],
+) -> None:
+    """Undo what a step with a non-finite number has touched, and note it with its files.
+
+    Raises:
+        ModelError: more of them than the recipe allows.
+    """
+    name, value = next((n, v.item()) for n, v in values.items() if not math.isfinite(v.item()))
+    for buffer, before in zip(state.model.buffers(), statistics, strict=True):
+        buffer.copy_(before)
+    state.optimizer.zero_grad(set_to_none=True)
+    bad_steps, step = state.position.bad_steps + 1, state.position.step + 1
+    state.position = replace(state.position, bad_steps=bad_steps)
+    run.events.write(
+        "bad step", epoch=state.epoch, step=step, what=name, value=str(value), files=batch.paths
+    )
+    if bad_steps > run.recipe.max_bad_steps:
+        more = " …" if len(batch.paths) > 8 else ""
+        raise ModelError(
+            f"the {name} is {value} at epoch {state.epoch + 1}, step {step}, and {bad_steps - 1} "
+            "steps were skipped before for the like; lower lr, or look at the pictures of this "
+            f"batch: {', '.join(batch.paths[:8])}{more}"
+        )
+
+
+def _require_progress(run: Run, state: RunState) -> None:
+    """An epoch that has learned from no picture is an error, with the reason."""
+    if state.position.images:
+        return
+    if state.position.bad_steps:
+        raise ModelError(
+            f"no step of epoch {state.epoch + 1} gave a finite loss; lower lr, or look at the "
+            f"files in {run.folder / 'events.jsonl'}"
+        )
+    told = next((f"; the first: {path}: {why}" for path, why in run.refused.items()), "")
+    raise DatasetError(f"{run.train_data.root}: no batch has two training pictures to read{told}")
+
+
+def _stopped(run: Run, state: RunState, checkpoint: str) -> Stopped:
+    position = {"epoch": state.epoch, "step": state.position.step}
+    run.events.write("stopped", **position, checkpoint=checkpoint)
+    return Stopped(f"stopped and saved; go on with: ghostkit train DATA --resume {run.folder}")
+
+
+def _save_if_due(run: Run, state: RunState, card: ModelCard, *, last: bool) -> None:
+    """A recovery checkpoint every so many steps, and at once where the run was asked to stop."""
+    step, every = state.position.step, run.recipe.save_every_steps
+    between_updates = last or step % run.recipe.accumulate == 0  # no gradient is half gathered
+    if run.stop.requested and between_updates:
+        path = save_recovery(run.folder, state, run.recipe, card)
+        raise _stopped(run, state, path.name)
+    if every and not last and between_updates and step % every < run.recipe.accumulate:
+        save_recovery(run.folder, state, run.recipe, card)
 
 
 def _normalization(recipe: Recipe, device: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -222,29 +303,10 @@ def _normalization(recipe: Recipe, device: str) -> tuple[torch.Tensor, torch.Ten
     return 1 / (255 * std), -mean / std
 
 
+def _generator(recipe: Recipe, epoch: int, step: int) -> np.random.Generator:
+    """What a batch's mix is drawn from."""
+    return np.random.default_rng((recipe.seed, epoch, step, 1))
+
+
 def _step_seed(seed: int, epoch: int, step: int) -> int:
     return int(np.random.SeedSequence((seed, epoch, step)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _require_finite(values: dict[str, torch.Tensor], batch: Batch, epoch: int, step: int) -> None:
-    for name, value in values.items():
-        if not math.isfinite(value.item()):
-            more = " …" if len(batch.paths) > 8 else ""
-            raise ModelError(
-                f"the {name} is {value.item()} at epoch {epoch + 1}, step {step + 1}; lower lr, or "
-                f"look at the pictures of this batch: {', '.join(batch.paths[:8])}{more}"
-            )
-
-
-def _advance(bar: Bar, batch: Batch, loss: float, rate: float) -> None:
-    bar.advance(len(batch.targets) + len(batch.refused), f"loss {loss:.3f}, lr {rate:.2g}")
-
-
-def _row(epoch: int, train_loss: float, evaluation: Evaluation) -> EpochRow:
-    return EpochRow(
-        epoch=epoch,
-        train_loss=train_loss,
-        eval_loss=evaluation.loss,
-        eval_top1=100 * evaluation.top1.value,
-        eval_top5=100 * evaluation.top5.value,
-    )

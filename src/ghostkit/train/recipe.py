@@ -1,18 +1,13 @@
 """The recipe: every number of a training, as one frozen record with defaults that run.
 
-From a TOML file and ``key=value`` overrides; the fields carry the names of the seed's flags.
+The fields carry the names of the seed's flags; `recipe_file` reads and prints it.
 """
 
-import difflib
-import os
-import tomllib
-from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ghostkit.errors import UsageError
 from ghostkit.steps import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -26,6 +21,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3e38
 MAX_SHORT_PX = 16384  # the largest side that a card's steps may state
 OFF = '"none"'  # in TOML, which has no null
+NotNegativeInt = Annotated[int, Field(ge=0)]
+Amp = Literal["off", "auto", "bfloat16", "float16"]
 NotNegative = Annotated[float, Field(ge=0, le=1e30)]
 
 
@@ -47,6 +44,8 @@ class Recipe(BaseModel):
     """Dropout before the classifier."""
     freeze: Literal["none", "backbone"] = "none"
     """`backbone` trains the classifier alone."""
+    freeze_epochs: NotNegativeInt = 0
+    """Epochs at the start in which the classifier alone is trained."""
 
     # pictures
     img_size: Annotated[int, Field(ge=32, le=4096)] = 240
@@ -69,32 +68,68 @@ class Recipe(BaseModel):
     """Probability of mirroring top to bottom."""
     color_jitter: NotNegative = 0.4
     """Brightness, contrast and saturation vary by 1 ± this."""
+    train_interpolation: Filter | Literal["same", "random"] = "same"
+    """Filter of the training crops; random draws bilinear or bicubic, as the seed does."""
+    auto_augment: Literal["none", "trivial", "rand"] = "none"
+    """One random operation per picture (TrivialAugment), or two (RandAugment)."""
+    erase: Fraction = 0.0
+    """Probability of erasing a random rectangle."""
+    mixup: NotNegative = 0.0
+    """Alpha of mixup; 0: none."""
+    cutmix: NotNegative = 0.0
+    """Alpha of cutmix; 0: none."""
+    mixup_prob: Fraction = 1.0
+    """Share of the batches that are mixed."""
+    mixup_switch_prob: Fraction = 0.5
+    """Share of cutmix where both are on."""
+    mixup_off_epoch: NotNegativeInt = 0
+    """Epoch from which nothing is mixed; 0: never."""
 
     # optimisation
     batch_size: Annotated[int, Field(ge=2)] = 64
     """Pictures per step."""
-    opt: Literal["sgd", "momentum"] = "sgd"
-    """sgd is with Nesterov, momentum without, as the seed."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Batches whose gradients make one step of the optimizer."""
+    opt: Literal["sgd", "momentum", "npufusedsgd", "adamw"] = "sgd"
+    """sgd is with Nesterov; momentum and the seed's npufusedsgd are SGD without."""
     lr: Positive = 0.05
     """Learning rate after the warmup."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of SGD."""
+    opt_betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    """Betas of adamw."""
+    opt_eps: Positive = 1e-8
+    """Epsilon of adamw."""
+    backbone_lr: Fraction = 1.0
+    """Rate of the backbone, as a share of the classifier's."""
     weight_decay: NotNegative = 4e-5
     """Weight decay, not on biases and other 1-D parameters."""
     clip_grad: Positive | None = 2.0
     """Largest global norm of the gradient; none: no clipping."""
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Label smoothing."""
+    model_ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of an average of the weights, which is then what is measured and exported."""
+    teacher: str | None = None
+    """A model whose answers are learned too; its classes must hold all of the data's."""
+    distill_weight: Fraction = 0.5
+    """Share of the teacher in the loss."""
+    distill_temperature: Positive = 2.0
+    """Divides the logits of both before they are compared."""
 
     # schedule, in epochs
     epochs: Annotated[int, Field(ge=1)] = 30
     """Epochs of the schedule; the cooldown comes on top."""
-    sched: Literal["cosine", "cosine-shifted", "constant"] = "cosine"
+    sched: Literal["cosine", "cosine-shifted", "step", "constant"] = "cosine"
     """cosine is the seed's, by epoch; cosine-shifted goes by step and starts after the warmup."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 2
     """Epochs in which the rate grows from warmup_lr to lr."""
     cooldown_epochs: Annotated[int, Field(ge=0)] = 0
     """Epochs at min_lr after `epochs`."""
+    decay_epochs: Annotated[int, Field(ge=1)] = 30
+    """Epochs between two drops of `step`."""
+    decay_rate: Fraction = 0.1
+    """Factor of each drop of `step`."""
     warmup_lr: Positive = 1e-4
     """Rate at the very start."""
     min_lr: NotNegative = 1e-5
@@ -107,6 +142,16 @@ class Recipe(BaseModel):
     """Processes that read and augment; -j of the seed."""
     val_split: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share held out of a tree without train/ and val/."""
+    amp: Amp = "off"
+    """Mixed precision: auto takes what the device computes fast."""
+    compile: bool = False
+    """Run the network through torch.compile."""
+    save_every_steps: NotNegativeInt = 0
+    """Steps between two recovery checkpoints inside an epoch; 0: at its end alone."""
+    checkpoint_hist: Annotated[int, Field(ge=1)] = 10
+    """How many of the best epochs' checkpoints are kept."""
+    max_bad_steps: NotNegativeInt = 5
+    """Steps with a non-finite loss or gradient that are skipped, in a whole run."""
 
     @model_validator(mode="before")
     @classmethod
@@ -149,70 +194,3 @@ class Recipe(BaseModel):
         return evaluation_steps(
             self.img_size, self.crop_pct, self.interpolation, self.mean, self.std
         )
-
-
-def load_recipe(
-    path: str | os.PathLike[str] | None = None,
-    overrides: Sequence[str] = (),
-    values: Mapping[str, Any] | None = None,
-    base: Mapping[str, Any] | None = None,
-) -> Recipe:
-    """The recipe in `path` (TOML), with `values`, then ``key=value`` overrides on top.
-
-    Args:
-        base: what lies under the file in place of the defaults, e.g. a checkpoint's recipe.
-
-    Raises:
-        UsageError: the file cannot be read, or keys or values are wrong; all problems at once.
-    """
-    content: dict[str, Any] = {}
-    if path is not None:
-        try:
-            with open(path, "rb") as stream:
-                content = tomllib.load(stream)
-        except OSError as error:
-            raise UsageError(f"cannot read recipe {os.fspath(path)!r}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"recipe {os.fspath(path)!r} is not TOML: {error}") from error
-    content = {**(base or {}), **content, **(values or {})}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise UsageError(f"override {override!r} is not of the form key=value")
-        content[key.strip().replace("-", "_")] = _value(text.strip())
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        source = "recipe" if path is None else f"recipe {os.fspath(path)!r}"
-        raise UsageError(*_explain(error, source)) from error
-
-
-def _value(text: str) -> Any:
-    """A TOML value, or else the text itself, so that ``sched=cosine`` needs no quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _explain(error: ValidationError, source: str) -> list[str]:
-    lines = [f"{source} has {error.error_count()} problem(s):"]
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, Recipe.model_fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "; see: ghostkit train --help"
-            lines.append(f"  {key}: no such key{hint}")
-        else:
-            seen = f", not {problem['input']!r}" if problem["loc"] else ""
-            lines.append(f"  {key or 'recipe'}: {problem['msg']}{seen}")
-    return lines
-
-
-def to_toml(recipe: Recipe) -> str:
-    """The recipe as a file that `load_recipe` reads; TOML has no null, so it is written "none"."""
-    lines = []
-    for name, value in recipe.model_dump(mode="json").items():
-        text = f'"{value}"' if isinstance(value, str) else str(value)
-        lines.append(f"{name} = {text if value is not None else OFF}")
-    return "\n".join(lines) + "\n"

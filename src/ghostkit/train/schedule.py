@@ -11,15 +11,18 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     ``cosine`` is the seed's (timm 0.4.6): constant within an epoch, linear warmup, and a cosine
     over all `epochs` that is not shifted by the warmup, so the rate jumps down a little after it.
     ``cosine-shifted`` changes at every step and spends the cosine on the epochs after the warmup.
-    Beyond `epochs` (cooldown) it is `min_lr`.
+    ``step`` multiplies by `decay_rate` every `decay_epochs`. Beyond `epochs` (cooldown) the cosines
+    stay at `min_lr`.
     """
-    if recipe.sched == "cosine":
+    if recipe.sched in ("cosine", "step"):
         epoch = math.floor(epoch)
     warmup = recipe.warmup_epochs
     if epoch < warmup:
         return recipe.warmup_lr + epoch * (recipe.lr - recipe.warmup_lr) / warmup
     if recipe.sched == "constant":
         return recipe.lr
+    if recipe.sched == "step":
+        return float(recipe.lr * recipe.decay_rate ** (epoch // recipe.decay_epochs))
     if epoch >= recipe.epochs:
         return recipe.min_lr
     start = warmup if recipe.sched == "cosine-shifted" else 0

@@ -15,14 +15,23 @@ import torch
 import ghostkit
 from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.dataset import Dataset
-from ghostkit.errors import CheckpointError, UsageError
-from ghostkit.train.architectures import Shape, identify
-from ghostkit.train.checkpoint import Checkpoint, EpochRow
+from ghostkit.errors import CheckpointError, DatasetError, UsageError
+from ghostkit.train.architectures import Shape, build, identify
+from ghostkit.train.averaging import AveragedWeights
+from ghostkit.train.checkpoint import Checkpoint
+from ghostkit.train.devices import Device
 from ghostkit.train.model import GhostNet
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.state import RunState, build_optimizer
 from ghostkit.train.weights import LoadReport, load_into
 
-FIXED = ("model", "width", "stem_stride", "freeze")  # recipe keys that a resume cannot change
+FIXED = (
+    "model",
+    "width",
+    "stem_stride",
+    "freeze",
+    "opt",
+)  # recipe keys that a resume cannot change
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,44 @@ class Pretrained:
     weights: Mapping[str, torch.Tensor]
     source: str
     card: ModelCard | None = None
+
+
+def first_state(
+    recipe: Recipe, data: Dataset, device: Device, pretrained: Pretrained | None
+) -> tuple[RunState, LoadReport | None]:
+    """The network before its first step, on `device`, and what became of the given weights."""
+    model = build(
+        recipe.model,
+        recipe.width,
+        len(data.classes),
+        dropout=recipe.drop,
+        stem_stride=recipe.stem_stride,
+    )
+    report = None if pretrained is None else start_from(model, pretrained, recipe, data.classes)
+    model.to(device.name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = None if recipe.model_ema is None else AveragedWeights(model, recipe.model_ema)
+    return RunState(model, build_optimizer(model, recipe), device.scaler(), average), report
+
+
+def check(
+    train_data: Dataset,
+    val_data: Dataset,
+    recipe: Recipe,
+    pretrained: Pretrained | None,
+    resume: Checkpoint | None,
+) -> None:
+    """Refuse before the first epoch what would fail after it."""
+    for data in (train_data, val_data):
+        if not data.samples:
+            raise DatasetError(f"{data.root!r}: there is no picture in its {data.split} part")
+    if unknown := sorted(set(val_data.classes) - set(train_data.classes)):
+        raise DatasetError(f"{val_data.root!r}: no training pictures of the class {unknown[0]!r}")
+    if pretrained is not None and resume is not None:
+        raise UsageError("weights to start from and a run to resume are given; choose one")
+    if recipe.freeze == "backbone" and pretrained is None and resume is None:
+        raise UsageError(
+            "freeze=backbone keeps the weights it starts from: give --pretrained-weight"
+        )
 
 
 def start_from(
@@ -58,21 +105,14 @@ def start_from(
         ) from error
 
 
-def freeze_backbone(model: GhostNet) -> None:
-    """Leave the classifier alone trainable."""
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad = name.startswith("classifier.")
-
-
 def go_on(
-    model: GhostNet,
-    optimizer: torch.optim.Optimizer,
+    state: RunState,
     checkpoint: Checkpoint,
     recipe: Recipe,
     data: Dataset,
     log: Callable[[str], None],
-) -> list[EpochRow]:
-    """Load a checkpoint's weights and momenta; the epochs that it has behind it.
+) -> None:
+    """Bring `state` to where a checkpoint stands: weights, momenta, average, epochs, position.
 
     `recipe` holds for the epochs to come; what differs from the checkpoint's is logged.
 
@@ -94,18 +134,24 @@ def go_on(
             f"{source}: a resume cannot change {', '.join(fixed)}; start a new run from these "
             f"weights with --pretrained-weight {source}"
         )
-    load_into(model, checkpoint.weights, source=source)
-    _load_optimizer(optimizer, checkpoint.optimizer, source)
-    history = list(checkpoint.history)
-    log(f"{source}: going on after epoch {len(history)}")
+    load_into(state.model, checkpoint.weights, source=source)
+    _load_optimizer(state.optimizer, checkpoint.optimizer, source)
+    if state.average is not None:  # an average that begins now begins at these weights
+        averaged = checkpoint.average or checkpoint.weights
+        load_into(state.average.model, averaged, source=source)
+        state.average.updates = checkpoint.average_updates
+    if checkpoint.scaler and state.scaler.is_enabled():
+        state.scaler.load_state_dict(checkpoint.scaler)
+    state.history, state.position = list(checkpoint.history), checkpoint.position
+    within = f", step {checkpoint.position.step} of the next" if checkpoint.position.step else ""
+    log(f"{source}: going on after epoch {state.epoch}{within}")
     if changes:
         told = ", ".join(f"{key}: {change}" for key, change in changes.items())
         log(f"the recipe is not the checkpoint's: {told}")
     if card.provenance.data_fingerprint != data.fingerprint:
         log("the training photos are not the checkpoint's: their fingerprint differs")
-    if len(history) >= recipe.total_epochs:
+    if state.epoch >= recipe.total_epochs:
         log(f"nothing to do: all of {recipe.total_epochs} epochs are done; for more: --epochs N")
-    return history
 
 
 def first_card(

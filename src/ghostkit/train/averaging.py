@@ -1,0 +1,40 @@
+"""An exponential moving average of the weights, which often answers better than the last ones."""
+
+import copy
+from collections.abc import Mapping
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class AveragedWeights:
+    """`model` is the averaged network; parameters and batch-norm statistics alike are averaged.
+
+    After t updates the weight of the newest is at least ``1 - (1 + t) / (10 + t)``, so that the
+    random start is soon forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model)
+        self.model.requires_grad_(False)
+        self._decay, self.updates = decay, 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards `model` as it stands now."""
+        self.updates += 1
+        decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
+        averaged = self.model.state_dict()
+        for name, value in model.state_dict().items():
+            if value.dtype.is_floating_point:
+                averaged[name].lerp_(value, 1 - decay)
+            else:
+                averaged[name].copy_(value)
+
+    def load(self, weights: Mapping[str, torch.Tensor], updates: int) -> None:
+        """Go on from a checkpoint's average."""
+        self.model.load_state_dict(dict(weights))
+        self.updates = updates

@@ -1,0 +1,96 @@
+"""Knowledge distillation: a teacher's answers to the training pictures as soft targets.
+
+Hinton, Vinyals, Dean: "Distilling the Knowledge in a Neural Network", 2015, arXiv 1503.02531. The
+teacher is any classifier with a card; it sees each picture whole, once, through its own steps, and
+its logits are cached, so it costs nothing while training.
+"""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from ghostkit.classifier import Classifier
+from ghostkit.dataset import Dataset
+from ghostkit.errors import UsageError
+from ghostkit.files import write_bytes
+from ghostkit.progress import Bars, silent
+
+TeacherLogits = NDArray[np.float16]
+
+
+def teacher_logits(
+    teacher: Classifier,
+    data: Dataset,
+    cache_folder: Path,
+    *,
+    bars: Bars = silent,
+) -> TeacherLogits:
+    """The teacher's logits ``(N, K)`` for each sample of `data`, over the classes of `data`.
+
+    Read from `cache_folder` where the same teacher has answered the same data before. A picture
+    that the teacher cannot answer gets equal logits, that is, no opinion.
+
+    Raises:
+        UsageError: the teacher lacks a class of `data`, or answers probabilities.
+    """
+    columns = _columns(teacher, data.classes)
+    path = cache_folder / f"teacher-{_key(teacher, data)}.npy"
+    if path.is_file():
+        cached: TeacherLogits = np.load(path, allow_pickle=False)
+        if cached.shape == (len(data.samples), len(columns)) and cached.dtype == np.float16:
+            return cached
+    rows = np.zeros((len(data.samples), len(columns)), np.float16)
+    answers = teacher.answers([sample.path for sample in data.samples])
+    with bars("Asking the teacher", len(rows)) as bar:
+        for row, answer in zip(rows, answers, strict=True):
+            if answer.logits is not None:
+                row[:] = np.clip(answer.logits[columns], -6e4, 6e4)  # float16 ends at 65504
+            bar.advance(1)
+    content = io.BytesIO()
+    np.save(content, rows, allow_pickle=False)
+    write_bytes(path, content.getvalue())
+    return rows
+
+
+def soft_targets(rows: TeacherLogits, temperature: float, device: torch.device) -> torch.Tensor:
+    """The teacher's probabilities ``(N, K)`` float32 at `temperature`."""
+    return torch.softmax(torch.from_numpy(rows).to(device).float() / temperature, dim=1)
+
+
+def distillation_loss(
+    logits: torch.Tensor, targets: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Mean KL divergence of the student's softened answers from `targets`, times temperature².
+
+    The factor keeps the gradient's size independent of the temperature (section 2 of the paper).
+    """
+    log_probabilities = functional.log_softmax(logits / temperature, dim=1)
+    divergence = functional.kl_div(log_probabilities, targets, reduction="batchmean")
+    return divergence * temperature**2
+
+
+def _columns(teacher: Classifier, classes: Sequence[str]) -> NDArray[np.int64]:
+    """The teacher's index of each class."""
+    if teacher.card.output.kind != "logits":
+        raise UsageError("the teacher answers probabilities; distillation needs its logits")
+    position = {name: index for index, name in enumerate(teacher.classes)}
+    missing = [name for name in classes if name not in position]
+    if missing:
+        raise UsageError(
+            f"the teacher does not know {len(missing)} of {len(classes)} classes, the first is "
+            f"{missing[0]!r}; its classes begin with {list(teacher.classes[:5])}; name them alike "
+            "in the teacher's card"
+        )
+    return np.array([position[name] for name in classes], np.int64)
+
+
+def _key(teacher: Classifier, data: Dataset) -> str:
+    """Changes with the teacher's card, the data and the classes."""
+    parts = (teacher.card.hash, data.fingerprint, *data.classes)
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM, which preemptible machines send, are noted and obeyed between two steps."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Whether the run was asked to stop; asked twice, it stops where it is."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """The first signal inside the block is noted; outside the main thread nothing can be.
+
+    An interrupt that Python raises wherever it happens to be can be lost in a destructor, so that
+    the run goes on, or fall between a step and its checkpoint.
+    """
+    stop = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = [signal.signal(number, stop) for number in SIGNALS]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
+
+
+def leave_signals_to_the_parent(worker: int) -> None:
+    """In a reading process: Ctrl-C reaches the whole group, and the parent decides about it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

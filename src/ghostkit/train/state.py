@@ -1,0 +1,116 @@
+"""Everything that a training step changes, in one place, so that a checkpoint can hold all of it.
+
+What is drawn at random is not here: it is a function of the seed and the position alone.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ghostkit.train.averaging import AveragedWeights
+from ghostkit.train.model import GhostNet
+from ghostkit.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of summary.csv; accuracies in percent, as the seed writes them."""
+
+    epoch: int
+    train_loss: float
+    eval_loss: float
+    eval_top1: float
+    eval_top5: float
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far the epoch under way has come."""
+
+    step: int = 0  # batches that are behind it
+    loss_sum: float = 0.0  # over its images
+    images: int = 0
+    bad_steps: int = 0  # of the whole run
+
+
+@dataclass
+class RunState:
+    """The network and all that moves with it."""
+
+    model: GhostNet
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: AveragedWeights | None
+    history: list[EpochRow] = field(default_factory=list)
+    position: Position = Position()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, counted from 0."""
+        return len(self.history)
+
+    @property
+    def measured(self) -> nn.Module:
+        """The network whose accuracy counts: the averaged one where there is one."""
+        return self.model if self.average is None else self.average.model
+
+    def tensors(self) -> dict[str, Any]:
+        """What a checkpoint holds of it, under the seed's keys."""
+        content: dict[str, Any] = {
+            "state_dict": portable(self.model),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        if self.average is not None:
+            content["state_dict_ema"] = portable(self.average.model)
+            content["ema_updates"] = self.average.updates
+        if self.scaler.is_enabled():
+            content["amp_scaler"] = self.scaler.state_dict()
+        return content
+
+
+def portable(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict as contiguous CPU tensors, which every reader takes."""
+    return {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def build_optimizer(model: GhostNet, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD or AdamW; no weight decay on biases and 1-D parameters, as in the seed.
+
+    Four groups: backbone and classifier, each with and without decay. A group's ``share`` is the
+    part of the schedule's rate that it takes.
+    """
+    groups: list[dict[str, Any]] = []
+    for head in (False, True):
+        named = [p for n, p in model.named_parameters() if n.startswith("classifier.") == head]
+        share = 1.0 if head else recipe.backbone_lr
+        for flat in (True, False):
+            parameters = [p for p in named if (p.ndim <= 1) == flat]
+            decay = 0.0 if flat else recipe.weight_decay
+            groups.append({"params": parameters, "weight_decay": decay, "share": share})
+    if recipe.opt == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.opt_betas, eps=recipe.opt_eps)
+    nesterov = recipe.opt == "sgd" and recipe.momentum > 0
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+
+
+def set_training_mode(model: GhostNet, recipe: Recipe, epoch: int) -> None:
+    """Training mode, with the backbone frozen where the recipe says so for `epoch`.
+
+    A frozen backbone keeps its batch-norm statistics too, unlike the seed's.
+    """
+    frozen = recipe.freeze == "backbone" or epoch < recipe.freeze_epochs
+    model.train()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not frozen or name.startswith("classifier."))
+    if frozen:
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
