@@ -149,18 +149,3 @@ def test_the_views_are_those_of_the_samples_own_generators(splits):
         for image, path in zip(batch.images, batch.paths, strict=True):
             generator = sample_generator(5, 2, index_of[path])
             assert np.array_equal(image.numpy(), augment(decode(path), chosen, generator))
-
-
-def test_an_interrupt_that_comes_amid_a_fork_is_not_lost(splits):
-    """Python runs its handler in a hook of the fork, where an exception is printed and dropped."""
-    armed = [True]
-
-    def press_ctrl_c():
-        if armed:
-            armed.clear()
-            signal.raise_signal(signal.SIGINT)
-
-    os.register_at_fork(after_in_parent=press_ctrl_c)
-    with pytest.raises(KeyboardInterrupt):
-        training_batches(splits[0], recipe(workers=1), 0)
-    assert not armed
