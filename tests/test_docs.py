@@ -116,8 +116,8 @@ def test_every_recipe_key_is_in_the_page_of_train_with_its_default(key):
     rows = re.findall(rf"^\| `{key}` \| (.+?) \|", (DOCS / "train.md").read_text(), re.MULTILINE)
     assert len(rows) == 1, f"docs/train.md needs one row for the key {key}"
     default = Recipe.model_fields[key].default
-    if isinstance(default, str) or default is None:
-        assert rows == [default or "none"]
+    if isinstance(default, str | bool) or default is None:
+        assert rows == ["none" if default is None else str(default).lower()]
     else:
         values = default if isinstance(default, tuple) else (default,)
         assert [float(word) for word in rows[0].split()] == pytest.approx(list(values), rel=1e-3)
