@@ -198,6 +198,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, model, checkpoint, p
         export(model, checkpoint.card, tmp_path / "file" / "m.onnx", pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ghostnetv2", "ghostnetv3"])
 def test_the_other_networks_export_too_and_v3_is_fused(name, tmp_path, pictures):
     torch.manual_seed(0)
