@@ -157,3 +157,8 @@ def test_the_sidecar_stands_beside_its_file(tmp_path):
     written = write_sidecar(make_card(provenance=Provenance(note="ü")), model)
     assert written == sidecar_path(model) == tmp_path / "模型 a.om.card.json"
     assert read_sidecar(model) == make_card(provenance=Provenance(note="ü"))
+
+
+def test_an_input_of_any_size_survives_json():
+    card = make_card(steps=(), input=Input(dtype="uint8", layout="NHWC"))
+    assert ModelCard.from_json(card.to_json(), "x") == card

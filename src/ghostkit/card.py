@@ -44,8 +44,8 @@ class Input(_Record):
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     dtype: Literal["float32", "uint8"] = "float32"
     color: Literal["RGB", "BGR"] = "RGB"
-    height: Annotated[int, Field(gt=0)] | None
-    width: Annotated[int, Field(gt=0)] | None
+    height: Annotated[int, Field(gt=0)] | None = None
+    width: Annotated[int, Field(gt=0)] | None = None
 
 
 class Output(_Record):

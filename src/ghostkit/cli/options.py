@@ -34,7 +34,7 @@ ValSplit = Annotated[
 ]
 Split = Annotated[
     Literal["train", "val", "all"] | None,
-    typer.Option(help="Which part of the data; by default val where there is one, else all."),
+    typer.Option(help="val where there is one, by default; all: a folder without parts."),
 ]
 
 

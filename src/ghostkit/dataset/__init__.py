@@ -44,6 +44,7 @@ class Dataset:
     split: str  # "train", "val" or "all"
     skipped: tuple[str, ...] = ()  # "PATH: REASON" of each file or label line that is left out
     notes: tuple[str, ...] = ()  # sentences that the user should see
+    part: str = ""  # the part's folder below the root, e.g. "validation"; empty for one without
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -52,7 +53,7 @@ class Dataset:
     def name(self) -> str:
         """What a report calls it, e.g. ``flower-photos/val``."""
         folder = os.path.basename(os.path.abspath(self.root))
-        return folder if self.split == "all" else f"{folder}/{self.split}"
+        return folder if self.split == "all" else f"{folder}/{self.part or self.split}"
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:
@@ -196,7 +197,7 @@ def _split(
 
     def side(keep: NDArray[np.bool_], split: Part) -> Dataset:
         kept = tuple(whole.samples[i] for i in np.flatnonzero(keep))
-        return replace(whole, samples=kept, split=split, notes=(*whole.notes, *notes))
+        return replace(whole, samples=kept, split=split, notes=(*whole.notes, *notes), part="")
 
     return side(~held, "train"), side(held, "val")
 
@@ -243,7 +244,8 @@ def _dataset(
         told.append(f"{len(absent)} of {len(classes)} classes have no picture here: {_few(absent)}")
     if skipped:
         told.append(f"{len(skipped)} files or lines were left out: {_few(skipped)}")
-    return Dataset(samples, tuple(classes), root, split, tuple(skipped), tuple(told))
+    part = below.rstrip("/")
+    return Dataset(samples, tuple(classes), root, split, tuple(skipped), tuple(told), part)
 
 
 def _few(items: Sequence[str], shown: int = 3) -> str:
