@@ -46,6 +46,8 @@ class Recipe(BaseModel):
     """`backbone` trains the classifier alone."""
     freeze_epochs: NotNegativeInt = 0
     """Epochs at the start in which the classifier alone is trained."""
+    feature_views: NotNegativeInt = 0
+    """With freeze=backbone: views of a picture whose features are computed once; 0: every epoch."""
 
     # pictures
     img_size: Annotated[int, Field(ge=32, le=4096)] = 240
@@ -175,6 +177,16 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"warmup_epochs={self.warmup_epochs} leaves none of epochs={self.epochs}; "
                 "lower it too, e.g. warmup_epochs=0"
+            )
+        if self.feature_views and self.freeze != "backbone":
+            raise ValueError(
+                f"feature_views={self.feature_views} computes the backbone's features once, so the "
+                "backbone cannot be trained; add freeze=backbone, or set feature_views=0"
+            )
+        if self.feature_views and (self.mixup or self.cutmix):
+            raise ValueError(
+                f"feature_views={self.feature_views} never sees the mixed pictures of mixup and "
+                "cutmix; set mixup=0 cutmix=0, or feature_views=0"
             )
         if self.img_size / self.crop_pct > MAX_SHORT_PX:
             raise ValueError(
