@@ -1,22 +1,29 @@
 """``ghostkit train``: a photo folder and a recipe in, a run folder with checkpoints out."""
 
-import inspect
-from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ghostkit.cli.options import INTERRUPTED, Data, Labels, say
+from ghostkit.cli.train_options import TrainCommand, signature
+from ghostkit.errors import UsageError
 
-SHORT_FLAGS = {"batch_size": ("-b",), "workers": ("-j",)}
+if TYPE_CHECKING:
+    from ghostkit.dataset import Dataset
+    from ghostkit.train.checkpoint import Checkpoint
+    from ghostkit.train.devices import Device
+    from ghostkit.train.recipe import Recipe
+    from ghostkit.train.seed_arguments import Arguments, Options
+    from ghostkit.train.start import Pretrained
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    train.__signature__ = _signature(train)  # type: ignore[attr-defined]
-    app.command()(train)
+    train.__signature__ = signature(train)  # type: ignore[attr-defined]
+    app.command(cls=TrainCommand)(train)
 
 
 def train(
@@ -25,17 +32,22 @@ def train(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys to set.")
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", "-c", help="A TOML file of recipe keys.")
+        Path | None, typer.Option("--recipe", help="A TOML file of recipe keys.")
     ] = None,
-    output: Annotated[Path, typer.Option(help="Run folders are made in its train/ folder.")] = Path(
-        "output"
-    ),
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="A YAML file of the seed's arguments: its args.yaml."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Run folders are made in its train/ folder. [default: output]"),
+    ] = None,
     run_folder: Annotated[
         Path | None, typer.Option(help="Exactly this folder instead of a dated one.")
     ] = None,
     labels: Labels = None,
     pretrained_weight: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             *("--pretrained-weight", "--pretrained_weight"),
             help="Weights to start from, ours or upstream's: .pth.tar .pth .safetensors.",
@@ -45,7 +57,10 @@ def train(
         Path | None,
         typer.Option(help="Go on from this run folder, or checkpoint in it, by its recipe."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda[:INDEX] or npu[:INDEX].")] = "auto",
+    device: Annotated[
+        str | None,
+        typer.Option(help="auto, cpu, cuda[:INDEX] or npu[:INDEX]. [default: auto]"),
+    ] = None,
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="Print the effective recipe, train nothing.")
     ] = False,
@@ -62,28 +77,31 @@ def train(
 
     require_torch()
     from ghostkit.train.allocator import keep_freed_memory
-    from ghostkit.train.checkpoint import open_resume
-    from ghostkit.train.devices import pick_device
-    from ghostkit.train.job import open_data, open_pretrained, open_teacher
+    from ghostkit.train.job import open_data, open_teacher
     from ghostkit.train.loop import Stopped
     from ghostkit.train.loop import train as run
     from ghostkit.train.recipe_file import load_recipe, to_toml
 
-    given = {key: value for key, value in flags.items() if value is not None}
-    checkpoint = None if resume is None else open_resume(resume, say)
+    arguments = _arguments(config, flags)
+    options: Options = arguments[0].options | arguments[1].options
+    if resume is None and "resume" in options:
+        resume = Path(options["resume"])
+    checkpoint = _open_resume(resume, options)
     base = {} if checkpoint is None else checkpoint.card.provenance.recipe
-    effective = load_recipe(recipe, overrides or (), given, base=base)
+    base = base | arguments[0].recipe
+    effective = load_recipe(recipe, overrides or (), arguments[1].recipe, base=base)
+    _say_notes(arguments, effective)
     if print_recipe:
         typer.echo(to_toml(effective), nl=False)
         return
-    where = pick_device(device, effective.amp)
-    if where.note:
-        say(where.note)
-    pretrained = None if pretrained_weight is None else open_pretrained(pretrained_weight)
+    where = _pick_device(device, options, effective)
+    pretrained = _open_pretrained(pretrained_weight, options, resumed=resume is not None)
     if run_folder is not None:
         _check_run_folder(run_folder, resume)
     keep_freed_memory()
     train_data, val_data = open_data(data, effective, labels, bars=bars_for(), log=say)
+    _check_classes(train_data, options)
+    output = output or Path(options.get("output", "output"))
     folder = run_folder or (
         _new_run_folder(output, effective.img_size) if resume is None else _folder_of(resume)
     )
@@ -108,6 +126,81 @@ def train(
     say(f"best checkpoint: {result.best_checkpoint}")
     say(f"next: ghostkit export {result.best_checkpoint} -o model.onnx")
     raise typer.Exit(1 if result.refused else 0)
+
+
+def _arguments(config: Path | None, flags: dict[str, Any]) -> tuple["Arguments", "Arguments"]:
+    """What the YAML file says, and what the command line says over it."""
+    from ghostkit.train.seed_arguments import Arguments, from_command_line, from_yaml
+
+    given = {key: value for key, value in flags.items() if value is not None}
+    return Arguments() if config is None else from_yaml(config), from_command_line(given)
+
+
+def _say_notes(arguments: tuple["Arguments", ...], recipe: "Recipe") -> None:
+    for note in dict.fromkeys(note for source in arguments for note in source.notes):
+        say(note)
+    if recipe.opt == "npufusedsgd":
+        say("opt=npufusedsgd is torch's SGD without Nesterov, which makes the same steps")
+
+
+def _pick_device(device: str | None, options: "Options", recipe: "Recipe") -> "Device":
+    from ghostkit.train.devices import pick_device
+
+    asked = options.get("device")
+    if device is not None and asked not in (None, device):
+        say(f"--device {device} is taken, not {asked}")
+    where = pick_device(device or asked or "auto", recipe.amp)
+    if where.note:
+        say(where.note)
+    return where
+
+
+def _open_resume(resume: Path | None, options: "Options") -> "Checkpoint | None":
+    """The checkpoint to go on from, as --no-resume-opt and --start-epoch would have it."""
+    from ghostkit.train.checkpoint import open_resume
+
+    checkpoint = None if resume is None else open_resume(resume, say)
+    stands = 0 if checkpoint is None else checkpoint.epoch + 1
+    wanted = options.get("start_epoch", stands)
+    if wanted != stands:
+        raise UsageError(
+            f"--start-epoch {wanted}: the run begins with epoch {stands}, counted from 0; to begin "
+            f"elsewhere give that epoch's file: --resume checkpoint-{wanted - 1}.pth.tar"
+        )
+    if checkpoint is not None and options.get("fresh_optimizer"):
+        optimizer = {**checkpoint.optimizer, "state": {}}
+        checkpoint = replace(checkpoint, optimizer=optimizer, scaler=None)
+    return checkpoint
+
+
+def _open_pretrained(
+    weights: str | None, options: "Options", *, resumed: bool
+) -> "Pretrained | None":
+    """The weights to start from; those that --pretrained looks for yield to a resume."""
+    from ghostkit.train.job import open_pretrained
+
+    source = weights or options.get("pretrained_weight")
+    if source is None and not resumed and "weights" in options:
+        source = options["weights"]
+        if not Path(source).is_file():
+            raise UsageError(
+                f"--pretrained starts from ./{source}, which is not here; name the weights with "
+                "--pretrained-weight FILE"
+            )
+    if source is None:
+        return None
+    if "://" in source:
+        raise UsageError(f"{source.strip()}: weights are read from a file; fetch it first")
+    return open_pretrained(source.strip())
+
+
+def _check_classes(data: "Dataset", options: "Options") -> None:
+    count = options.get("num_classes", len(data.classes))
+    if count != len(data.classes):
+        raise UsageError(
+            f"--num-classes {count}: {data.root!r} has {len(data.classes)} classes; the folders "
+            "decide, so leave the flag out, or name the right data"
+        )
 
 
 def _folder_of(resume: Path) -> Path:
@@ -144,36 +237,3 @@ def _new_run_folder(output: Path, img_size: int) -> Path:
             return folder
         except FileExistsError:
             number += 1
-
-
-def _signature(command: Callable[..., None]) -> inspect.Signature:
-    """The command's own parameters, and one flag for each key of the recipe."""
-    from ghostkit.train.recipe import Recipe
-
-    signature = inspect.signature(command)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    for name, field in Recipe.model_fields.items():
-        kind = _flag_type(field.annotation)
-        names = (f"--{name.replace('_', '-')}", *SHORT_FLAGS.get(name, ()))
-        shown = f"{field.description} [default: {_shown(field.default)}]"
-        option = typer.Option(*names, help=shown, rich_help_panel="Recipe")
-        own.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[kind | None, option],
-            )
-        )
-    return signature.replace(parameters=own)
-
-
-def _flag_type(annotation: Any) -> Any:
-    """What the flag parses to: text where pydantic decides, a tuple of numbers where it is one."""
-    if get_origin(annotation) is tuple:
-        return tuple[tuple(float for _ in annotation.__args__)]  # type: ignore[misc]
-    return str
-
-
-def _shown(value: Any) -> str:
-    return " ".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)

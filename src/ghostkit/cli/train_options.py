@@ -1,0 +1,71 @@
+"""The flags of ``ghostkit train`` that come from tables: the recipe's keys, the seed's flags."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand
+
+from ghostkit.train.recipe import Amp, Recipe
+from ghostkit.train.seed_flags import SEED_FLAGS, SeedFlag
+
+MORE_NAMES = {"batch_size": ("-b",), "workers": ("-j",), "decay_rate": ("--dr",)}
+SEED_PANEL = "The seed's flags"
+
+
+class TrainCommand(TyperCommand):
+    """A command whose ``--amp`` may stand alone, as the seed's does."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line."""
+        return super().parse_args(ctx, with_amp_value(args))
+
+
+def with_amp_value(words: Sequence[str]) -> list[str]:
+    """The same words, with ``--amp auto`` where no precision follows ``--amp``."""
+    after = [*words[1:], ""]
+    alone = [w == "--amp" and a not in get_args(Amp) for w, a in zip(words, after, strict=True)]
+    return ["--amp=auto" if lone else w for w, lone in zip(words, alone, strict=True)]
+
+
+def signature(command: Callable[..., None]) -> inspect.Signature:
+    """The command's own parameters, one flag for each key of the recipe, and the seed's."""
+    own = inspect.signature(command)
+    parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    parameters += [_of_key(name) for name in Recipe.model_fields]
+    parameters += [_of_seed(flag) for flag in SEED_FLAGS.values()]
+    return own.replace(parameters=parameters)
+
+
+def _of_key(name: str) -> inspect.Parameter:
+    field = Recipe.model_fields[name]
+    names = (f"--{name.replace('_', '-')}", *MORE_NAMES.get(name, ()))
+    text = f"{field.description} [default: {_shown(field.default)}]"
+    kind: Any = str  # pydantic decides, but for the number of words
+    if get_origin(field.annotation) is tuple:
+        kind = tuple[tuple(float for _ in get_args(field.annotation))]  # type: ignore[misc]
+    return _parameter(name, kind, typer.Option(*names, help=text, rich_help_panel="Recipe"))
+
+
+def _of_seed(flag: SeedFlag) -> inspect.Parameter:
+    kind: Any = flag.kind
+    if flag.count > 1:
+        kind = tuple[(flag.kind,) * flag.count]  # type: ignore[misc]
+    text = f"{flag.fate}: {flag.why}".replace("`", "")
+    return _parameter(
+        flag.key, kind, typer.Option(*flag.names, help=text, rich_help_panel=SEED_PANEL)
+    )
+
+
+def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def _shown(value: Any) -> str:
+    return " ".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
