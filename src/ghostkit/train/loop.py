@@ -6,7 +6,7 @@ deployment will see. A run that stops at any step goes on from its last checkpoi
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from torch import nn
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
-from ghostkit.errors import DatasetError, ModelError
 from ghostkit.evaluate import evaluate
+from ghostkit.files import write_text
 from ghostkit.progress import Bars, silent
 from ghostkit.train.checkpoint import (
     BEST,
@@ -29,14 +29,23 @@ from ghostkit.train.checkpoint import (
     save_recovery,
     write_arguments,
 )
+from ghostkit.train.curves import CURVES, write_curves
 from ghostkit.train.devices import Device
 from ghostkit.train.distill import TeacherLogits
 from ghostkit.train.events import EventLog
+from ghostkit.train.features import Features, networks
+from ghostkit.train.health import (
+    non_finite,
+    require_finite_weights,
+    require_progress,
+    skip_bad_step,
+)
 from ghostkit.train.interruption import StopRequest, stop_on_signal
 from ghostkit.train.loader import Batch, batch_indices, training_batches
 from ghostkit.train.loss import Objective
 from ghostkit.train.mixing import Mix, draw_mix
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.recipe_file import to_toml
 from ghostkit.train.schedule import learning_rate
 from ghostkit.train.start import Pretrained, check, first_card, first_state, go_on
 from ghostkit.train.state import (
@@ -47,6 +56,7 @@ from ghostkit.train.state import (
     set_training_mode,
 )
 from ghostkit.train.torch_backend import TorchBackend
+from ghostkit.train.trackers import Tracker
 from ghostkit.train.weights import LoadReport
 
 EVALUATION_BATCH = 32
@@ -77,7 +87,7 @@ class Run:
     recipe: Recipe
     folder: Path
     train_data: Dataset
-    val_data: Dataset
+    features: Features | None  # what is trained on in place of the pictures
     device: Device
     objective: Objective
     events: EventLog
@@ -97,6 +107,7 @@ def train(
     pretrained: Pretrained | None = None,
     resume: Checkpoint | None = None,
     teacher: TeacherLogits | None = None,
+    trackers: Sequence[Tracker] = (),
     bars: Bars = silent,
     log: Callable[[str], None] = lambda line: None,
 ) -> TrainingResult:
@@ -104,6 +115,7 @@ def train(
 
     Args:
         teacher: the teacher's logits for each training picture, see `distill`.
+        trackers: what else is told of each epoch, see `trackers`.
 
     Raises:
         ModelError: the loss or the weights became non-finite; names the batch's files.
@@ -122,12 +134,14 @@ def train(
         resume_folder(folder, resume)
     card = first_card(recipe, train_data, pretrained, resume)
     write_arguments(folder, recipe, card)
-    classifier = Classifier(TorchBackend(state.measured, device.name), card)
-    network: Network = torch.compile(state.model) if recipe.compile else state.model
+    write_text(folder / "recipe.toml", to_toml(recipe))
+    features, trained, measured = networks(recipe, state, train_data, device.name, bars)
+    classifier = Classifier(TorchBackend(measured, device.name), card)
+    network: Network = torch.compile(trained) if recipe.compile else trained
     images_per_s: float | None = None
     with stop_on_signal() as stop, EventLog(folder) as events:
         objective = Objective(recipe, len(train_data.classes), teacher)
-        run = Run(recipe, folder, train_data, val_data, device, objective, events, stop, bars, {})
+        run = Run(recipe, folder, train_data, features, device, objective, events, stop, bars, {})
         if state.epoch < recipe.total_epochs:
             events.write("start", epoch=state.epoch, step=state.position.step, device=device.name)
         for epoch in range(state.epoch, recipe.total_epochs):
@@ -143,9 +157,14 @@ def train(
             )
             state.history.append(row)
             state.position = Position(bad_steps=state.position.bad_steps)
-            measured = card.model_copy(update={"measurements": (evaluation.measurement(),)})
-            save_epoch(folder, state, recipe, measured)
+            measurements = (evaluation.measurement(),)
+            save_epoch(
+                folder, state, recipe, card.model_copy(update={"measurements": measurements})
+            )
+            write_curves(folder / CURVES, state.history)
             events.write("epoch", **vars(row), images_per_s=images_per_s)
+            for tracker in trackers:
+                tracker.epoch(row)
             log(
                 f"epoch {epoch + 1}/{recipe.total_epochs}: training loss {row.train_loss:.3f}, "
                 f"validation loss {row.eval_loss:.3f}, top-1 {evaluation.top1}, "
@@ -171,7 +190,10 @@ def _train_epoch(run: Run, state: RunState, network: Network, card: ModelCard) -
     set_training_mode(state.model, recipe, epoch)
     first, first_images, began = state.position.step, state.position.images, time.perf_counter()
     title = f"Epoch {epoch + 1}/{recipe.total_epochs}"
-    batches = training_batches(data, recipe, epoch, first)  # its processes start before the bar
+    if run.features is None:
+        batches = training_batches(data, recipe, epoch, first)  # its processes start before the bar
+    else:
+        batches = run.features.batches(data, recipe, epoch, first)
     with run.bars(title, (steps - first) * min(recipe.batch_size, len(data.samples))) as bar:
         state.optimizer.zero_grad(set_to_none=True)
         for step, batch in enumerate(batches, first):
@@ -180,21 +202,19 @@ def _train_epoch(run: Run, state: RunState, network: Network, card: ModelCard) -
             set_rate(state.optimizer, rate)
             torch.manual_seed(_step_seed(recipe.seed, epoch, step))  # dropout: by position alone
             if len(batch.targets) >= 2:  # batch norm needs two
-                inputs = batch.images.to(device.name).permute(0, 3, 1, 2) * scale + offset
+                inputs = batch.images.to(device.name)
+                if run.features is None:
+                    inputs = inputs.permute(0, 3, 1, 2) * scale + offset  # (N, 3, S, S) float32
                 mix = draw_mix(recipe, epoch, _generator(recipe, epoch, step))
-                inputs = inputs if mix is None else mix.images(inputs)  # (N, 3, S, S) float32
+                inputs = inputs if mix is None else mix.images(inputs)
                 _step(run, state, network, batch, inputs, mix, last=step + 1 == steps)
             state.position = replace(state.position, step=step + 1)
             seen = max(state.position.images, 1)
             done = len(batch.targets) + len(batch.refused)
             bar.advance(done, f"loss {state.position.loss_sum / seen:.3f}, lr {rate:.2g}")
             _save_if_due(run, state, card, last=step + 1 == steps)
-    _require_progress(run, state)
-    largest = torch.stack([p.detach().abs().max() for p in state.model.parameters()]).max()
-    if not math.isfinite(largest.item()):
-        raise ModelError(
-            f"the largest weight is {largest.item()} at epoch {epoch + 1}, step {steps}; lower lr"
-        )
+    require_progress(state, data.root, run.refused, run.folder)
+    require_finite_weights(state)
     return (state.position.images - first_images) / (time.perf_counter() - began)
 
 
@@ -222,8 +242,9 @@ def _step(
     if due:
         scaler.unscale_(state.optimizer)
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_grad or math.inf)
-    if not math.isfinite(loss.item()) or (not scaler.is_enabled() and not norm.isfinite()):
-        _skip_bad_step(run, state, batch, statistics, {"loss": loss, "gradient's norm": norm})
+    values = {"loss": loss} if scaler.is_enabled() else {"loss": loss, "gradient's norm": norm}
+    if bad := non_finite(values):  # an infinite gradient is what loss scaling is for
+        skip_bad_step(state, bad, statistics, batch.paths, recipe.max_bad_steps, run.events)
         return
     if due:
         scaler.step(state.optimizer)
@@ -235,49 +256,6 @@ def _step(
     state.position = replace(
         position, loss_sum=position.loss_sum + loss.item() * count, images=position.images + count
     )
-
-
-def _skip_bad_step(
-    run: Run,
-    state: RunState,
-    batch: Batch,
-    statistics: list[torch.Tensor],
-    values: dict[str, torch.Tensor],
-) -> None:
-    """Undo what a step with a non-finite number has touched, and note it with its files.
-
-    Raises:
-        ModelError: more of them than the recipe allows.
-    """
-    name, value = next((n, v.item()) for n, v in values.items() if not math.isfinite(v.item()))
-    for buffer, before in zip(state.model.buffers(), statistics, strict=True):
-        buffer.copy_(before)
-    state.optimizer.zero_grad(set_to_none=True)
-    bad_steps, step = state.position.bad_steps + 1, state.position.step + 1
-    state.position = replace(state.position, bad_steps=bad_steps)
-    run.events.write(
-        "bad step", epoch=state.epoch, step=step, what=name, value=str(value), files=batch.paths
-    )
-    if bad_steps > run.recipe.max_bad_steps:
-        more = " …" if len(batch.paths) > 8 else ""
-        raise ModelError(
-            f"the {name} is {value} at epoch {state.epoch + 1}, step {step}, and {bad_steps - 1} "
-            "steps were skipped before for the like; lower lr, or look at the pictures of this "
-            f"batch: {', '.join(batch.paths[:8])}{more}"
-        )
-
-
-def _require_progress(run: Run, state: RunState) -> None:
-    """An epoch that has learned from no picture is an error, with the reason."""
-    if state.position.images:
-        return
-    if state.position.bad_steps:
-        raise ModelError(
-            f"no step of epoch {state.epoch + 1} gave a finite loss; lower lr, or look at the "
-            f"files in {run.folder / 'events.jsonl'}"
-        )
-    told = next((f"; the first: {path}: {why}" for path, why in run.refused.items()), "")
-    raise DatasetError(f"{run.train_data.root}: no batch has two training pictures to read{told}")
 
 
 def _stopped(run: Run, state: RunState, checkpoint: str) -> Stopped:

@@ -5,7 +5,7 @@
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from ghostkit.train.architectures import Shape, build, identify
 from ghostkit.train.averaging import AveragedWeights
 from ghostkit.train.checkpoint import Checkpoint
 from ghostkit.train.devices import Device
+from ghostkit.train.head import reuse_rows
 from ghostkit.train.model import GhostNet
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import RunState, build_optimizer
-from ghostkit.train.weights import LoadReport, load_into
+from ghostkit.train.weights import BIAS, WEIGHT, LoadReport, load_into
 
 FIXED = (
     "model",
@@ -84,16 +85,18 @@ def check(
 def start_from(
     model: GhostNet, pretrained: Pretrained, recipe: Recipe, classes: tuple[str, ...]
 ) -> LoadReport:
-    """Load the backbone, and the head too where it answers the same classes in the same order.
+    """Load the backbone, and of the classifier the rows whose class is asked for by its name.
 
     Raises:
-        CheckpointError: the weights are of another network or width.
+        CheckpointError: the weights are of another network or width, or not what their card says.
     """
-    same = pretrained.card is not None and pretrained.card.classes == classes
+    weights, source = pretrained.weights, pretrained.source
+    theirs = () if pretrained.card is None else pretrained.card.classes
     try:
-        return load_into(
-            model, pretrained.weights, source=pretrained.source, head="match" if same else "drop"
-        )
+        if theirs == classes:
+            report = load_into(model, weights, source=source)
+            return replace(report, classifier=f"whole, for the same {len(classes)} classes")
+        report = load_into(model, weights, source=source, head="drop")
     except CheckpointError as error:
         shape = _shape(pretrained.weights)
         if shape is None or (shape.name, shape.width) == (recipe.model, recipe.width):
@@ -103,6 +106,14 @@ def start_from(
             f"for {recipe.model} of {recipe.width:g}; set model={shape.name} "
             f"width={shape.width:g}. {error}"
         ) from error
+    if not theirs:
+        return replace(report, classifier="new, as the weights name no classes")
+    rows = reuse_rows(model.classifier, weights, theirs, classes, source=source)
+    return replace(
+        report,
+        dropped=tuple(n for n in report.dropped if not (rows and n in (WEIGHT, BIAS))),
+        classifier=f"{rows} of {len(classes)} rows reused by class name, the others new",
+    )
 
 
 def go_on(

@@ -19,6 +19,7 @@ from ghostkit.train.torch_file import read_torch_file
 
 COMMON_WIDTHS = (1.0, 0.5, 1.3, 0.75, 1.5, 2.0, 0.25)  # tried first, so 1.0 wins over 1.001
 CLASSIFIER = "classifier."
+WEIGHT, BIAS = "classifier.weight", "classifier.bias"  # (K, 1280) and (K,)
 SHOWN = 10  # names that an error lists of each kind
 
 _WRAPPERS = ("module.", "_orig_mod.")  # put before every name by DataParallel, by torch.compile
@@ -74,6 +75,7 @@ class LoadReport:
     dropped: tuple[str, ...]  # entries of the file that were not used
     missing: tuple[str, ...]  # entries of the model that the file lacks; they stay as they were
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]  # name, file's, model's
+    classifier: str = ""  # what became of its rows, where that was decided by class names
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.kept} entries loaded"]
@@ -84,6 +86,8 @@ class LoadReport:
         if self.mismatched:
             shapes = (f"{name} {theirs}, ours {ours}" for name, theirs, ours in self.mismatched)
             lines.append(f"{len(self.mismatched)} of another shape: {_listed(shapes)}")
+        if self.classifier:
+            lines.append(f"classifier: {self.classifier}")
         return "; ".join(lines)
 
 

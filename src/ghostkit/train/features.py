@@ -1,0 +1,154 @@
+"""The frozen backbone's features of every picture, computed once, and batches of them.
+
+A frozen backbone answers the same picture alike in every epoch. So each picture is looked at in a
+stated number of fixed views, through the engine of inference, and the classifier is then trained on
+the results, 1280 numbers per view, in seconds per epoch. `loop` calls it.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ghostkit.dataset import Dataset
+from ghostkit.errors import ImageRefused, ModelError
+from ghostkit.image import decode, prepare, resize_and_crop
+from ghostkit.progress import Bars, silent
+from ghostkit.steps import Normalize
+from ghostkit.stream import answers
+from ghostkit.train.augment import augment, sample_generator
+from ghostkit.train.loader import Batch, batch_indices
+from ghostkit.train.model import HEAD_CHANNELS, GhostNet
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.state import RunState
+from ghostkit.train.torch_backend import TorchBackend
+
+EVALUATION, MIRRORED = 0, 1  # the first two views; those after them are augmented
+PICTURES = 32  # in one batch through the backbone
+
+
+def networks(
+    recipe: Recipe, state: RunState, data: Dataset, device: str, bars: Bars
+) -> tuple["Features | None", nn.Module, nn.Module]:
+    """The features where the recipe asks for them, what is trained, and what is measured."""
+    if not recipe.feature_views or state.epoch >= recipe.total_epochs:
+        return None, state.model, state.measured
+    features = compute_features(state.model, data, recipe, device, bars=bars)
+    return features, Head(state.model), RememberingBackbone(state.measured)
+
+
+class Features:
+    """`rows` (samples, views, 1280) float32, and the pictures that gave none."""
+
+    def __init__(self, rows: Tensor, refused: dict[int, ImageRefused]) -> None:
+        self.rows, self.refused = rows, refused
+
+    def batches(
+        self, data: Dataset, recipe: Recipe, epoch: int, first_step: int = 0
+    ) -> Iterator[Batch]:
+        """What `loader.training_batches` gives, with features (N, 1280) in place of the images.
+
+        From epoch to epoch each picture shows its next view, and another one than its neighbours.
+        """
+        views = self.rows.shape[1]
+        for indices in batch_indices(len(data.samples), recipe, epoch)[first_step:]:
+            good = [index for index in indices if index not in self.refused]
+            samples = torch.tensor(good, dtype=torch.int64)
+            yield Batch(
+                images=self.rows[samples, (samples + epoch) % views],
+                targets=torch.tensor([data.samples[i].target for i in good], dtype=torch.int64),
+                samples=samples,
+                paths=tuple(data.samples[i].path for i in good),
+                refused=tuple(self.refused[i] for i in indices if i in self.refused),
+            )
+
+
+def compute_features(
+    model: GhostNet, data: Dataset, recipe: Recipe, device: str, *, bars: Bars = silent
+) -> Features:
+    """The features of `recipe.feature_views` views of each picture of `data`.
+
+    Raises:
+        ModelError: the backbone fails on a picture, or gives nan or infinity.
+    """
+    views = recipe.feature_views
+    rows = torch.zeros(len(data.samples), views, HEAD_CHANNELS)
+    refused: dict[int, ImageRefused] = {}
+    sources = [(index, view) for index in range(len(data.samples)) for view in range(views)]
+    stream = answers(
+        sources,
+        lambda source: _view(data, recipe, *source),
+        TorchBackend(_Backbone(model), device).infer,
+        batch_size=PICTURES,
+    )
+    with bars("Features", len(sources)) as bar:
+        for (index, view), answer in zip(sources, stream, strict=True):
+            bar.advance(1)
+            if isinstance(answer.error, ImageRefused):
+                refused[index] = answer.error
+            elif answer.logits is None:
+                raise ModelError(f"{data.samples[index].path}: {answer.error}")
+            else:
+                rows[index, view] = torch.from_numpy(answer.logits)
+    return Features(rows, refused)
+
+
+def _view(data: Dataset, recipe: Recipe, index: int, view: int) -> NDArray[np.generic]:
+    """One view of a picture as the network takes it, (3, S, S) float32."""
+    pixels = decode(data.samples[index].path)
+    if view in (EVALUATION, MIRRORED):
+        pixels = resize_and_crop(pixels, recipe.steps)
+        pixels = pixels if view == EVALUATION else np.ascontiguousarray(pixels[:, ::-1])
+    else:
+        pixels = augment(pixels, recipe, sample_generator(recipe.seed, view - 2, index))
+    return prepare(pixels, [step for step in recipe.steps if isinstance(step, Normalize)])
+
+
+class _Backbone(nn.Module):
+    """Images to what the classifier takes."""
+
+    def __init__(self, model: GhostNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.model.forward_head(
+            self.model.forward_features(images), pre_logits=True
+        )
+        return features
+
+
+class Head(nn.Module):
+    """Features to logits, as the network does it after its backbone."""
+
+    def __init__(self, model: GhostNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.model.classifier(self.model.dropout(features))
+        return logits
+
+
+class RememberingBackbone(nn.Module):
+    """`model`, with what its frozen backbone gave for a batch kept for the next time it comes.
+
+    So every epoch is measured through the classifier of deployment, and pays the backbone once.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(model, GhostNet), "an average of one is one"
+        self._backbone, self._head = _Backbone(model), Head(model)
+        self._known: dict[bytes, Tensor] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        digest = hashlib.blake2b(images.cpu().contiguous().numpy().data, digest_size=20)
+        digest.update(repr(tuple(images.shape)).encode())
+        if (key := digest.digest()) not in self._known:
+            self._known[key] = self._backbone(images)
+        logits: Tensor = self._head(self._known[key])
+        return logits

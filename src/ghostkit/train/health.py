@@ -1,0 +1,82 @@
+"""What a run does about numbers that are none, and about epochs that learn nothing.
+
+`loop` calls these after a step and after an epoch.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ghostkit.errors import DatasetError, ModelError
+from ghostkit.train.events import EventLog
+from ghostkit.train.state import RunState
+
+
+def non_finite(values: Mapping[str, torch.Tensor]) -> tuple[str, float] | None:
+    """The first of the named numbers that is nan or infinite."""
+    for name, tensor in values.items():
+        if not math.isfinite(value := tensor.item()):
+            return name, value
+    return None
+
+
+def skip_bad_step(
+    state: RunState,
+    bad: tuple[str, float],
+    statistics: list[torch.Tensor],
+    paths: tuple[str, ...],
+    allowed: int,
+    events: EventLog,
+) -> None:
+    """Undo what a step with a non-finite number has touched, and note it with its files.
+
+    Args:
+        statistics: the network's buffers as they were before the step.
+
+    Raises:
+        ModelError: it is one more than the `allowed` number.
+    """
+    name, value = bad
+    for buffer, before in zip(state.model.buffers(), statistics, strict=True):
+        buffer.copy_(before)
+    state.optimizer.zero_grad(set_to_none=True)
+    bad_steps, step = state.position.bad_steps + 1, state.position.step + 1
+    state.position = replace(state.position, bad_steps=bad_steps)
+    events.write("bad step", epoch=state.epoch, step=step, what=name, value=str(value), files=paths)
+    if bad_steps > allowed:
+        more = " …" if len(paths) > 8 else ""
+        raise ModelError(
+            f"the {name} is {value} at epoch {state.epoch + 1}, step {step}, and {bad_steps - 1} "
+            "steps were skipped before for the like; lower lr, or look at the pictures of this "
+            f"batch: {', '.join(paths[:8])}{more}"
+        )
+
+
+def require_progress(state: RunState, root: str, refused: Mapping[str, str], folder: Path) -> None:
+    """An epoch that has learned from no picture is an error, with the reason.
+
+    Args:
+        refused: the pictures that cannot be used, path to reason.
+    """
+    if state.position.images:
+        return
+    if state.position.bad_steps:
+        raise ModelError(
+            f"no step of epoch {state.epoch + 1} gave a finite loss; lower lr, or look at the "
+            f"files in {folder / 'events.jsonl'}"
+        )
+    told = next((f"; the first: {path}: {why}" for path, why in refused.items()), "")
+    raise DatasetError(f"{root}: no batch has two training pictures to read{told}")
+
+
+def require_finite_weights(state: RunState) -> None:
+    """The last step's update is seen by no later loss, so the weights themselves are looked at."""
+    largest = torch.stack([p.detach().abs().max() for p in state.model.parameters()]).max().item()
+    if not math.isfinite(largest):
+        raise ModelError(
+            f"the largest weight is {largest} at epoch {state.epoch + 1}, step "
+            f"{state.position.step}; lower lr"
+        )
