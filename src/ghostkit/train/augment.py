@@ -19,6 +19,7 @@ from ghostkit.train.operations import erase, random_operations
 from ghostkit.train.recipe import Recipe
 
 Pixels = NDArray[np.uint8]
+LUMA = np.array([0.299, 0.587, 0.114])  # BT.601
 FAST = ("bilinear", "bicubic")  # torch resizes with these several times as fast as Pillow
 
 
@@ -107,12 +108,13 @@ def _central_box(height: int, width: int, recipe: Recipe) -> Box:
 def color_jitter(pixels: Pixels, strength: float, generator: np.random.Generator) -> Pixels:
     """Brightness, contrast and saturation, each scaled by a factor in 1 ± strength, mixed once."""
     brightness, contrast, saturation = generator.uniform(max(0, 1 - strength), 1 + strength, 3)
-    image = pixels.astype(np.float32) * np.float32(brightness)
-    gray = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)  # (H, W), BT.601 luma
-    mean = gray.mean(dtype=np.float32)
-    # saturation blends with each pixel's gray, contrast with the mean gray of the picture
-    image = image * np.float32(saturation * contrast)
-    image += (gray * np.float32((1 - saturation) * contrast))[..., None]
-    image += mean * np.float32(1 - contrast)
-    rounded: Pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    return rounded
+    picture = Image.fromarray(pixels)
+    counts = np.array(picture.histogram()).reshape(3, 256)
+    mean = float(counts @ np.arange(256) @ LUMA) / (picture.width * picture.height)
+    # saturation blends with each pixel's gray, contrast with the mean gray of the picture: all of
+    # it is one matrix, which Pillow applies and rounds without the threads of a BLAS
+    matrix = np.empty((3, 4))
+    matrix[:, :3] = saturation * np.eye(3) + (1 - saturation) * LUMA
+    matrix[:, :3] *= brightness * contrast
+    matrix[:, 3] = brightness * (1 - contrast) * mean
+    return np.array(picture.convert("RGB", tuple(matrix.ravel().tolist())))
