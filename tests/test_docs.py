@@ -17,6 +17,7 @@ from ghostkit import card, errors, steps
 from ghostkit.artifacts import load
 from ghostkit.cli import app
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.seed_flags import SEED_FLAGS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -97,7 +98,7 @@ def test_every_command_has_a_page_that_names_all_its_options(name):
         p.opts[0]
         for command in (COMMANDS[name], *inner)
         for p in command.params
-        if isinstance(p, click.Option) and p.name not in keys
+        if p.param_type_name == "option" and p.name not in keys
         if not any(f"`{option}" in text for option in p.opts)
     ]
     assert missing == []
@@ -113,7 +114,8 @@ def test_the_readme_links_every_page_and_names_the_commands_of_ci(readme):
 
 @pytest.mark.parametrize("key", Recipe.model_fields)
 def test_every_recipe_key_is_in_the_page_of_train_with_its_default(key):
-    rows = re.findall(rf"^\| `{key}` \| (.+?) \|", (DOCS / "train.md").read_text(), re.MULTILINE)
+    tables = (DOCS / "train.md").read_text().partition("\n## Options\n")[0]
+    rows = re.findall(rf"^\| `{key}` \| (.+?) \|", tables, re.MULTILINE)
     assert len(rows) == 1, f"docs/train.md needs one row for the key {key}"
     default = Recipe.model_fields[key].default
     if isinstance(default, str | bool) or default is None:
@@ -121,6 +123,22 @@ def test_every_recipe_key_is_in_the_page_of_train_with_its_default(key):
     else:
         values = default if isinstance(default, tuple) else (default,)
         assert [float(word) for word in rows[0].split()] == pytest.approx(list(values), rel=1e-3)
+
+
+@pytest.mark.parametrize("flag", SEED_FLAGS.values(), ids=lambda flag: flag.key)
+def test_every_flag_of_the_seed_is_in_the_page_of_train_with_its_fate(flag):
+    names = ", ".join(f"`{name}`" for name in flag.names)
+    assert f"| {names} | {flag.fate} | {flag.why} |\n" in (DOCS / "train.md").read_text()
+
+
+def test_the_defaults_that_differ_from_the_seeds_are_those_of_the_recipe():
+    text = sections(DOCS / "train.md")["Defaults that differ"]
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (.+) \|$", text, re.MULTILINE)
+    assert {"batch_size", "lr", "epochs", "sched", "cooldown_epochs"} <= {key for key, *_ in rows}
+    for key, here, there in rows:
+        default = Recipe.model_fields[key].default
+        assert here != there
+        assert here == str(default) or float(here) == default
 
 
 @pytest.mark.parametrize("heading", SECTIONS_OF_THE_CARD)

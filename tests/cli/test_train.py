@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from datetime import datetime
+from importlib.util import find_spec
 
 import pytest
 
@@ -14,9 +16,10 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # see tests/train/conftest.py
 
 from ghostkit.train.checkpoint import BEST, LAST, PREVIOUS, open_checkpoint  # noqa: E402
+from ghostkit.train.recipe import Recipe  # noqa: E402
 
 SMALL = QUICK | {"width": 0.12, "epochs": 1, "batch_size": 6}
-FILES = {"args.yaml", "events.jsonl", LAST, BEST, "summary.csv"}
+FILES = {"args.yaml", "curves.png", "events.jsonl", LAST, BEST, "recipe.toml", "summary.csv"}
 
 
 def files(*epochs):
@@ -89,7 +92,7 @@ def test_file_flags_and_overrides_in_this_order(ghostkit, photos, tmp_path):
     ):
         assert line in lines
     path.write_text(outcome.out)
-    again = ghostkit("train", photos, "-c", path, "--print-recipe")
+    again = ghostkit("train", photos, "--recipe", path, "--print-recipe")
     assert again.out == outcome.out
 
 
@@ -181,7 +184,7 @@ def test_a_recipe_file_lies_over_the_checkpoints(ghostkit, photos, trained, tmp_
     path = tmp_path / "r.toml"
     path.write_text("epochs = 2\nlr = 0.01\n")
     outcome = ghostkit(
-        "train", photos, "--resume", trained / LAST, "-c", path, "lr=0.02", "--print-recipe"
+        "train", photos, "--resume", trained / LAST, "--recipe", path, "lr=0.02", "--print-recipe"
     )
     assert "epochs = 2" in outcome.out.splitlines()
     assert "lr = 0.02" in outcome.out.splitlines()
@@ -259,3 +262,135 @@ def test_an_interrupted_run_keeps_its_epochs_and_goes_on(ghostkit, photos, tmp_p
     outcome = ghostkit("train", photos, "--resume", folder, "--epochs", done + 1)
     assert outcome.status == 0
     assert len((folder / "summary.csv").read_text().splitlines()) == done + 2
+
+
+SEED_1P = (
+    "--model GhostNet -b 1024 --opt npufusedsgd --epochs 40 --weight-decay 4e-5 --momentum 0.9 "
+    "--sched cosine -j 8 --warmup-lr 1e-6 --drop 0.2 --warmup-epochs 4 --amp --lr 0.4 "
+    "--clip-grad 2.0 --npu 0 --num-classes 1000"
+)
+SEED_MODELARTS = (
+    "--model GhostNet -b 512 --opt npufusedsgd --weight-decay 4e-5 --momentum 0.9 --sched cosine "
+    "-j 8 --warmup-lr 1e-6 --drop 0.2 --warmup-epochs 4 --amp --lr 0.4 --clip-grad 2.0 --npu 0 "
+    "--num-classes 1000 --epochs 5"
+)
+SEED_TRANSFER = SEED_MODELARTS.replace("1000", "10") + " --pretrained --pretrained_weight"
+WEIGHTS = " obs://bucket/ghostnet/model_best.pth.tar"  # the seed writes it with the space
+OF_THE_SEED = {
+    "model": "ghostnet",
+    "batch_size": 1024,
+    "opt": "npufusedsgd",
+    "epochs": 40,
+    "weight_decay": 4e-5,
+    "momentum": 0.9,
+    "sched": "cosine",
+    "workers": 8,
+    "warmup_lr": 1e-6,
+    "drop": 0.2,
+    "warmup_epochs": 4,
+    "amp": "auto",
+    "lr": 0.4,
+    "clip_grad": 2.0,
+}
+OF_MODELARTS = OF_THE_SEED | {"batch_size": 512, "epochs": 5}
+OF_TRANSFER = OF_MODELARTS | {"freeze": "backbone"}
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ([*SEED_1P.split(), "/data/imagenet"], OF_THE_SEED),
+        (["/data/imagenet", *SEED_1P.split()], OF_THE_SEED),
+        ([*SEED_MODELARTS.split(), "/data/imagenet"], OF_MODELARTS),
+        ([*SEED_TRANSFER.split(), WEIGHTS, "/data/cifar10"], OF_TRANSFER),
+        (["/data/cifar10", *SEED_TRANSFER.split(), WEIGHTS], OF_TRANSFER),
+        (["--amp", "float16", "/data", "--amp"], {"amp": "auto"}),
+        (["--amp", "/data"], {"amp": "auto"}),
+        (["--amp", "bfloat16", "/data"], {"amp": "bfloat16"}),
+        (["/data", "--dr", 0.5, "-d", "", "--local-rank", 0], {"decay_rate": 0.5}),
+    ],
+)
+def test_the_seeds_command_lines_are_echoed_as_recipes(ghostkit, words, changed):
+    outcome = ghostkit("train", *words, "--print-recipe")
+    assert outcome.status == 0
+    told = "opt=npufusedsgd is torch's SGD without Nesterov, which makes the same steps\n"
+    assert outcome.err == (told if "opt" in changed else "")
+    expected = Recipe().model_dump(mode="json") | changed
+    assert tomllib.loads(outcome.out) == {
+        key: "none" if value is None else value for key, value in expected.items()
+    }
+
+
+@pytest.mark.skipif(find_spec("torch_npu") is not None, reason="there may be an NPU")
+def test_the_seeds_command_without_an_npu_names_the_flag_to_use(ghostkit, photos):
+    outcome = ghostkit("train", photos, *SEED_1P.split())
+    assert outcome.status == 2
+    assert "device 'npu:0' is asked for, but torch-npu is not installed" in outcome.err
+    assert "use --device cpu" in outcome.err
+
+
+def test_the_seeds_command_runs_on_a_device_that_is_here(ghostkit, photos, tmp_path):
+    words = ["--npu", 0, "--device", "cpu", "--num-classes", 3, "--opt", "npufusedsgd"]
+    outcome = ghostkit("train", photos, *words, "--run-folder", tmp_path / "run", *flags())
+    assert outcome.status == 0
+    assert "--device cpu is taken, not npu:0" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--num-classes", 1000], "has 3 classes; the folders decide"),
+        (["--pretrained"], "--pretrained starts from ./model_best.pth.tar, which is not here"),
+        (["--pretrained", "--pretrained_weight", WEIGHTS], "weights are read from a file"),
+        (["--start-epoch", 3], "the run begins with epoch 0"),
+        (["--jsd"], "--jsd is refused: "),
+        (["--lr-noise", 0.4, 0.9], "--lr-noise 0.4 is refused: "),
+        (["-c", "gone.yaml"], "cannot read 'gone.yaml'"),
+    ],
+)
+def test_a_flag_of_the_seed_that_cannot_be_obeyed_is_refused(
+    ghostkit, photos, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    outcome = ghostkit("train", photos, *flags(), *words)
+    assert outcome.status == 2
+    assert message in outcome.err
+    assert not list(tmp_path.rglob("*.pth.tar"))
+
+
+def test_pretrained_is_a_linear_probe_from_the_file_beside_it(
+    ghostkit, photos, trained, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model_best.pth.tar").write_bytes((trained / BEST).read_bytes())
+    outcome = ghostkit("train", photos, "--pretrained", "--run-folder", "probe", *flags())
+    assert outcome.status == 0
+    before, after = (open_checkpoint(path).weights for path in (trained / BEST, "probe/" + BEST))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_resume_without_the_momenta_by_the_seeds_flags(ghostkit, photos, trained, tmp_path):
+    words = ["--resume", trained / LAST, "--start-epoch", 1, "--no-resume-opt", "--epochs", 2]
+    with_momenta = ["--resume", trained / LAST, "--epochs", 2]
+    for name, given in (("fresh", words), ("whole", with_momenta)):
+        outcome = ghostkit("train", photos, *given, "--run-folder", tmp_path / name)
+        assert outcome.status == 0
+    fresh, whole = (open_checkpoint(tmp_path / n / LAST).weights for n in ("fresh", "whole"))
+    assert any(not torch.equal(fresh[name], whole[name]) for name in fresh)
+
+
+def test_args_yaml_of_a_run_lies_under_recipe_flags_and_words(ghostkit, photos, trained, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text("lr = 0.3\n")
+    outcome = ghostkit(
+        *("train", photos, "-c", trained / "args.yaml", "--recipe", recipe),
+        *("--warmup-lr", 0.02, "epochs=9", "--print-recipe"),
+    )
+    echoed = tomllib.loads(outcome.out)
+    assert (echoed["lr"], echoed["warmup_lr"], echoed["epochs"]) == (0.3, 0.02, 9)
+    assert (echoed["width"], echoed["img_size"]) == (0.12, 32)
+
+
+def test_the_seeds_flags_have_a_panel_of_their_own_in_the_help(ghostkit):
+    assert "The seed's flags" in ghostkit("train", "--help").out
