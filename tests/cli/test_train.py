@@ -346,6 +346,7 @@ def test_the_seeds_command_runs_on_a_device_that_is_here(ghostkit, photos, tmp_p
         (["--jsd"], "--jsd is refused: "),
         (["--lr-noise", 0.4, 0.9], "--lr-noise 0.4 is refused: "),
         (["-c", "gone.yaml"], "cannot read 'gone.yaml'"),
+        (["--track", "paper"], "tracker 'paper' is unknown"),
     ],
 )
 def test_a_flag_of_the_seed_that_cannot_be_obeyed_is_refused(

@@ -61,6 +61,10 @@ def train(
         str | None,
         typer.Option(help="auto, cpu, cuda[:INDEX] or npu[:INDEX]. [default: auto]"),
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(help="Tell each epoch to tensorboard or mlflow too; may be repeated."),
+    ] = None,
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="Print the effective recipe, train nothing.")
     ] = False,
@@ -81,6 +85,7 @@ def train(
     from ghostkit.train.loop import Stopped
     from ghostkit.train.loop import train as run
     from ghostkit.train.recipe_file import load_recipe, to_toml
+    from ghostkit.train.trackers import open_trackers
 
     arguments = _arguments(config, flags)
     options: Options = arguments[0].options | arguments[1].options
@@ -105,19 +110,22 @@ def train(
     folder = run_folder or (
         _new_run_folder(output, effective.img_size) if resume is None else _folder_of(resume)
     )
+    teacher = open_teacher(effective, train_data, folder, bars=bars_for())
     try:
-        result = run(
-            train_data,
-            val_data,
-            effective,
-            folder,
-            device=where,
-            pretrained=pretrained,
-            resume=checkpoint,
-            teacher=open_teacher(effective, train_data, folder, bars=bars_for()),
-            bars=bars_for(),
-            log=say,
-        )
+        with open_trackers(track or (), folder, effective) as trackers:
+            result = run(
+                train_data,
+                val_data,
+                effective,
+                folder,
+                device=where,
+                pretrained=pretrained,
+                resume=checkpoint,
+                teacher=teacher,
+                trackers=trackers,
+                bars=bars_for(),
+                log=say,
+            )
     except Stopped as stopped:
         say(str(stopped))
         raise typer.Exit(INTERRUPTED) from stopped
