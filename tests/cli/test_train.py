@@ -17,6 +17,7 @@ torch.set_num_threads(1)  # see tests/train/conftest.py
 
 from ghostkit.train.checkpoint import BEST, LAST, PREVIOUS, open_checkpoint  # noqa: E402
 from ghostkit.train.recipe import Recipe  # noqa: E402
+from ghostkit.train.seed_flags import SEED_FLAGS  # noqa: E402
 
 SMALL = QUICK | {"width": 0.12, "epochs": 1, "batch_size": 6}
 FILES = {"args.yaml", "curves.png", "events.jsonl", LAST, BEST, "recipe.toml", "summary.csv"}
@@ -319,6 +320,15 @@ def test_the_seeds_command_lines_are_echoed_as_recipes(ghostkit, words, changed)
     assert tomllib.loads(outcome.out) == {
         key: "none" if value is None else value for key, value in expected.items()
     }
+
+
+def test_every_spelling_of_a_flag_that_has_no_effect_is_taken_and_noted(ghostkit):
+    samples = {bool: [], int: [7], float: [0.3], str: ["word"]}
+    idle = [flag for flag in SEED_FLAGS.values() if flag.fate == "no effect"]
+    words = [word for f in idle for name in f.names for word in (name, *samples[f.kind])]
+    outcome = ghostkit("train", *words, "/data", "--print-recipe")
+    assert outcome.status == 0
+    assert len(outcome.err.splitlines()) == len(idle)
 
 
 @pytest.mark.skipif(find_spec("torch_npu") is not None, reason="there may be an NPU")
