@@ -1,4 +1,4 @@
-"""Starting from weights: whole or not at all, and the head only where its classes are the same."""
+"""Starting from weights: the backbone whole, and of the head the rows of classes known by name."""
 
 from dataclasses import replace
 
@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from ghostkit.errors import CheckpointError, UsageError
+from ghostkit.train.architectures import build
 from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
 from ghostkit.train.loop import train
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.start import Pretrained
+from ghostkit.train.start import Pretrained, start_from
 from squares import QUICK
 
 
@@ -48,12 +49,19 @@ def test_frozen_nothing_but_the_head_changes_not_even_batch_norm(splits, tmp_pat
     assert not after["classifier.weight"].equal(pretrained.weights["classifier.weight"])
 
 
-def test_equal_classes_keep_the_head_so_the_first_epoch_is_good(splits, tmp_path, pretrained):
+STILL = {"freeze": "backbone", "epochs": 1, "lr": 1e-6}  # it answers as it did before
+
+
+def best(learned):
+    return max(row.eval_top1 for row in learned.history)
+
+
+def test_equal_classes_keep_the_head_so_the_first_epoch_is_good(
+    splits, tmp_path, pretrained, learned
+):
     said = []
-    run = train(
-        *splits, recipe(epochs=1, lr=1e-6), tmp_path, pretrained=pretrained, log=said.append
-    )
-    assert run.history[0].eval_top1 >= 90
+    run = train(*splits, recipe(**STILL), tmp_path, pretrained=pretrained, log=said.append)
+    assert run.history[0].eval_top1 == best(learned)
     assert run.load_report.dropped == ()
     assert any("512 entries loaded" in line for line in said)
     origin = open_checkpoint(run.folder / LAST).card.provenance
@@ -61,24 +69,76 @@ def test_equal_classes_keep_the_head_so_the_first_epoch_is_good(splits, tmp_path
     assert origin.note == f"started from {BEST}"
 
 
+def started(pretrained, old, new):
+    """A network for the classes `new` from weights of the classes `old`; its report and rows."""
+    chosen = recipe()
+    model = build(chosen.model, chosen.width, len(new))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    card = None if old is None else pretrained.card.model_copy(update={"classes": old})
+    report = start_from(model, replace(pretrained, card=card), chosen, new)
+    assert_equal(backbone(model.state_dict()), backbone(pretrained.weights))
+    return report, model.state_dict(), before
+
+
+COLORS = ("blue", "green", "red")
+
+
 @pytest.mark.parametrize(
-    "classes",
-    [("red", "green", "blue"), ("blue", "green", "redder"), ("blue", "green")],
-    ids=["permuted", "renamed", "fewer"],
+    ("new", "told", "dropped"),
+    [
+        (("red", "green", "blue"), "3 of 3 rows", 0),
+        (("red", "violet", "green", "black", "white", "blue"), "3 of 6 rows", 0),
+        (("blue", "redder"), "1 of 2 rows", 0),
+        (("cat", "dog"), "0 of 2 rows", 2),
+    ],
+    ids=["permuted", "more", "overlapping", "disjoint"],
 )
-def test_other_classes_drop_the_head(splits, tmp_path, pretrained, classes):
-    card = pretrained.card.model_copy(update={"classes": classes})
-    run = train(*splits, recipe(**FROZEN), tmp_path, pretrained=replace(pretrained, card=card))
-    assert run.load_report.dropped == ("classifier.weight", "classifier.bias")
-    assert_equal(backbone(pretrained.weights), backbone(weights_of(run.folder / LAST)))
-    if len(classes) == 3:  # a permuted head, had it been taken over, would start near 0 %
-        assert run.history[-1].eval_top1 >= 60
+def test_rows_of_the_head_go_where_their_class_is(pretrained, new, told, dropped):
+    report, after, before = started(pretrained, COLORS, new)
+    assert str(report).endswith(f"; classifier: {told} reused by class name, the others new")
+    assert (report.kept, len(report.dropped), report.missing) == (510, dropped, ())
+    for row, name in enumerate(new):
+        for key in ("classifier.weight", "classifier.bias"):
+            old = pretrained.weights[key][COLORS.index(name)] if name in COLORS else None
+            assert after[key][row].equal(before[key][row] if old is None else old)
 
 
-def test_weights_without_a_card_drop_the_head(splits, tmp_path, pretrained):
+def test_equal_class_lists_load_the_head_whole(pretrained):
+    report, after, _ = started(pretrained, COLORS, COLORS)
+    assert_equal(after, pretrained.weights)
+    assert report.kept == 512
+    assert str(report).endswith("classifier: whole, for the same 3 classes")
+
+
+def test_weights_without_class_names_leave_the_head_new(pretrained):
+    report, after, before = started(pretrained, None, COLORS)
+    assert after["classifier.weight"].equal(before["classifier.weight"])
+    assert report.dropped == ("classifier.weight", "classifier.bias")
+    assert str(report).endswith("classifier: new, as the weights name no classes")
+
+
+def test_a_card_of_another_number_of_classes_is_refused(pretrained):
+    with pytest.raises(CheckpointError, match="its card names 2 classes"):
+        started(pretrained, ("blue", "green"), COLORS)
+
+
+def test_permuted_names_answer_well_from_the_start(splits, tmp_path, pretrained, learned):
+    """Had the rows stayed in their old places, two of the three colours would be taken wrongly."""
+    turned = [2, 0, 1]
+    weights = dict(pretrained.weights)
+    for key in ("classifier.weight", "classifier.bias"):
+        weights[key] = weights[key][turned]
+    card = pretrained.card.model_copy(update={"classes": tuple(COLORS[i] for i in turned)})
+    start = replace(pretrained, weights=weights, card=card)
+    said = []
+    run = train(*splits, recipe(**STILL), tmp_path, pretrained=start, log=said.append)
+    assert run.history[0].eval_top1 == best(learned)
+    assert "classifier: 3 of 3 rows reused by class name" in said[0]
+
+
+def test_weights_without_a_card_are_named_in_the_runs_own(splits, tmp_path, pretrained):
     bare = Pretrained(pretrained.weights, "upstream.pth")
     run = train(*splits, recipe(epochs=1), tmp_path, pretrained=bare)
-    assert run.load_report.kept == 510
     assert open_checkpoint(run.folder / LAST).card.provenance.note == "started from upstream.pth"
 
 

@@ -34,6 +34,8 @@ FIXED = (
     "opt",
 )  # recipe keys that a resume cannot change
 
+SCALAR = torch.Size()  # of adamw's count of steps
+
 
 @dataclass(frozen=True)
 class Pretrained:
@@ -210,7 +212,7 @@ def _load_optimizer(
     try:
         optimizer.load_state_dict(dict(content))
         fits = all(
-            momentum is None or momentum.shape == parameter.shape
+            momentum is None or momentum.shape in (parameter.shape, SCALAR)
             for parameter, state in optimizer.state.items()
             for momentum in state.values()
         )
