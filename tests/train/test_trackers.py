@@ -1,13 +1,14 @@
 """Trackers are told each epoch; the two packages are stood in for by what they are called with."""
 
 import sys
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from ghostkit.errors import MissingExtra, UsageError
+from ghostkit.errors import MissingExtra, OutputError, UsageError
 from ghostkit.train import trackers
 from ghostkit.train.loop import train
 from ghostkit.train.recipe import Recipe
@@ -51,8 +52,13 @@ def tensorboard(monkeypatch):
 
 @pytest.fixture
 def mlflow(monkeypatch):
-    """What mlflow was told."""
+    """What mlflow was told; it does not take epoch 13."""
     told = []
+
+    def log_metrics(values, step):
+        if step == 13:
+            raise ValueError("no route to its server")
+        told.append(("metrics", values, step))
 
     def start_run(run_id, run_name):
         told.append(("start", run_id, run_name))
@@ -63,7 +69,8 @@ def mlflow(monkeypatch):
         "mlflow",
         start_run=start_run,
         log_text=lambda text, name: told.append(("text", text, name)),
-        log_metrics=lambda values, step: told.append(("metrics", values, step)),
+        log_metrics=log_metrics,
+        MlflowException=ValueError,
         end_run=lambda: told.append(("end",)),
     )
     return told
@@ -102,6 +109,12 @@ def test_an_error_in_the_run_closes_them_all_the_same(mlflow, tmp_path):
     with pytest.raises(ZeroDivisionError), open_trackers(["mlflow"], tmp_path, Recipe()):
         raise ZeroDivisionError
     assert mlflow[-1] == ("end",)
+
+
+def test_a_server_that_is_gone_is_told_with_what_to_do(mlflow, tmp_path):
+    with open_trackers(["mlflow"], tmp_path, Recipe()) as (tracker,):
+        with pytest.raises(OutputError, match="epoch 13 is saved.*--resume.*no route"):
+            tracker.epoch(replace(ROW, epoch=12))
 
 
 def test_an_unknown_one_is_refused_with_those_there_are(tmp_path):

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from ghostkit.errors import MissingExtra, UsageError
+from ghostkit.errors import MissingExtra, OutputError, UsageError
 from ghostkit.files import write_text
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.recipe_file import to_toml
@@ -87,20 +87,29 @@ class MLflow:
     """A run where MLFLOW_TRACKING_URI says, under the name of the run folder."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self._mlflow = import_module("mlflow")
         known = folder / MLFLOW_RUN
         run_id = known.read_text().strip() if known.is_file() else None
-        self._mlflow = import_module("mlflow")
-        run = self._mlflow.start_run(run_id=run_id, run_name=folder.name)
+        with self._explained("set MLFLOW_TRACKING_URI to the address of its server"):
+            run = self._mlflow.start_run(run_id=run_id, run_name=folder.name)
+            self._mlflow.log_text(to_toml(recipe), "recipe.toml")
         write_text(known, f"{run.info.run_id}\n")
-        self._mlflow.log_text(to_toml(recipe), "recipe.toml")
 
     def epoch(self, row: EpochRow) -> None:
         """See `Tracker.epoch`."""
-        self._mlflow.log_metrics(scalars(row), step=row.epoch + 1)
+        with self._explained(f"epoch {row.epoch + 1} is saved; go on with --resume"):
+            self._mlflow.log_metrics(scalars(row), step=row.epoch + 1)
 
     def close(self) -> None:
         """See `Tracker.close`."""
         self._mlflow.end_run()
+
+    @contextmanager
+    def _explained(self, advice: str) -> Iterator[None]:
+        try:
+            yield
+        except self._mlflow.MlflowException as error:
+            raise OutputError(f"MLflow does not take what it is told; {advice}. {error}") from error
 
 
 TRACKERS: dict[str, Callable[[Path, Recipe], Tracker]] = {
