@@ -60,8 +60,8 @@ def random_resized_crop(pixels: Pixels, recipe: Recipe, generator: np.random.Gen
 def resize(pixels: Pixels, size: int, name: Filter) -> Pixels:
     """`pixels` stretched to ``(size, size, 3)``, as Pillow does it; never a view of the input.
 
-    The filters in `FAST` are torch's: a value may differ from Pillow's by one level, which a random
-    view can bear, unlike an evaluation.
+    The filters in `FAST` are torch's: a value may differ from Pillow's by one level, in bicubic
+    noise by a few, which a random view can bear, unlike an evaluation.
     """
     if name not in FAST:
         return np.array(Image.fromarray(pixels).resize((size, size), FILTERS[name]))

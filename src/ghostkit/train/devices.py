@@ -4,6 +4,7 @@ CUDA and Ascend NPU paths are written against torch's device interface; the NPU'
 torch-npu, whose import adds the device type ``npu`` to torch.
 """
 
+import importlib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -55,7 +56,7 @@ def pick_device(name: str, amp: Amp = "off") -> Device:
         UsageError: the device is unknown or not here; says what is, and how to install it.
     """
     kind, colon, index = name.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "npu") or (colon and not index.isdigit()):
+    if kind not in ("auto", "cpu", "cuda", "npu") or (colon and not index.isdecimal()):
         raise UsageError(f"device {name!r} is unknown; choose one of: {FORMS}")
     if kind in ("auto", "cpu") and colon:
         raise UsageError(f"device {name!r}: {kind} takes no index; choose one of: {FORMS}")
@@ -63,22 +64,29 @@ def pick_device(name: str, amp: Amp = "off") -> Device:
         kind = next((k for k in ("npu", "cuda") if _count(k)), "cpu")
     if kind == "cpu":
         return Device("cpu", *_precision("cpu", amp))
-    available = _count(kind)
-    if int(index or 0) >= available:
+    number, available = int(index or 0), _count(kind)
+    if number >= available:
         raise UsageError(f"device {name!r} is asked for, but {_why_not(kind, available)}")
-    return Device(f"{kind}:{index or 0}", *_precision(kind, amp))
+    return Device(f"{kind}:{number}", *_precision(kind, amp))
 
 
 def _count(kind: str) -> int:
     """How many devices of `kind` torch sees."""
     if kind == "cuda":
         return torch.cuda.device_count()
-    if find_spec("torch_npu") is None:
+    if find_spec("torch_npu") is None or _import_npu():
         return 0
-    import torch_npu  # noqa: F401  (adds torch.npu)
-
     count: int = torch.npu.device_count()  # type: ignore[attr-defined]
     return count
+
+
+def _import_npu() -> str:
+    """Add torch.npu; why that fails, or nothing."""
+    try:
+        importlib.import_module("torch_npu")
+    except Exception as error:  # CANN's libraries are missing, or made for another torch
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return ""
 
 
 def _why_not(kind: str, available: int) -> str:
@@ -88,6 +96,11 @@ def _why_not(kind: str, available: int) -> str:
         return (
             "torch-npu is not installed; on an Ascend machine install the torch-npu that matches "
             f"torch {torch.__version__} and CANN; elsewhere use --device cpu or --device cuda"
+        )
+    if kind == "npu" and (failure := _import_npu()):
+        return (
+            f"torch-npu does not load ({failure}); run CANN's set_env.sh first, and install the "
+            f"torch-npu that matches torch {torch.__version__}; elsewhere use --device cpu"
         )
     return f"torch sees no {kind} device here; use --device auto, or --device cpu"
 
@@ -99,7 +112,8 @@ def _precision(kind: str, amp: Amp) -> tuple[Precision, str]:
     if amp != "auto":
         return amp, ""
     if kind == "cuda":
-        return ("bfloat16" if torch.cuda.is_bf16_supported() else "float16"), ""
+        computed = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("bfloat16" if computed else "float16"), ""
     if kind == "npu":
         return "float16", ""
     if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():

@@ -41,10 +41,9 @@ def teacher_logits(
     """
     columns = _columns(teacher, data.classes)
     path = cache_folder / f"teacher-{_key(teacher, data)}.npy"
-    if path.is_file():
-        cached: TeacherLogits = np.load(path, allow_pickle=False)
-        if cached.shape == (len(data.samples), len(columns)) and cached.dtype == np.float16:
-            return cached
+    cached = _read(path)
+    if cached is not None and cached.shape == (len(data.samples), len(columns)):
+        return cached
     rows = np.zeros((len(data.samples), len(columns)), np.float16)
     answers = teacher.answers([sample.path for sample in data.samples])
     with bars("Asking the teacher", len(rows)) as bar:
@@ -90,7 +89,19 @@ def _columns(teacher: Classifier, classes: Sequence[str]) -> NDArray[np.int64]:
     return np.array([position[name] for name in classes], np.int64)
 
 
+def _read(path: Path) -> TeacherLogits | None:
+    """What a cache file holds; None where there is none, or it is damaged: the teacher is asked."""
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return rows if isinstance(rows, np.ndarray) and rows.dtype == np.float16 else None
+
+
 def _key(teacher: Classifier, data: Dataset) -> str:
-    """Changes with the teacher's card, the data and the classes."""
-    parts = (teacher.card.hash, data.fingerprint, *data.classes)
+    """Changes with the teacher's card and file, the data, its order, and the classes."""
+    file = getattr(teacher.backend, "path", None)  # other weights may have an equal card
+    content = "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    order = (sample.path.removeprefix(data.root) for sample in data.samples)
+    parts = (teacher.card.hash, content, data.fingerprint, *order, "", *data.classes)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
