@@ -1,0 +1,68 @@
+"""What a step minimises, against torch's own cross entropy and sums by hand."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from ghostkit.train.loss import Objective
+from ghostkit.train.mixing import Mix
+from ghostkit.train.recipe import Recipe
+
+LOGITS = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)) * 3
+TARGETS = torch.tensor([0, 1, 2, 3, 0, 1])
+SAMPLES = torch.tensor([9, 3, 5, 0, 7, 1])
+TEACHER = np.random.default_rng(1).normal(0, 4, (10, 4)).astype(np.float16)
+TAUGHT = Recipe(smoothing=0.1, distill_weight=0.3, distill_temperature=2.5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_the_plain_loss_is_cross_entropy_with_label_smoothing(smoothing):
+    loss = Objective(Recipe(smoothing=smoothing), 4)(LOGITS, TARGETS, SAMPLES, None)
+    expected = functional.cross_entropy(LOGITS, TARGETS, label_smoothing=smoothing)
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_mixed_loss_is_the_blend_of_both_losses(smoothing):
+    loss = Objective(Recipe(smoothing=smoothing), 4)(LOGITS, TARGETS, SAMPLES, Mix(0.7))
+    own, others = (
+        functional.cross_entropy(LOGITS, targets, label_smoothing=smoothing)
+        for targets in (TARGETS, TARGETS.flip(0))
+    )
+    torch.testing.assert_close(loss, 0.7 * own + 0.3 * others)
+
+
+def taught_by_hand(soft):
+    """KL(teacher || student) at the temperature, summed over classes, mean over pictures, T²."""
+    student = torch.softmax(LOGITS.double() / 2.5, 1)
+    divergence = (soft * (soft.log() - student.log())).sum(1).mean()
+    return divergence * 2.5**2
+
+
+def soft_rows():
+    return torch.softmax(torch.from_numpy(TEACHER[SAMPLES.numpy()]).double() / 2.5, 1)
+
+
+def test_a_teacher_has_its_share_and_each_picture_its_own_row():
+    loss = Objective(TAUGHT, 4, TEACHER)(LOGITS, TARGETS, SAMPLES, None)
+    plain = functional.cross_entropy(LOGITS, TARGETS, label_smoothing=0.1)
+    expected = 0.7 * plain.double() + 0.3 * taught_by_hand(soft_rows())
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_teachers_answers_are_mixed_as_the_pictures_are():
+    mix = Mix(0.6, (0, 4, 0, 5))
+    loss = Objective(TAUGHT, 4, TEACHER)(LOGITS, TARGETS, SAMPLES, mix)
+    plain = Objective(Recipe(smoothing=0.1), 4)(LOGITS, TARGETS, SAMPLES, mix)
+    soft = 0.6 * soft_rows() + 0.4 * soft_rows().flip(0)
+    expected = 0.7 * plain.double() + 0.3 * taught_by_hand(soft)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_half_precision_logits_give_a_float32_loss_with_a_gradient():
+    logits = LOGITS.to(torch.bfloat16).requires_grad_()
+    loss = Objective(TAUGHT, 4, TEACHER)(logits, TARGETS, SAMPLES, None)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert logits.grad.dtype == torch.bfloat16 and logits.grad.isfinite().all()
