@@ -155,7 +155,7 @@ def test_a_resize_is_pillows_within_a_level_or_so(name, shape):
     expected = np.asarray(Image.fromarray(pixels).resize((32, 32), FILTERS[name]))
     difference = np.abs(view.astype(int) - expected)
     assert difference.max() <= {"bilinear": 1, "bicubic": 8}.get(name, 0)
-    assert difference.mean() < 0.3
+    assert difference.mean() < 0.5
     assert view.flags.c_contiguous and view.flags.writeable
     view[:] = 0
     assert np.array_equal(pixels, before)  # the picture is not the view's memory
