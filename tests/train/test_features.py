@@ -1,7 +1,9 @@
 """Cached features: those of the pictures, a classifier as good as on pictures, in less time."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -157,6 +159,33 @@ def test_a_resumed_run_is_bit_equal(splits, tmp_path, nameless, opt):
     with pytest.raises(Stop):
         train(*splits, chosen, tmp_path / "cut", pretrained=nameless, log=stop)
     resume = open_checkpoint(tmp_path / "cut" / LAST)
+    run = train(*splits, chosen, tmp_path / "cut", resume=resume)
+    assert run.history == whole.history
+    one, other = (open_checkpoint(tmp_path / name / LAST).weights for name in ("cut", "whole"))
+    assert all(tensor.equal(other[name]) for name, tensor in one.items())
+
+
+def test_so_is_one_that_goes_on_within_an_epoch(splits, tmp_path, nameless):
+    chosen = recipe(epochs=2, feature_views=2, save_every_steps=2)
+    whole = train(*splits, chosen, tmp_path / "whole", pretrained=nameless)
+
+    class Cut(Exception):
+        pass
+
+    @contextmanager
+    def bars(title, total):
+        yield SimpleNamespace(advance=lambda count, note="": advance(title, note))
+
+    steps = []
+
+    def advance(title, note):
+        steps.append(title)
+        if steps.count("Epoch 2/2") == 3:
+            raise Cut
+
+    with pytest.raises(Cut):
+        train(*splits, chosen, tmp_path / "cut", pretrained=nameless, bars=bars)
+    resume = open_checkpoint(tmp_path / "cut" / "recovery-1-2.pth.tar")
     run = train(*splits, chosen, tmp_path / "cut", resume=resume)
     assert run.history == whole.history
     one, other = (open_checkpoint(tmp_path / name / LAST).weights for name in ("cut", "whole"))
