@@ -96,7 +96,7 @@ def test_the_file_answers_as_the_checkpoint_at_any_batch_size(
     assert report.images == 12
     assert report.top1_agreement == 1
     assert report.max_logit_difference < 1e-4
-    assert report.largest_logit > 1
+    assert report.largest_logit > 0.1
     for size in (1, 5):
         agreement = compare(load(learned.best_checkpoint), load(path), pictures, batch_size=size)
         assert agreement.passed
