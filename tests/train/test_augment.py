@@ -151,6 +151,7 @@ def test_automatic_augmentation_comes_after_the_same_crop_and_flips(policy, monk
 def test_a_resize_is_pillows_within_a_level_or_so(name, shape):
     pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
     before = pixels.copy()
+    pixels.flags.writeable = False
     view = resize(pixels, 32, name)
     expected = np.asarray(Image.fromarray(pixels).resize((32, 32), FILTERS[name]))
     difference = np.abs(view.astype(int) - expected)

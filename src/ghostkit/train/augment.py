@@ -53,7 +53,7 @@ def random_resized_crop(pixels: Pixels, recipe: Recipe, generator: np.random.Gen
     height, width = pixels.shape[:2]
     box = _random_box(height, width, recipe, generator) or _central_box(height, width, recipe)
     left, top, right, bottom = box
-    crop = np.ascontiguousarray(pixels[top:bottom, left:right])
+    crop = pixels[top:bottom, left:right]
     return resize(crop, recipe.img_size, _filter(recipe, generator))
 
 
@@ -64,11 +64,14 @@ def resize(pixels: Pixels, size: int, name: Filter) -> Pixels:
     noise by a few, which a random view can bear, unlike an evaluation.
     """
     if name not in FAST:
-        return np.array(Image.fromarray(pixels).resize((size, size), FILTERS[name]))
-    planes = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # (1, 3, H, W), channels last
+        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        return np.array(picture.resize((size, size), FILTERS[name]))
+    planes = torch.from_numpy(pixels.copy())[None].permute(
+        0, 3, 1, 2
+    )  # (1, 3, H, W), channels last
     resized = functional.interpolate(planes, (size, size), mode=name, antialias=True)
     view: Pixels = resized.permute(0, 2, 3, 1)[0].numpy()
-    return np.array(view, order="C") if np.may_share_memory(view, pixels) else view
+    return view
 
 
 def _filter(recipe: Recipe, generator: np.random.Generator) -> Filter:
