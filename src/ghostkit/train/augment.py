@@ -66,9 +66,8 @@ def resize(pixels: Pixels, size: int, name: Filter) -> Pixels:
     if name not in FAST:
         picture = Image.fromarray(np.ascontiguousarray(pixels))
         return np.array(picture.resize((size, size), FILTERS[name]))
-    planes = torch.from_numpy(pixels.copy())[None].permute(
-        0, 3, 1, 2
-    )  # (1, 3, H, W), channels last
+    image = torch.from_numpy(pixels.copy())  # (H, W, 3)
+    planes = image[None].permute(0, 3, 1, 2)  # (1, 3, H, W), channels last
     resized = functional.interpolate(planes, (size, size), mode=name, antialias=True)
     view: Pixels = resized.permute(0, 2, 3, 1)[0].numpy()
     return view
