@@ -5,11 +5,11 @@ import socket
 import urllib.request
 
 import pytest
-from weights_site import announcing, redirecting, serving, unannounced
 
 from ghostkit.errors import UsageError
 from ghostkit.train import download as module
 from ghostkit.train.download import download
+from weights_site import announcing, redirecting, serving, unannounced
 
 
 @pytest.fixture
