@@ -158,7 +158,12 @@ def test_ctrl_c_keeps_whole_records(make_model, tmp_path):
     photos = [save_square(tmp_path / "a.png", RED)] * 10_000
     output = tmp_path / "out.jsonl"
     command = [*PROGRAM, "predict", make_model(), *photos, "-o", output]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored under nohup
+    ) as process:
         while process.poll() is None and not (output.exists() and output.stat().st_size):
             pass
         process.send_signal(signal.SIGINT)
