@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import ghostkit.bundled
-from ghostkit.bundled import SHA256, unpack_trashnet
+from ghostkit.bundled import SHA256, default_weights, unpack_trashnet
 from ghostkit.dataset import open_dataset
 from ghostkit.errors import DatasetError, OutputError
 
@@ -93,3 +93,21 @@ def test_the_licence_is_beside_the_photos():
 def test_the_archive_is_the_one_of_the_manifest(data_root):
     archive = Path(ghostkit.bundled.__file__).parent / ghostkit.bundled.ARCHIVE
     assert archive.read_bytes() == (data_root / "trashnet-112.tar.gz").read_bytes()
+
+
+def test_the_bundled_weights_load_whole_and_their_card_says_what_they_are():
+    pytest.importorskip("torch")
+    from ghostkit.train.architectures import build_carded
+    from ghostkit.train.carded import read_carded
+    from ghostkit.train.catalogue import resolve
+
+    path = resolve("default")
+    assert path == default_weights()
+    assert path.stat().st_size < 12_000_000
+    weights, card = read_carded(path)
+    model = build_carded(card, weights, str(path))
+    assert sum(p.numel() for p in model.parameters()) == 3_901_508 + 1281 * len(card.classes)
+    assert "Tiny ImageNet" in card.provenance.note
+    [measured] = card.measurements
+    assert 0 < measured.top1_low < measured.top1 < measured.top1_high < 1
+    assert "/" not in str(card.provenance.recipe.get("teacher", "")).removeprefix("recipes/")

@@ -28,11 +28,14 @@ from ghostkit.progress import Bars
 from ghostkit.stream import StageTimes, available_cores
 from ghostkit.train.architectures import build_carded
 from ghostkit.train.carded import read_carded
+from ghostkit.train.catalogue import DEFAULT
 from ghostkit.train.checkpoint import BEST
 from ghostkit.train.export import ExportReport, export
+from ghostkit.train.job import open_pretrained
 from ghostkit.train.loop import TrainingResult, train
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.recipe_file import load_recipe
+from ghostkit.train.start import Pretrained
 from ghostkit.verify import Agreement, compare
 from ghostkit.writers import open_writer
 
@@ -111,8 +114,8 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
             train_root, val_split=recipe.val_split, seed=recipe.seed, bars=bars
         )
     with _timed("train", seconds):
-        pretrained = None
-        started_from = "random weights" if pretrained is None else pretrained.source
+        pretrained = open_pretrained(DEFAULT)
+        started_from = _origin(pretrained)
         log(f"2/6 train: {len(train_data)} photos, from {started_from}")
         trained = train(
             train_data, val_data, recipe, folder, pretrained=pretrained, bars=bars, log=log
@@ -153,6 +156,17 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
     )
     write_json(folder / "summary.json", summary.to_record())
     return summary
+
+
+def _origin(pretrained: Pretrained) -> str:
+    """Where the weights come from, with their accuracy there."""
+    card = pretrained.card
+    assert card is not None and card.measurements, "the bundled weights say what they are"
+    [measured] = card.measurements
+    return (
+        f"the bundled weights ({measured.data}: {100 * measured.top1:.1f} % top-1 of "
+        f"{len(card.classes)} classes)"
+    )
 
 
 def demo_recipe(overrides: tuple[str, ...] = ()) -> Recipe:

@@ -1,6 +1,7 @@
-"""TrashNet at 112x84 pixels: the photos that the demo and the export check use, offline.
+"""What the package brings along: TrashNet at 112x84 pixels, and weights to start from.
 
-Out: a folder of class folders, for `ghostkit.dataset`. Source and licence: TRASHNET-LICENSE.txt.
+Out: a folder of class folders, for `ghostkit.dataset`, whose source and licence are in
+TRASHNET-LICENSE.txt; and the path of the weights, which recipes/README.md says how to make.
 """
 
 import hashlib
@@ -19,6 +20,11 @@ ARCHIVE = "trashnet-112.tar.gz"
 SHA256 = "6444483a2a5b9c595b500034ecadf4dc07df97f7c572aff0344f7beb42d83c76"
 TOP = "dataset-resized-rgb-112"  # the one folder in the archive
 NAME = "trashnet-112"  # its name once unpacked
+
+
+def default_weights() -> Path:
+    """The weights that training starts from where ``default`` is named; their card says what."""
+    return Path(str(files(__name__) / "default.safetensors"))
 
 
 def unpack_trashnet(folder: str | os.PathLike[str]) -> Path:

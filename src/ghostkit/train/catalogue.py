@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ghostkit.bundled import default_weights
 from ghostkit.errors import UsageError
 from ghostkit.steps import Filter, Step, evaluation_steps
 
@@ -20,6 +21,7 @@ HUGGING_FACE = "https://huggingface.co"
 NO_LICENCE = "none stated beside the file; timm publishes its copy as Apache-2.0"
 TIMM_TABLE = "timm, results/results-imagenet.csv"
 
+DEFAULT = "default"  # the weights that the package brings along
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # becomes a path in the cache
 
 
@@ -176,7 +178,7 @@ def path_of(name: str) -> Path:
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
-    """The file meant: a path that exists, or weights of that name in the cache.
+    """The file meant: a path that exists, weights of that name in the cache, or the bundled ones.
 
     Raises:
         UsageError: neither; says how to get them where the catalogue knows the name.
@@ -184,6 +186,8 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     given = os.fspath(name_or_path)
     if os.path.exists(given):
         return Path(given)
+    if given == DEFAULT:
+        return default_weights()
     if NAME.fullmatch(given) and path_of(given).is_file():
         return path_of(given)
     if given in CATALOGUE:

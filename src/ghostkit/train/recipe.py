@@ -55,7 +55,7 @@ class Recipe(BaseModel):
     crop_pct: Annotated[float, Field(gt=0, le=1)] = 0.875
     """Evaluation resizes the short side to img_size / this, then crops."""
     interpolation: Filter = "bilinear"
-    """Filter of every resize."""
+    """Filter of the resize in evaluation; of training crops too, where those say `same`."""
     mean: Channels = IMAGENET_MEAN
     """Per channel, in units where 255 is 1.0."""
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
