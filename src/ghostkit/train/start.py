@@ -33,6 +33,7 @@ FIXED = (
     "freeze",
     "opt",
 )  # recipe keys that a resume cannot change
+WITHIN_AN_EPOCH = ("batch_size", "accumulate", "seed")  # nor these, but between two epochs
 
 SCALAR = torch.Size()  # of adamw's count of steps
 
@@ -146,6 +147,14 @@ def go_on(
         raise UsageError(
             f"{source}: a resume cannot change {', '.join(fixed)}; start a new run from these "
             f"weights with --pretrained-weight {source}"
+        )
+    moved = [f"{key}: {changes[key]}" for key in WITHIN_AN_EPOCH if key in changes]
+    if card.provenance.data_fingerprint != data.fingerprint:
+        moved.append("the training photos")
+    if checkpoint.position.step and moved:
+        raise UsageError(
+            f"{source} stands within an epoch, whose batches would be other ones: "
+            f"{', '.join(moved)}; resume with what it had, or from the last whole epoch"
         )
     load_into(state.model, checkpoint.weights, source=source)
     _load_optimizer(state.optimizer, checkpoint.optimizer, source)

@@ -1,0 +1,134 @@
+"""Ctrl-C and SIGTERM between two steps: the run saves itself, and goes on bit-equal."""
+
+import os
+import signal
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from ghostkit.errors import CheckpointError, UsageError
+from ghostkit.train.checkpoint import LAST, PREVIOUS, open_checkpoint, open_resume
+from ghostkit.train.devices import pick_device
+from ghostkit.train.interruption import stop_on_signal
+from ghostkit.train.loop import Stopped, train
+from ghostkit.train.recipe import Recipe
+from squares import QUICK
+
+DEVICE = pick_device("cpu", "bfloat16")
+EVERYTHING = QUICK | {
+    "epochs": 2,
+    "batch_size": 5,
+    "accumulate": 2,
+    "drop": 0.2,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "model_ema": 0.9,
+    "erase": 0.5,
+    "auto_augment": "trivial",
+}
+
+
+def bars_that_signal(number, after):
+    """Bars that send the process a signal once `after` steps of training are done."""
+    steps = 0
+
+    @contextmanager
+    def bars(title, total):
+        class Bar:
+            def advance(self, count, note=""):
+                nonlocal steps
+                steps += title.startswith("Epoch")
+                if steps == after and title.startswith("Epoch"):
+                    os.kill(os.getpid(), number)
+
+        yield Bar()
+
+    return bars
+
+
+@pytest.fixture(scope="module")
+def unbroken(splits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    return train(*splits, Recipe(**EVERYTHING), folder, device=DEVICE)
+
+
+def same(one, other):
+    """Whether two nested contents are equal to the last bit."""
+    if isinstance(one, torch.Tensor):
+        return one.equal(other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("after", [1, 4, 7, 9])
+def test_a_run_stopped_at_any_step_ends_bit_equal(splits, tmp_path, unbroken, workers, after):
+    """With mixing, an average, bfloat16 and two batches to a step; 7 batches make an epoch."""
+    chosen = Recipe(**EVERYTHING | {"workers": workers})
+    with pytest.raises(Stopped, match=f"--resume {tmp_path}"):
+        train(
+            *splits, chosen, tmp_path, device=DEVICE, bars=bars_that_signal(signal.SIGTERM, after)
+        )
+    torch.manual_seed(after)  # whatever the process drew before
+    train(*splits, chosen, tmp_path, device=DEVICE, resume=open_resume(tmp_path, print))
+    one, other = (open_checkpoint(folder / LAST) for folder in (tmp_path, unbroken.folder))
+    for part in ("weights", "average", "average_updates", "optimizer", "history", "position"):
+        assert same(getattr(one, part), getattr(other, part)), part
+    assert not list(tmp_path.glob("recovery-*"))
+
+
+def test_recoveries_are_kept_by_twos_and_the_newest_sound_one_is_taken(splits, tmp_path):
+    chosen = Recipe(**EVERYTHING | {"accumulate": 1, "save_every_steps": 1})
+    with pytest.raises(Stopped):
+        bars = bars_that_signal(signal.SIGINT, 5)
+        train(*splits, chosen, tmp_path, device=DEVICE, bars=bars)
+    names = sorted(path.name for path in tmp_path.glob("recovery-*"))
+    assert names == ["recovery-0-4.pth.tar", "recovery-0-5.pth.tar"]
+    assert open_resume(tmp_path, print).position.step == 5
+    newest = tmp_path / names[1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1  # somewhere among the tensors
+    newest.write_bytes(content)
+    said = []
+    assert open_resume(tmp_path, said.append).position.step == 4
+    assert "recovery-0-5" in said[0]
+    (tmp_path / names[0]).write_bytes(b"PK")
+    with pytest.raises(CheckpointError, match="every checkpoint is damaged"):
+        open_resume(tmp_path, said.append)
+
+
+def test_a_damaged_last_gives_way_to_the_one_before(splits, unbroken, tmp_path):
+    for name in (LAST, PREVIOUS):
+        (tmp_path / name).write_bytes((unbroken.folder / name).read_bytes())
+    (tmp_path / LAST).write_bytes((tmp_path / LAST).read_bytes()[:-1000])
+    assert open_resume(tmp_path, print).epoch == 0
+
+
+def test_a_folder_without_a_checkpoint_says_so(tmp_path):
+    with pytest.raises(UsageError, match=LAST):
+        open_resume(tmp_path, print)
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 6}, {"accumulate": 1}, {"seed": 1}])
+def test_within_an_epoch_the_batches_must_stay_what_they_were(splits, tmp_path, change):
+    chosen = Recipe(**EVERYTHING)
+    with pytest.raises(Stopped):
+        bars = bars_that_signal(signal.SIGTERM, 2)
+        train(*splits, chosen, tmp_path, device=DEVICE, bars=bars)
+    other = chosen.model_copy(update=change)
+    [key] = change
+    with pytest.raises(UsageError, match=f"within an epoch.*{key}"):
+        train(*splits, other, tmp_path, device=DEVICE, resume=open_resume(tmp_path, print))
+
+
+def test_asked_twice_it_stops_where_it_is_and_the_handlers_come_back():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
