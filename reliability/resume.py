@@ -24,9 +24,19 @@ WORKERS = (0, 2, 4)
 KILLS_PER_RUN = 6
 READY = "ready"
 RECIPE = {
-    **{"width": 0.2, "img_size": 32, "batch_size": 8, "accumulate": 2, "epochs": 4, "lr": 0.05},
-    **{"warmup_epochs": 1, "mixup": 0.2, "cutmix": 1.0, "model_ema": 0.99, "amp": "bfloat16"},
-    **{"sched": "cosine-shifted", "save_every_steps": 3},
+    "width": 0.2,
+    "img_size": 32,
+    "batch_size": 8,
+    "accumulate": 2,
+    "epochs": 4,
+    "lr": 0.05,
+    "sched": "cosine-shifted",
+    "warmup_epochs": 1,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "model_ema": 0.99,
+    "amp": "bfloat16",
+    "save_every_steps": 3,
 }
 
 
