@@ -159,7 +159,8 @@ def broken(
 
 def differences(whole: Path, folder: Path) -> list[str]:
     """What of the two finished runs is not the same to the bit."""
-    from ghostkit.train.checkpoint import BEST, LAST, checksum, open_checkpoint
+    from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
+    from ghostkit.train.checksum import checksum
 
     found = []
     for name in (LAST, BEST):

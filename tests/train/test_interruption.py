@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -132,3 +134,23 @@ def test_asked_twice_it_stops_where_it_is_and_the_handlers_come_back():
         assert stop.requested
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's own watch has to do")
+def test_reading_processes_do_not_outlive_a_killed_run(photos):
+    program = (
+        "import multiprocessing, sys, time\n"
+        "from ghostkit.dataset import open_splits\n"
+        "from ghostkit.train.loader import training_batches\n"
+        "from ghostkit.train.recipe import Recipe\n"
+        "recipe = Recipe(img_size=32, batch_size=2, workers=2)\n"
+        "next(batches := training_batches(open_splits(sys.argv[1])[0], recipe, 0))\n"
+        "print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(photos)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        readers = process.stdout.readline().split()
+        process.kill()
+        assert len(readers) == 2
+        process.communicate(timeout=30)  # ends when the last holder of its output has

@@ -1,7 +1,9 @@
 """Batches of training pictures: which, in which order, and what is done about bad ones."""
 
+import multiprocessing
 import os
 import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -108,24 +110,61 @@ def test_a_batch_of_bad_pictures_alone_is_empty(with_bad_ones):
     assert len(batch.refused) == 3
 
 
-def test_a_reading_process_that_dies_is_explained(splits):
-    """As the system does to a process when memory, or a container's shared memory, runs out."""
-    data, _ = splits
+class Deadly(Dataset):
+    """Reading it kills the process: once, where a file marks the first time, or always."""
+
     parent = os.getpid()
+    mark = None
 
-    class Deadly(Dataset):
-        @property
-        def samples(self):
-            if os.getpid() != parent:
+    def __getattribute__(self, name):
+        if name == "samples" and os.getpid() != Deadly.parent:
+            if Deadly.mark is None or not Deadly.mark.exists():
+                if Deadly.mark is not None:
+                    Deadly.mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return data.samples
+        return super().__getattribute__(name)
 
-        @samples.setter
-        def samples(self, value): ...
 
-    deadly = Deadly(data.samples, data.classes, data.root, data.split)
-    with pytest.raises(UsageError, match="workers=0 needs no shared memory"):
-        list(training_batches(deadly, recipe(workers=1), 0))
+@pytest.fixture
+def deadly(splits, monkeypatch):
+    data, _ = splits
+    monkeypatch.setattr(Deadly, "parent", os.getpid())
+    return Deadly(data.samples, data.classes, data.root, data.split)
+
+
+def test_reading_processes_that_keep_dying_are_explained(deadly, monkeypatch):
+    """As the system does to a process when memory, or a container's shared memory, runs out."""
+    said = []
+    with pytest.raises(UsageError, match="workers=0 needs no shared memory.*--resume"):
+        list(training_batches(deadly, recipe(workers=1), 0, log=said.append))
+    assert len(said) == 2
+
+
+def test_a_reading_process_that_dies_once_is_made_good_within_30_s(
+    splits, deadly, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Deadly, "mark", tmp_path / "died")
+    said, began = [], time.monotonic()
+    died = training_batches(deadly, recipe(workers=2), 3, log=said.append)
+    assert_same(
+        [(b.images, b.targets, b.paths) for b in died], contents(splits[0], recipe(workers=0), 3)
+    )
+    assert time.monotonic() - began < 30
+    [line] = said
+    assert "died" in line and "nothing is lost" in line
+
+
+def test_a_death_in_the_middle_of_an_epoch_ends_no_step(splits):
+    """The process is killed while the network computes; the batches are the same all the same."""
+    data, _ = splits
+    said, found = [], []
+    chosen = recipe(workers=2, batch_size=3)
+    for batch in training_batches(data, chosen, 1, log=said.append):
+        found.append((batch.images, batch.targets, batch.paths))
+        if len(found) == 3:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            time.sleep(0.2)  # in which a handler of the child's death would raise
+    assert_same(found, contents(data, recipe(batch_size=3), 1))
 
 
 def test_other_failures_of_a_reading_process_are_not_dressed_up(splits, monkeypatch):

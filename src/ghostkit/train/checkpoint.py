@@ -6,12 +6,13 @@
 
 import argparse
 import csv
-import hashlib
 import io
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import yaml
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.errors import CardError, CheckpointError, UsageError
 from ghostkit.files import durable, sync_folder, write_text
+from ghostkit.train.checksum import checksum
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import EpochRow, Position, RunState
 from ghostkit.train.weights import read_checkpoint
@@ -29,6 +31,9 @@ from ghostkit.train.weights import read_checkpoint
 FORMAT_VERSION = 2  # of the seed's checkpoint dict: the stored epoch is the finished one
 LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"
 RECOVERIES = "recovery-*-*.pth.tar"
+TEMPORARY = re.compile(
+    r"\..{1,40}\.[0-9a-f]{12}\.tmp"
+)  # what `durable` and `_link_over` begin with
 CHECKED = ("state_dict", "optimizer", "state_dict_ema", "ema_updates", "amp_scaler")
 SUMMARY_FIELDS = ("epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5")
 
@@ -78,32 +83,10 @@ def _save(path: Path, state: RunState, recipe: Recipe, card: ModelCard) -> None:
         "position": vars(state.position),
         "checksum": checksum(tensors),
     }
+    written = io.BytesIO()  # torch.save hides the reason when a disk is full
+    torch.save(content, written)
     with durable(path) as stream:
-        torch.save(content, stream)
-
-
-def checksum(content: Any) -> str:
-    """SHA-256 over every tensor and number in nested dicts and lists, with their keys."""
-    digest = hashlib.sha256()
-
-    def add(value: Any) -> None:
-        if isinstance(value, torch.Tensor):
-            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            digest.update(
-                value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-            )
-        elif isinstance(value, Mapping):
-            for key in sorted(value, key=str):
-                digest.update(f"{key}:".encode())
-                add(value[key])
-        elif isinstance(value, list | tuple):
-            for item in value:
-                add(item)
-        else:
-            digest.update(repr(value).encode())
-
-    add(content)
-    return digest.hexdigest()
+        stream.write(written.getbuffer())
 
 
 def best_epoch(history: Sequence[EpochRow]) -> int:
@@ -115,11 +98,20 @@ def resume_folder(folder: Path, checkpoint: "Checkpoint") -> None:
     """Make `folder` what it was when `checkpoint` was written, whatever was lost since.
 
     ``model_best`` comes from beside the checkpoint; where there is none, the checkpoint stands in.
+    What a killed writer left half written is removed. A finished epoch's checkpoint becomes the
+    folder's last, so that a damaged or later one is not what the next epoch puts aside.
     """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink()
     if not checkpoint.history:
         return
     here, best = Path(checkpoint.path), Path(checkpoint.path).with_name(BEST)
     finished = checkpoint.position.step == 0
+    if finished and here.name != LAST and here.resolve().parent == folder.resolve():
+        _link_over(here, folder / LAST)
+        if here.name != PREVIOUS:
+            (folder / PREVIOUS).unlink(missing_ok=True)
     is_best = finished and best_epoch(checkpoint.history) == len(checkpoint.history) - 1
     write_text(folder / "summary.csv", _summary(checkpoint.history))
     _link_over(here if is_best or not best.is_file() else best, folder / BEST)
@@ -277,6 +269,7 @@ def _link_over(source: Path, target: Path) -> None:
         os.replace(temporary, target)
         sync_folder(target.parent)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         with open(source, "rb") as content, durable(target) as stream:
             shutil.copyfileobj(content, stream)

@@ -1,12 +1,17 @@
 """Ctrl-C and SIGTERM, which preemptible machines send, are noted and obeyed between two steps."""
 
+import ctypes
+import multiprocessing
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
 class StopRequest:
@@ -41,6 +46,15 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
-    """In a reading process: Ctrl-C reaches the whole group, and the parent decides about it."""
+    """In a reading process: Ctrl-C reaches the whole group, and the parent decides about it.
+
+    Where the parent is killed, Linux ends this process too; by itself it may wait for ever for
+    somebody to take the batch that it has ready.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        parent = multiprocessing.parent_process()
+        if parent is not None and parent.pid != os.getppid():  # it died before
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,8 @@
 """Batches of augmented training pictures, in an order that depends on (seed, epoch) alone."""
 
-from collections.abc import Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +18,7 @@ from ghostkit.train.augment import augment, sample_generator
 from ghostkit.train.interruption import leave_signals_to_the_parent
 from ghostkit.train.recipe import Recipe
 
+DEATHS = 2  # of reading processes in an epoch that are made good
 AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
 
 
@@ -31,37 +34,69 @@ class Batch:
 
 
 def training_batches(
-    data: Dataset, recipe: Recipe, epoch: int, first_step: int = 0
+    data: Dataset,
+    recipe: Recipe,
+    epoch: int,
+    first_step: int = 0,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Batch]:
     """The batches of one epoch from step `first_step` on.
 
-    They are read by `recipe.workers` processes that start with this call.
+    They are read by `recipe.workers` processes that start with this call. Where one of them dies,
+    `log` is told and they are started anew at the batch that is due, which is the same again.
 
     Raises:
-        UsageError: while iterating: one of those processes died.
+        UsageError: while iterating: they died once more than `DEATHS`.
     """
-    loader = DataLoader(
-        _AugmentedPictures(data, recipe, epoch),
-        batch_sampler=batch_indices(len(data.samples), recipe, epoch)[first_step:],
-        num_workers=recipe.workers,
-        collate_fn=partial(_collate, data),
-        worker_init_fn=leave_signals_to_the_parent,
-        prefetch_factor=AHEAD if recipe.workers else None,
-    )
-    return _explained(iter(loader))
+    steps = batch_indices(len(data.samples), recipe, epoch)[first_step:]
+    pictures = _AugmentedPictures(data, recipe, epoch)
+
+    def start(done: int) -> Iterator[Batch]:
+        before = signal.getsignal(signal.SIGCHLD)
+        batches: Iterator[Batch] = iter(
+            DataLoader(
+                pictures,
+                batch_sampler=steps[done:],
+                num_workers=recipe.workers,
+                collate_fn=partial(_collate, data),
+                worker_init_fn=leave_signals_to_the_parent,
+                prefetch_factor=AHEAD if recipe.workers else None,
+            )
+        )
+        if threading.current_thread() is threading.main_thread():
+            # torch's handler raises in the middle of a training step; waiting for a batch finds a
+            # dead process too, within 5 s
+            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+        return batches
+
+    return _unbroken(start(0), start, len(steps), log)
 
 
-def _explained(batches: Iterator[Batch]) -> Iterator[Batch]:
-    try:
-        yield from batches
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise UsageError(
-            f"a process that reads the training pictures died: {error}. If memory ran out, lower "
-            "batch_size or workers; workers=0 needs no shared memory, of which a container may "
-            "have little (docker run --shm-size=1g)"
-        ) from error
+def _unbroken(
+    batches: Iterator[Batch],
+    start: Callable[[int], Iterator[Batch]],
+    count: int,
+    log: Callable[[str], None],
+) -> Iterator[Batch]:
+    done = deaths = 0
+    while done < count:
+        try:
+            for batch in batches:
+                yield batch
+                done += 1
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            deaths += 1
+            what = f"a process that reads the training pictures died: {error}"
+            if deaths > DEATHS:
+                raise UsageError(
+                    f"{what}. If memory ran out, lower batch_size or workers; workers=0 needs no "
+                    "shared memory, of which a container may have little (docker run "
+                    "--shm-size=1g). What was saved goes on with --resume"
+                ) from error
+            log(f"{what}; reading goes on with new ones, nothing is lost")
+            batches = start(done)
 
 
 def batch_indices(samples: int, recipe: Recipe, epoch: int) -> list[list[int]]:

@@ -191,7 +191,9 @@ def _train_epoch(run: Run, state: RunState, network: Network, card: ModelCard) -
     first, first_images, began = state.position.step, state.position.images, time.perf_counter()
     title = f"Epoch {epoch + 1}/{recipe.total_epochs}"
     if run.features is None:
-        batches = training_batches(data, recipe, epoch, first)  # its processes start before the bar
+        batches = training_batches(  # its processes start before the bar
+            *(data, recipe, epoch, first), lambda what: run.events.write("reader died", what=what)
+        )
     else:
         batches = run.features.batches(data, recipe, epoch, first)
     with run.bars(title, (steps - first) * min(recipe.batch_size, len(data.samples))) as bar:
