@@ -93,7 +93,7 @@ def evaluate(
     index_of = _class_indices(classifier, dataset)
     _ = dataset.fingerprint  # a file that is gone is found before the work, not after it
     times = StageTimes()
-    logits, targets, unanswered = [], [], []
+    logits, probabilities, targets, unanswered = [], [], [], []
     stream = classifier.answers(
         [sample.path for sample in dataset.samples],
         batch_size=batch_size,
@@ -103,12 +103,13 @@ def evaluate(
     with bars("Evaluating", len(dataset.samples)) as bar:
         for sample, answer in zip(dataset.samples, stream, strict=True):
             bar.advance(1)
-            error = classifier.prediction(answer).error
-            if error is not None:
-                unanswered.append((sample.path, error))
+            prediction = classifier.prediction(answer)
+            if prediction.error is not None:
+                unanswered.append((sample.path, prediction.error))
                 continue
-            assert answer.logits is not None, "it is answered"
+            assert answer.logits is not None and prediction.probabilities is not None, "answered"
             logits.append(answer.logits)
+            probabilities.append(prediction.probabilities)
             targets.append(index_of[sample.target])
     if not logits:
         raise DatasetError(
@@ -116,7 +117,13 @@ def evaluate(
             f"the first: {unanswered[0][0]!r}: {unanswered[0][1]}"
         )
     return _measure(
-        classifier, dataset, np.stack(logits), np.array(targets), tuple(unanswered), times
+        classifier,
+        dataset,
+        np.stack(logits),
+        np.stack(probabilities),
+        np.array(targets),
+        tuple(unanswered),
+        times,
     )
 
 
@@ -138,13 +145,13 @@ def _class_indices(classifier: Classifier, dataset: Dataset) -> NDArray[np.int64
 def _measure(
     classifier: Classifier,
     dataset: Dataset,
-    outputs: NDArray[np.float32],
+    outputs: NDArray[np.float32],  # (N, K)
+    probabilities: NDArray[np.float32],  # (N, K)
     targets: NDArray[np.int64],
     unanswered: tuple[tuple[str, str], ...],
     times: StageTimes,
 ) -> Evaluation:
     num_classes = len(classifier.classes)
-    probabilities = classifier.probabilities(outputs)  # (N, K)
     return Evaluation(
         top1=accuracy(top_k_hits(outputs, targets, 1)),
         top5=accuracy(top_k_hits(outputs, targets, 5)),

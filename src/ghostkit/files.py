@@ -7,6 +7,7 @@ writes a result, a checkpoint or a model.
 import errno
 import json
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
         raise _unwritable(target, error) from error
 
 
+_TEMPORARY = re.compile(r"\..{1,40}\.[0-9a-f]{12}\.tmp")  # the names of `temporary_beside`
+
+
 @contextmanager
 def durable(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary stream whose content replaces `path` when the block ends without an exception.
@@ -50,7 +54,7 @@ def durable(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             stands at `path`. What stood there before is untouched.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+    temporary = temporary_beside(target)
     try:
         _check_regular(target)
         make_folder(target.parent)
@@ -65,6 +69,18 @@ def durable(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def temporary_beside(target: Path) -> Path:
+    """A new hidden name in the folder of `target`, for what will be renamed over it."""
+    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left half written in `folder`, in which nobody may be writing."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink()
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from short_runs import assert_equal, recipe, weights_of
 
 from ghostkit.artifacts import load
 from ghostkit.dataset import Sample, open_splits
@@ -17,21 +18,6 @@ from ghostkit.train.loop import train
 from ghostkit.train.loss import Objective
 from ghostkit.train.recipe import Recipe
 from squares import QUICK, save_photos
-
-
-def recipe(**changes):
-    return Recipe(**QUICK | {"epochs": 3} | changes)
-
-
-def weights_of(path):
-    return open_checkpoint(path).weights
-
-
-def assert_equal(some, others):
-    assert list(some) == list(others)
-    for name, tensor in some.items():
-        assert tensor.equal(others[name]), name
-
 
 # --- learning ----------------------------------------------------------------------------------
 

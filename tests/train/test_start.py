@@ -5,28 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from short_runs import assert_equal, recipe, weights_of
 
 from ghostkit.errors import CheckpointError, UsageError
 from ghostkit.train.architectures import build
 from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
 from ghostkit.train.loop import train
-from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import Pretrained, start_from
-from squares import QUICK
-
-
-def recipe(**changes):
-    return Recipe(**QUICK | {"epochs": 3} | changes)
-
-
-def weights_of(path):
-    return open_checkpoint(path).weights
-
-
-def assert_equal(some, others):
-    assert list(some) == list(others)
-    for name, tensor in some.items():
-        assert tensor.equal(others[name]), name
 
 
 @pytest.fixture

@@ -7,14 +7,13 @@ TRASHNET-LICENSE.txt; and the path of the weights, which recipes/README.md says 
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import tarfile
 from importlib.resources import files
 from pathlib import Path
 
 from ghostkit.errors import DatasetError, OutputError
-from ghostkit.files import sync_folder
+from ghostkit.files import sync_folder, temporary_beside
 
 ARCHIVE = "trashnet-112.tar.gz"
 SHA256 = "6444483a2a5b9c595b500034ecadf4dc07df97f7c572aff0344f7beb42d83c76"
@@ -40,7 +39,7 @@ def unpack_trashnet(folder: str | os.PathLike[str]) -> Path:
     archive = _read_archive()
     if target.exists():
         return _checked(target, archive)
-    temporary = target.with_name(f".{NAME}.{secrets.token_hex(6)}.tmp")
+    temporary = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -142,18 +143,9 @@ def _percent(share: float) -> str:
 
 
 def _confusions(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """The most frequent wrong answers."""
-    wrong = [
-        (int(count), truth, answer)
-        for (truth, answer), count in _cells(evaluation)
-        if count and truth != answer
-    ]
-    wrong.sort(key=lambda cell: (-cell[0], cell[1:]))
-    names = evaluation.classes
-    return [(names[t], names[a], str(count)) for count, t, a in wrong[:CONFUSIONS_SHOWN]]
-
-
-def _cells(evaluation: Evaluation) -> Iterable[tuple[tuple[int, int], int]]:
-    size = len(evaluation.classes)
-    flat = evaluation.confusion.reshape(-1).tolist()
-    return (((i // size, i % size), count) for i, count in enumerate(flat))
+    """The most frequent wrong answers; of equally many those of the earlier classes."""
+    wrong, names = evaluation.confusion.copy(), evaluation.classes
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
+    cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    return [(names[t], names[a], str(wrong[t, a])) for t, a in cells if wrong[t, a]]

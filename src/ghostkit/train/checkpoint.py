@@ -8,8 +8,6 @@ import argparse
 import csv
 import io
 import os
-import re
-import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +20,13 @@ import yaml
 
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.errors import CardError, CheckpointError, UsageError
-from ghostkit.files import durable, sync_folder, write_text
+from ghostkit.files import (
+    durable,
+    remove_leftovers,
+    sync_folder,
+    temporary_beside,
+    write_text,
+)
 from ghostkit.train.checksum import checksum
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import EpochRow, Position, RunState
@@ -31,9 +35,6 @@ from ghostkit.train.weights import read_checkpoint
 FORMAT_VERSION = 2  # of the seed's checkpoint dict: the stored epoch is the finished one
 LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"
 RECOVERIES = "recovery-*-*.pth.tar"
-TEMPORARY = re.compile(
-    r"\..{1,40}\.[0-9a-f]{12}\.tmp"
-)  # what `durable` and `_link_over` begin with
 CHECKED = ("state_dict", "optimizer", "state_dict_ema", "ema_updates", "amp_scaler")
 SUMMARY_FIELDS = ("epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5")
 
@@ -101,9 +102,7 @@ def resume_folder(folder: Path, checkpoint: "Checkpoint") -> None:
     What a killed writer left half written is removed. A finished epoch's checkpoint becomes the
     folder's last, so that a damaged or later one is not what the next epoch puts aside.
     """
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if TEMPORARY.fullmatch(path.name) and path.is_file():
-            path.unlink()
+    remove_leftovers(folder)
     if not checkpoint.history:
         return
     here, best = Path(checkpoint.path), Path(checkpoint.path).with_name(BEST)
@@ -263,7 +262,7 @@ def _link_over(source: Path, target: Path) -> None:
     """Make `target` another name of `source`'s content, or a copy where there are no hard links."""
     if target.exists() and target.samefile(source):
         return
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    temporary = temporary_beside(target)
     try:
         os.link(source, temporary)
         os.replace(temporary, target)

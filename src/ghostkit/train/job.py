@@ -13,7 +13,7 @@ from ghostkit.train.catalogue import resolve
 from ghostkit.train.distill import TeacherLogits, teacher_logits
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import Pretrained
-from ghostkit.train.weights import read_checkpoint, read_weights
+from ghostkit.train.weights import read_checkpoint, weights_in
 
 Log = Callable[[str], None]
 
@@ -35,7 +35,8 @@ def open_pretrained(path: str | os.PathLike[str]) -> Pretrained:
     """Weights to start from, by path or by a name of ``ghostkit weights``; their card if any."""
     path = resolve(path)
     source = os.fspath(path)
-    return Pretrained(read_weights(path), source, card_in(read_checkpoint(path), source))
+    content = read_checkpoint(path)
+    return Pretrained(weights_in(content, source), source, card_in(content, source))
 
 
 def open_teacher(

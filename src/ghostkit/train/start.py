@@ -26,13 +26,8 @@ from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import RunState, build_optimizer
 from ghostkit.train.weights import BIAS, WEIGHT, LoadReport, load_into
 
-FIXED = (
-    "model",
-    "width",
-    "stem_stride",
-    "freeze",
-    "opt",
-)  # recipe keys that a resume cannot change
+# Recipe keys that a resume cannot change.
+FIXED = ("model", "width", "stem_stride", "freeze", "opt")
 WITHIN_AN_EPOCH = ("batch_size", "accumulate", "seed")  # nor these, but between two epochs
 
 SCALAR = torch.Size()  # of adamw's count of steps
@@ -149,7 +144,8 @@ def go_on(
             f"weights with --pretrained-weight {source}"
         )
     moved = [f"{key}: {changes[key]}" for key in WITHIN_AN_EPOCH if key in changes]
-    if card.provenance.data_fingerprint != data.fingerprint:
+    other_photos = card.provenance.data_fingerprint != data.fingerprint
+    if other_photos:
         moved.append("the training photos")
     if checkpoint.position.step and moved:
         raise UsageError(
@@ -170,7 +166,7 @@ def go_on(
     if changes:
         told = ", ".join(f"{key}: {change}" for key, change in changes.items())
         log(f"the recipe is not the checkpoint's: {told}")
-    if card.provenance.data_fingerprint != data.fingerprint:
+    if other_photos:
         log("the training photos are not the checkpoint's: their fingerprint differs")
     if state.epoch >= recipe.total_epochs:
         log(f"nothing to do: all of {recipe.total_epochs} epochs are done; for more: --epochs N")

@@ -20,7 +20,7 @@ from ghostkit.train.architectures import ARCHITECTURES, Shape, build, build_card
 from ghostkit.train.carded import card_in, write_carded
 from ghostkit.train.catalogue import Published, by_hand, path_of
 from ghostkit.train.download import Progress, download
-from ghostkit.train.weights import load_into, read_checkpoint, read_weights
+from ghostkit.train.weights import load_into, read_checkpoint, read_weights, weights_in
 
 
 def fetch(
@@ -134,13 +134,14 @@ def keep_carded(file: str | os.PathLike[str], name: str, *, overwrite: bool = Fa
         CheckpointError: the weights are not those of its card, damaged or unsafe.
     """
     target, source = _free(name, overwrite), os.fspath(file)
-    card = card_in(read_checkpoint(file), source)
+    content = read_checkpoint(file)
+    card = card_in(content, source)
     if card is None:
         raise UsageError(
             f"{source} carries no card, and {name!r} is not a name that 'ghostkit weights' lists; "
             f"say what it is: --as NAME, or --architecture {'|'.join(ARCHITECTURES)}"
         )
-    model = build_carded(card, read_weights(file), source)
+    model = build_carded(card, weights_in(content, source), source)
     return write_carded(target, model.state_dict(), card)
 
 

@@ -47,23 +47,30 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_weights(path: str | os.PathLike[str], *, ema: bool = False) -> dict[str, Tensor]:
-    """The file's state dict by plain names: no ``module.`` before them, no profiler's counters.
-
-    With `ema` the averaged weights (``state_dict_ema``) are asked for; without it they are taken
-    only where there are no others.
+    """The weights in a file, as `weights_in` gives them.
 
     Raises:
         CheckpointError: unreadable, damaged, unsafe, or without weights.
     """
-    content = read_checkpoint(path)
+    return weights_in(read_checkpoint(path), os.fspath(path), ema=ema)
+
+
+def weights_in(content: Mapping[str, Any], source: str, *, ema: bool = False) -> dict[str, Tensor]:
+    """The state dict by plain names: no ``module.`` before them, no profiler's counters.
+
+    `content` is what `read_checkpoint` gave. With `ema` the averaged weights (``state_dict_ema``)
+    are asked for; without it they are taken only where there are no others.
+
+    Raises:
+        CheckpointError: there are no weights in it.
+    """
     keys = ("state_dict_ema",) if ema else ("state_dict", "model", "state_dict_ema")
     key = next((key for key in keys if _is_dict(content.get(key))), None)
     if key is None:
         raise CheckpointError(
-            f"{os.fspath(path)} holds no weights under {' or '.join(keys)}; "
-            f"its keys are {_listed(content)}"
+            f"{source} holds no weights under {' or '.join(keys)}; its keys are {_listed(content)}"
         )
-    return _plain_names(content[key], os.fspath(path))
+    return _plain_names(content[key], source)
 
 
 @dataclass(frozen=True)
