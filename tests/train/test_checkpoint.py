@@ -2,11 +2,13 @@
 
 import argparse
 import csv
+import errno
 import os
 import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -23,10 +25,11 @@ from ghostkit.train.checkpoint import (
     open_checkpoint,
     resume_folder,
     save_epoch,
+    save_recovery,
 )
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import first_card
-from ghostkit.train.state import EpochRow, RunState
+from ghostkit.train.state import EpochRow, Position, RunState
 from squares import QUICK
 
 RECIPE = Recipe(**QUICK | {"clip_grad": None})
@@ -34,6 +37,15 @@ RECIPE = Recipe(**QUICK | {"clip_grad": None})
 
 def rows(*top1s):
     return [EpochRow(epoch, 1.5, 1.25, top1, 100.0) for epoch, top1 in enumerate(top1s)]
+
+
+def state_after(*top1s, step=0):
+    """Where a run stands; its only weight is the number of the last finished epoch."""
+    model = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(model.weight, len(top1s) - 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return RunState(model, optimizer, scaler, None, rows(*top1s), Position(step, 1.5 * step, step))
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +58,8 @@ def save(tmp_path, card):
     """Saves a run's epochs into `tmp_path`/run; each has its number as a weight."""
 
     def save(*top1s, folder=tmp_path / "run"):
-        model = torch.nn.Linear(1, 1)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for epoch in range(len(top1s)):
-            torch.nn.init.constant_(model.weight, epoch)
-            scaler = torch.amp.GradScaler("cpu", enabled=False)
-            state = RunState(model, optimizer, scaler, None, rows(*top1s[: epoch + 1]))
-            save_epoch(folder, state, RECIPE, card)
+            save_epoch(folder, state_after(*top1s[: epoch + 1]), RECIPE, card)
         return folder
 
     return save
@@ -212,20 +219,62 @@ def test_a_damaged_last_is_not_what_the_next_epoch_puts_aside(save):
     assert epoch_of(folder / LAST) == 0
 
 
-def test_a_full_disk_leaves_the_old_checkpoint_and_says_so(save):
-    folder = save(50.0)
-    before = (folder / LAST).read_bytes()
+@contextmanager
+def full_disk():
+    """No file grows beyond 200 bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
     try:
-        with pytest.raises(OutputError, match=f"cannot write .*{LAST}.*File too large"):
-            save(50.0)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
-    assert (folder / LAST).read_bytes() == before
-    assert not list(folder.glob(".*.tmp"))
+
+
+@contextmanager
+def read_only_disk():
+    """No call changes a folder, not even root's, to whom a folder's mode means nothing."""
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def open_to_read(path, mode="r", *arguments, **named):
+        return (refuse if set(mode) & set("wxa+") else opened)(path, mode, *arguments, **named)
+
+    opened = open
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.open", open_to_read)
+        for call in ("link", "mkdir", "replace", "rename", "unlink"):
+            patch.setattr(os, call, refuse)
+        yield
+
+
+SPOILED = {"File too large": full_disk, "Read-only file system": read_only_disk}
+
+
+@pytest.mark.parametrize("reason", SPOILED)
+@pytest.mark.parametrize(
+    ("write", "name", "state"),
+    [
+        (save_epoch, "checkpoint-2.pth.tar", state_after(50.0, 75.0, 80.0)),
+        (save_recovery, "recovery-2-3.pth.tar", state_after(50.0, 75.0, step=3)),
+    ],
+)
+def test_a_disk_that_takes_no_more_leaves_all_as_it_was_and_is_told(
+    save, card, reason, write, name, state
+):
+    folder = save(50.0, 75.0)
+    for step in (1, 2):
+        save_recovery(folder, state_after(50.0, 75.0, step=step), RECIPE, card)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    told = f"cannot write '{folder}/{name}': {reason}; choose another folder, or free space"
+    with SPOILED[reason](), pytest.raises(OutputError, match=told):
+        write(folder, state, RECIPE, card)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert (epoch_of(folder / LAST), epoch_of(folder / PREVIOUS)) == (1, 0)
+    write(folder, state, RECIPE, card)
+    assert open_checkpoint(folder / name).epoch == len(state.history) - 1
 
 
 # --- reading -----------------------------------------------------------------------------------

@@ -42,15 +42,16 @@ SUMMARY_FIELDS = ("epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5")
 def save_epoch(folder: Path, state: RunState, recipe: Recipe, card: ModelCard) -> None:
     """Write what stands after a finished epoch.
 
-    ``last.pth.tar``, of which ``checkpoint-EPOCH`` (the best `checkpoint_hist` are kept) and, where
-    no earlier epoch was better, ``model_best`` are hard links that stay when it is replaced;
-    ``last.previous`` is the one before; ``summary.csv``.
+    ``checkpoint-EPOCH`` (the best `checkpoint_hist` are kept), of which ``last.pth.tar`` and, where
+    no earlier epoch was better, ``model_best`` are hard links that stay when it goes;
+    ``last.previous`` is the one before; ``summary.csv``. Until the new file is whole, the names of
+    the old ones stay as they are: two epochs, not one under two names.
     """
-    last = folder / LAST
+    last, new = folder / LAST, folder / _epoch_name(state.epoch - 1)
+    _save(new, state, recipe, card)
     if last.exists():
         _link_over(last, folder / PREVIOUS)
-    _save(last, state, recipe, card)
-    _link_over(last, folder / _epoch_name(state.epoch - 1))
+    _link_over(new, last)
     if best_epoch(state.history) == state.epoch - 1:
         _link_over(last, folder / BEST)
     ranked = sorted(state.history, key=lambda row: (-row.eval_top1, row.epoch))
