@@ -2,10 +2,12 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import ghostkit
 import ghostkit.bundled
-from ghostkit.bundled import SHA256, default_weights, unpack_trashnet
+from ghostkit.bundled import SHA256, default_model, default_weights, unpack_trashnet
 from ghostkit.dataset import open_dataset
 from ghostkit.errors import DatasetError, OutputError
 
@@ -111,3 +113,25 @@ def test_the_bundled_weights_load_whole_and_their_card_says_what_they_are():
     [measured] = card.measurements
     assert 0 < measured.top1_low < measured.top1 < measured.top1_high < 1
     assert "/" not in str(card.provenance.recipe.get("teacher", "")).removeprefix("recipes/")
+
+
+def test_the_bundled_model_answers_as_torch_does_with_the_bundled_weights(unpacked_once):
+    pytest.importorskip("torch")
+    with_torch, with_onnx = ghostkit.load(default_weights()), ghostkit.load()
+    assert with_torch.backend.name == "torch cpu" and "onnxruntime" in with_onnx.backend.name
+    assert with_torch.card == with_onnx.card
+    pictures = sorted(unpacked_once.glob("*/*1.jpg"))[::16]
+    a, b = (
+        np.stack([x.logits for x in each.answers(pictures)]) for each in (with_torch, with_onnx)
+    )
+    assert len(pictures) > 10 and np.abs(a).max() > 1
+    np.testing.assert_allclose(b, a, atol=1e-5 * np.abs(a).max())
+    assert (a.argmax(1) == b.argmax(1)).all()
+
+
+def test_the_graph_adds_little_to_the_weights_and_every_class_has_a_title():
+    assert default_model().stat().st_size < 300_000
+    card = ghostkit.load("default").card
+    titles = dict(zip(card.classes, card.titles, strict=True))
+    assert (titles["n01443537"], titles["n07753592"]) == ("goldfish", "banana")
+    assert len(titles) == len(set(titles.values())) == 200

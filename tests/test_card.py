@@ -162,3 +162,29 @@ def test_the_sidecar_stands_beside_its_file(tmp_path):
 def test_an_input_of_any_size_survives_json():
     card = make_card(steps=(), input=Input(dtype="uint8", layout="NHWC"))
     assert ModelCard.from_json(card.to_json(), "x") == card
+
+
+def test_a_card_without_titles_is_as_it_was_before_there_were_any():
+    card = make_card(schema_version="1.0")
+    assert "titles" not in card.to_json()
+    assert card.names == card.classes
+    assert card.hash == "ace98f3bf36b66c6edf20e4412ac2ba725b62d8ecd6db83e3327e9a70f33de79"
+
+
+def test_titles_are_what_people_read_and_survive_json():
+    card = make_card(titles=("Karton", "Glas", "Metall"))
+    assert ModelCard.from_json(card.to_json(), "here") == card
+    assert (card.names, card.classes[0]) == (("Karton", "Glas", "Metall"), "cardboard")
+
+
+@pytest.mark.parametrize(
+    ("titles", "words"),
+    [
+        (("a", "b"), "titles: 2 given for 3 classes"),
+        (("a", "b", "a"), "titles: 'a' appears more than once"),
+        (("a", "b", " "), "titles: one of them is empty"),
+    ],
+)
+def test_titles_that_do_not_fit_the_classes_are_refused(titles, words):
+    with pytest.raises(ValidationError, match=words):
+        make_card(titles=titles)

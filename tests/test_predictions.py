@@ -24,6 +24,22 @@ def refusal(status="refused", reason="truncated JPEG"):
     return Prediction("b.jpg", COLOURS, None, reason, status)
 
 
+def test_titles_are_for_people_and_class_names_for_programs():
+    probabilities = np.array((0.2, 0.5, 0.3), dtype=np.float32)
+    ids, titles = ("n1", "n2", "n3"), ("goldfish", "crane", "lynx")
+    titled = Prediction("a.jpg", ids, probabilities, None, "answered", titles)
+    assert (titled.title, titled.best[0], titled.top[0][0]) == ("crane", "n2", "n2")
+    assert [name for name, _ in titled.titled(2)] == ["crane", "lynx"]
+    best = titled.to_record(1)["top"][0]
+    assert (best["class_name"], best["title"]) == ("n2", "crane")
+    assert "'crane' 50.0 %" in repr(titled)
+    plain = answer()
+    assert (plain.title, plain.titled(5)) == (plain.best[0], plain.top)
+    assert "title" not in plain.to_record(1)["top"][0]
+    with pytest.raises(ImageRefused):
+        _ = refusal().title
+
+
 @quick
 @given(batches, st.floats(1e-3, 1e3))
 def test_softmax_is_a_distribution_that_keeps_the_order(logits, temperature):

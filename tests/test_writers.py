@@ -87,6 +87,20 @@ def test_csv_has_the_best_class_and_rfc_4180_quoting(tmp_path):
     )
 
 
+def test_csv_has_a_last_column_of_titles_where_the_model_has_them(tmp_path):
+    titles = ("Rot", "Grün, hell", "Blau")
+    titled = Prediction(
+        "a.jpg", CLASSES, np.array((0.1, 0.9, 0), np.float32), None, "answered", titles
+    )
+    write("csv", tmp_path / "out.csv", titled, refused("b.jpg"), titles=True)
+    rows = read_csv(tmp_path / "out.csv")
+    assert [(row["class_name"], row["title"]) for row in rows] == [
+        ("grün, hell", "Grün, hell"),
+        ("", ""),
+    ]
+    assert list(rows[0])[-2:] == ["reason", "title"]
+
+
 def test_a_file_name_with_a_newline_quotes_and_a_stray_byte_comes_back_from_both(tmp_path):
     name = os.fsdecode(ODD_NAME)
     write("jsonl", tmp_path / "out.jsonl", answered(name))

@@ -1,7 +1,8 @@
-"""Any artifact by its path: which reader opens it, and whether that needs an extra."""
+"""Any artifact by its path or name: which reader opens it, and whether that needs an extra."""
 
 import os
 
+from ghostkit.bundled import DEFAULT, default_model
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError
 
@@ -10,15 +11,19 @@ CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream
 ONNX_START = b"\x08"  # field 1 of the message, the IR version
 
 
-def load(path: str | os.PathLike[str]) -> Classifier:
+def load(model: str | os.PathLike[str] = DEFAULT) -> Classifier:
     """A classifier from an ONNX file, or, with the ``train`` extra, from a checkpoint.
+
+    Without an argument, the bundled one. A name that ``ghostkit weights`` lists will do as well; a
+    file of that name comes first.
 
     Raises:
         ModelError: the file is missing or not a model.
         CardError: it carries no card.
         MissingExtra: a checkpoint, and torch is not installed.
+        UsageError: the name is of published weights that are not here.
     """
-    name = os.fspath(path)
+    name = _path(os.fspath(model))
     if os.path.isdir(name):
         raise ModelError(f"{name}: a folder, not a model; name the .onnx file, then the photos")
     if _is_checkpoint(name):
@@ -27,6 +32,29 @@ def load(path: str | os.PathLike[str]) -> Classifier:
 
     backend = OnnxBackend(name)
     return Classifier(backend, backend.card)
+
+
+def names_model(name: str) -> bool:
+    """Whether `name`, of which there is no file, is that of a model or of weights."""
+    from ghostkit.train.catalogue import is_known
+
+    return name == DEFAULT or is_known(name)
+
+
+def begins_as_model(path: str) -> bool:
+    """Whether the first bytes of the file `path` are those of a model; no picture has them."""
+    with open(path, "rb") as stream:
+        start = stream.read(9)
+    return start.startswith((*CHECKPOINT_STARTS, ONNX_START)) or start[8:9] == b"{"
+
+
+def _path(name: str) -> str:
+    """The file meant by the path or name of a model."""
+    if os.path.lexists(name) or not names_model(name):
+        return name
+    from ghostkit.train.catalogue import resolve
+
+    return str(default_model() if name == DEFAULT else resolve(name))
 
 
 def _is_checkpoint(path: str) -> bool:

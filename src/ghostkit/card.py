@@ -20,7 +20,7 @@ from ghostkit.errors import CardError
 from ghostkit.files import write_text
 from ghostkit.steps import Normalize, Step, output_size
 
-SCHEMA_VERSION = "1.0"  # the minor number grows with new fields, the major with new meanings
+SCHEMA_VERSION = "1.1"  # the minor number grows with new fields, the major with new meanings
 ONNX_METADATA_KEY = "ghostkit.card"
 CHECKPOINT_KEY = "card"
 
@@ -88,7 +88,8 @@ class ModelCard(_Record):
 
     schema_version: str = SCHEMA_VERSION
     architecture: Architecture
-    classes: tuple[str, ...]  # in index order
+    classes: tuple[str, ...]  # in index order; what data, heads and results are matched by
+    titles: tuple[str, ...] | None = None  # as people call them, where a class is called n01443537
     steps: tuple[Step, ...]  # what the host does before the model
     input: Input
     output: Output = Output()
@@ -102,6 +103,8 @@ class ModelCard(_Record):
         repeated = [name for name, count in Counter(self.classes).items() if count > 1]
         if repeated:
             raise ValueError(f"classes: {repeated[0]!r} appears more than once")
+        if self.titles is not None:
+            _check_titles(self.titles, len(self.classes))
         expected, given = output_size(self.steps), (self.input.height, self.input.width)
         if expected is not None and None not in given and expected != given:
             raise ValueError(f"steps end in {expected} pixels, but input takes {given}")
@@ -111,6 +114,11 @@ class ModelCard(_Record):
         if normalizes and self.input.dtype == "uint8":
             raise ValueError("steps: normalize gives float32, but input.dtype is uint8")
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What people read: the titles, or the classes where the card has none."""
+        return self.classes if self.titles is None else self.titles
 
     @property
     def hash(self) -> str:
@@ -154,6 +162,16 @@ class ModelCard(_Record):
         if extras and not newer:
             raise CardError(f"{source}: the model card has " + _nearest(*extras[0]))
         return card
+
+
+def _check_titles(titles: tuple[str, ...], count: int) -> None:
+    if len(titles) != count:
+        raise ValueError(f"titles: {len(titles)} given for {count} classes")
+    repeated = [title for title, times in Counter(titles).items() if times > 1]
+    if repeated:
+        raise ValueError(f"titles: {repeated[0]!r} appears more than once")
+    if not all(title.strip() for title in titles):
+        raise ValueError("titles: one of them is empty")
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:

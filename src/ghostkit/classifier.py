@@ -106,7 +106,9 @@ class Classifier:
         if answer.logits is not None:
             try:
                 probabilities = self.probabilities(answer.logits)
-                return Prediction(name, self.classes, probabilities, None, "answered")
+                return Prediction(
+                    name, self.classes, probabilities, None, "answered", self.card.titles
+                )
             except ModelError as reason:  # e.g. an output that is no distribution
                 error = ModelError(str(reason).removeprefix(f"{printable(name)}: "))  # said once
         if isinstance(error, ImageRefused):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostkit.artifacts import load
-from ghostkit.bundled import unpack_trashnet
+from ghostkit.bundled import DEFAULT, unpack_trashnet
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_dataset, open_splits
 from ghostkit.errors import AgreementError
@@ -28,7 +28,6 @@ from ghostkit.progress import Bars
 from ghostkit.stream import StageTimes, available_cores
 from ghostkit.train.architectures import build_carded
 from ghostkit.train.carded import read_carded
-from ghostkit.train.catalogue import DEFAULT
 from ghostkit.train.checkpoint import BEST
 from ghostkit.train.export import ExportReport, export
 from ghostkit.train.job import open_pretrained

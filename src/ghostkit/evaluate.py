@@ -1,5 +1,6 @@
 """Accuracy of a classifier on a labelled data set, every picture accounted for."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.card import Measurement
-from ghostkit.classifier import Classifier
+from ghostkit.classifier import Classifier, Picture
 from ghostkit.dataset import Dataset
 from ghostkit.errors import DatasetError
 from ghostkit.metrics import (
@@ -21,7 +22,7 @@ from ghostkit.metrics import (
     top_k_hits,
 )
 from ghostkit.progress import Bars, silent
-from ghostkit.stream import StageTimes
+from ghostkit.stream import Answer, StageTimes
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Evaluation:
     calibration_error: float  # expected calibration error, 15 bins, 0..1
     confusion: NDArray[np.int64]  # (K, K), rows = truth, columns = answer
     classes: tuple[str, ...]
+    titles: tuple[str, ...] | None  # of the classes, for people, where the card has them
     unanswered: tuple[tuple[str, str], ...]  # (path, reason)
     data: str
     data_fingerprint: str
@@ -67,8 +69,13 @@ class Evaluation:
             "loss": self.loss,
             "calibration_error": self.calibration_error,
             "per_class": [
-                {"class_name": name, **asdict(row)}
-                for name, row in zip(self.classes, per_class(self.confusion), strict=True)
+                {"class_name": name, **({} if title is None else {"title": title}), **asdict(row)}
+                for name, title, row in zip(
+                    self.classes,
+                    self.titles or (None,) * len(self.classes),
+                    per_class(self.confusion),
+                    strict=True,
+                )
             ],
             "confusion": self.confusion.tolist(),
             "unanswered": [{"path": path, "reason": reason} for path, reason in self.unanswered],
@@ -82,10 +89,14 @@ def evaluate(
     batch_size: int = 8,
     workers: int | None = None,
     bars: Bars = silent,
+    answers: Iterable[Answer[Picture]] | None = None,
 ) -> Evaluation:
     """Measure `classifier` on `dataset`, matching classes by name.
 
     Accuracies are over the pictures that are answered; the others are in `unanswered`.
+
+    Args:
+        answers: to all pictures in their order, where somebody has them already.
 
     Raises:
         DatasetError: the data has a class that the model does not know, or no picture was answered.
@@ -94,14 +105,15 @@ def evaluate(
     _ = dataset.fingerprint  # a file that is gone is found before the work, not after it
     times = StageTimes()
     logits, probabilities, targets, unanswered = [], [], [], []
-    stream = classifier.answers(
-        [sample.path for sample in dataset.samples],
-        batch_size=batch_size,
-        workers=workers,
-        times=times,
-    )
+    if answers is None:
+        answers = classifier.answers(
+            [sample.path for sample in dataset.samples],
+            batch_size=batch_size,
+            workers=workers,
+            times=times,
+        )
     with bars("Evaluating", len(dataset.samples)) as bar:
-        for sample, answer in zip(dataset.samples, stream, strict=True):
+        for sample, answer in zip(dataset.samples, answers, strict=True):
             bar.advance(1)
             prediction = classifier.prediction(answer)
             if prediction.error is not None:
@@ -160,6 +172,7 @@ def _measure(
         calibration_error=expected_calibration_error(probabilities, targets),
         confusion=confusion_matrix(outputs.argmax(axis=1), targets, num_classes),
         classes=classifier.classes,
+        titles=classifier.card.titles,
         unanswered=unanswered,
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,

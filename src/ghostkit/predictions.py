@@ -65,6 +65,7 @@ class Prediction:
     probabilities: Probabilities | None  # (K,) read-only; None unless answered
     error: str | None  # one line; None if answered
     status: Status  # refused: the picture is to blame; failed: the model or the backend
+    titles: tuple[str, ...] | None = None  # of the classes, for people, where the card has them
 
     def __post_init__(self) -> None:
         answered = self.status == "answered"
@@ -96,6 +97,20 @@ class Prediction:
         """The class index of `best`; raises as it does."""
         return int(self._answer().argmax())
 
+    @property
+    def title(self) -> str:
+        """The answer as people call it: its title, or its class name; raises as `best` does."""
+        return self.names[self.index]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What people read, in index order: the titles, or the class names where there are none."""
+        return self.classes if self.titles is None else self.titles
+
+    def titled(self, k: int = 5) -> list[tuple[str, float]]:
+        """As `top_k`, with titles in place of class names."""
+        return [(self.names[i], probability) for i, probability in self.ranked(k)]
+
     def top_k(self, k: int) -> list[tuple[str, float]]:
         """The `k` best (class name, probability), best first; empty without an answer."""
         return [(self.classes[i], probability) for i, probability in self.ranked(k)]
@@ -113,7 +128,9 @@ class Prediction:
         if self.probabilities is None:
             return record | {"reason": self.error} | extra
         top = [
-            {"class_index": i, "class_name": self.classes[i], "probability": nine_digits(p)}
+            {"class_index": i, "class_name": self.classes[i]}
+            | ({} if self.titles is None else {"title": self.titles[i]})
+            | {"probability": nine_digits(p)}
             for i, p in self.ranked(top_k)
         ]
         return record | {"top": top} | extra
@@ -121,8 +138,8 @@ class Prediction:
     def __repr__(self) -> str:
         if self.probabilities is None:
             return f"<Prediction {self.source!r}: {self.status}, {self.error}>"
-        name, probability = self.best
-        return f"<Prediction {self.source!r}: {name!r} {100 * probability:.1f} %>"
+        probability = self.best[1]
+        return f"<Prediction {self.source!r}: {self.title!r} {100 * probability:.1f} %>"
 
     def _answer(self) -> Probabilities:
         if self.probabilities is not None:

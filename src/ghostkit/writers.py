@@ -47,6 +47,7 @@ class Options:
     overwrite: bool = False  # replace results that stand already
     top_k: int = 5  # classes per picture; CSV has the best one only
     model_hash: str = ""  # of the card; written into JSON lines unless empty
+    titles: bool = False  # the card has titles: CSV gets a last column of them
 
 
 def open_writer(
@@ -56,6 +57,7 @@ def open_writer(
     overwrite: bool = False,
     top_k: int = 5,
     model_hash: str = "",
+    titles: bool = False,
 ) -> Writer:
     """A writer of `kind`, or of the kind that `target` suggests; ``"-"`` is standard output.
 
@@ -66,7 +68,7 @@ def open_writer(
     kind = kind or kind_of(target)
     if kind not in WRITERS:
         raise UsageError(f"unknown result format {kind!r}; choose one of: {', '.join(WRITERS)}")
-    return WRITERS[kind](target, Options(overwrite, top_k, model_hash))
+    return WRITERS[kind](target, Options(overwrite, top_k, model_hash, titles))
 
 
 def kind_of(target: str | os.PathLike[str]) -> str:
@@ -196,16 +198,19 @@ def json_line(prediction: Prediction, options: Options) -> bytes:
     return json_bytes(prediction.to_record(options.top_k, **extra))
 
 
-def csv_line(prediction: Prediction) -> bytes:
+def csv_line(prediction: Prediction, options: Options) -> bytes:
     """One RFC 4180 record with the best class; bytes of a name that are not UTF-8 stay as they are.
 
     Reading with ``errors="surrogateescape"`` gives the file's exact name back.
     """
-    if prediction.status != "answered":
-        return _csv((prediction.source, prediction.status, "", "", "", prediction.error))
-    [(index, probability)] = prediction.ranked(1)
-    answer = (index, prediction.classes[index], nine_digits(probability), "")
-    return _csv((prediction.source, prediction.status, *answer))
+    fields: tuple[object, ...] = ("", "", "", prediction.error)
+    title = ""
+    if prediction.status == "answered":
+        [(index, probability)] = prediction.ranked(1)
+        fields = (index, prediction.classes[index], nine_digits(probability), "")
+        title = prediction.names[index]
+    last = (title,) if options.titles else ()
+    return _csv((prediction.source, prediction.status, *fields, *last))
 
 
 def _json_lines(target: str | os.PathLike[str], options: Options) -> Writer:
@@ -213,7 +218,10 @@ def _json_lines(target: str | os.PathLike[str], options: Options) -> Writer:
 
 
 def _csv_lines(target: str | os.PathLike[str], options: Options) -> Writer:
-    return LineWriter(target, options.overwrite, csv_line, header=_csv(CSV_COLUMNS))
+    columns = (*CSV_COLUMNS, "title") if options.titles else CSV_COLUMNS
+    return LineWriter(
+        target, options.overwrite, lambda p: csv_line(p, options), header=_csv(columns)
+    )
 
 
 WRITERS: Mapping[str, Callable[[str | os.PathLike[str], Options], Writer]] = {

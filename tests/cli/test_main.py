@@ -46,8 +46,8 @@ def test_the_help_of_every_command_has_an_example(ghostkit, command, flag):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["predict"], "Missing argument 'MODEL'; see: ghostkit predict --help"),
-        (["predict", "model.onnx"], "Missing argument 'SOURCE...'"),
+        (["predict"], "Missing argument '[MODEL] SOURCE'; see: ghostkit predict --help"),
+        (["predict", "model.onnx"], "model.onnx is a model; name the pictures after it"),
         (["predict", "m", "a", "--nope"], "No such option: --nope"),
         (["predict", "m", "a", "--batch-size", "0"], "Invalid value for '--batch-size'"),
         (["predict", "m", "a", "--workers", "x"], "Invalid value for '--workers'"),
@@ -106,6 +106,8 @@ def test_a_model_file_that_is_none(ghostkit, tmp_path, command, content, words):
 
 def test_a_folder_in_the_place_of_the_model(ghostkit, tmp_path):
     message = ghostkit("predict", tmp_path, "model.onnx").error
+    assert "model.onnx is a model: name it first, then the pictures" in message
+    message = ghostkit("evaluate", tmp_path, "data").error
     assert "a folder, not a model; name the .onnx file, then the photos" in message
 
 
@@ -119,12 +121,12 @@ def test_a_message_of_several_lines_keeps_them(ghostkit, make_model):
 
 def test_what_the_environment_refuses_is_a_message(ghostkit, monkeypatch):
     monkeypatch.setattr(artifacts, "load", raises(PermissionError(13, "Permission denied", "a\nb")))
-    assert ghostkit("predict", "m", "x").error == r"Permission denied: 'a\nb'"
+    assert ghostkit("predict", "m.onnx", "x").error == r"Permission denied: 'a\nb'"
 
 
 def test_an_interrupt_is_130_and_one_line(ghostkit, monkeypatch):
     monkeypatch.setattr(artifacts, "load", raises(KeyboardInterrupt()))
-    outcome = ghostkit("predict", "m", "x")
+    outcome = ghostkit("predict", "m.onnx", "x")
     assert (outcome.status, outcome.out) == (130, "")
     assert outcome.err == "ghostkit: interrupted; what was written until now is kept\n"
 
@@ -132,7 +134,7 @@ def test_an_interrupt_is_130_and_one_line(ghostkit, monkeypatch):
 def test_a_bug_of_ours_is_not_hidden(ghostkit, monkeypatch):
     monkeypatch.setattr(artifacts, "load", raises(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
-        ghostkit("predict", "m", "x")
+        ghostkit("predict", "m.onnx", "x")
 
 
 def test_the_entry_point_exits_with_the_status(monkeypatch, capsys):

@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from ghostkit.bundled import default_weights  # noqa: E402
 from ghostkit.cli import run  # noqa: E402
 from ghostkit.train.architectures import build  # noqa: E402
 from ghostkit.train.carded import read_carded  # noqa: E402
@@ -40,11 +41,13 @@ def test_the_list_has_source_licence_accuracy_and_preprocessing(capsys):
         assert entry.url in said
     assert "top-1 73.98 %, top-5 91.46 %" in said
     assert "short side to 256 (bilinear), centre crop 224, normalise" in said
-    assert "here" not in said
+    assert "    here   " not in said
+    assert "default   ghostnet 1x" in said
     assert run(["weights", "--json"]) == 0
     records = json.loads(capsys.readouterr().out)
-    assert [record["name"] for record in records] == list(CATALOGUE)
-    assert {record["path"] for record in records} == {None}
+    assert [record["name"] for record in records] == ["default", *CATALOGUE]
+    assert records[0]["path"] == str(default_weights())
+    assert {record["path"] for record in records[1:]} == {None}
 
 
 def test_get_downloads_and_keeps(official, cache, capsys):

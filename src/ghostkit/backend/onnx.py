@@ -1,5 +1,7 @@
 """ONNX Runtime: from a model file to a backend and the card inside it."""
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from ghostkit.card import ONNX_METADATA_KEY, ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
 
 PROVIDERS = ("CPUExecutionProvider",)
+WEIGHTS_METADATA_KEY = "ghostkit.weights"  # {"file": ..., "sha256": ...}: weights beside the graph
 
 
 class OnnxBackend:
@@ -31,6 +34,7 @@ class OnnxBackend:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors come as exceptions, not as lines on the terminal
         self._session = _open_session(self.path, options)
+        _check_weights(self._session, self.path)
         self.card = _read_card(self._session, self.path)
         self.name = f"onnxruntime {self._session.get_providers()[0]}"
         _check_fits(self._session, self.card, self.path)
@@ -79,6 +83,22 @@ def _openable(path: str) -> str | bytes:
     except UnicodeEncodeError:
         return Path(path).read_bytes()
     return path
+
+
+def _check_weights(session: onnxruntime.InferenceSession, path: str) -> None:
+    """Refuse a graph that has read other weights than those it was made for."""
+    text = session.get_modelmeta().custom_metadata_map.get(WEIGHTS_METADATA_KEY)
+    if text is None:
+        return
+    link = json.loads(text)
+    weights = os.path.join(os.path.dirname(path), link["file"])
+    with open(weights, "rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != link["sha256"]:
+        raise ModelError(
+            f"{path}: the weights in {weights} are not those it was made for: sha256 {found}, "
+            f"expected {link['sha256']}; install or copy both files again"
+        )
 
 
 def _read_card(session: onnxruntime.InferenceSession, path: str) -> ModelCard:

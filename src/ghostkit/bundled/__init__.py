@@ -1,7 +1,8 @@
-"""What the package brings along: TrashNet at 112x84 pixels, and weights to start from.
+"""What the package brings along: TrashNet at 112x84 pixels, and a model to use and to start from.
 
 Out: a folder of class folders, for `ghostkit.dataset`, whose source and licence are in
-TRASHNET-LICENSE.txt; and the path of the weights, which recipes/README.md says how to make.
+TRASHNET-LICENSE.txt; and the paths of the model's two files, which recipes/README.md says how to
+make: its weights, and the graph over them.
 """
 
 import hashlib
@@ -20,10 +21,17 @@ SHA256 = "6444483a2a5b9c595b500034ecadf4dc07df97f7c572aff0344f7beb42d83c76"
 TOP = "dataset-resized-rgb-112"  # the one folder in the archive
 NAME = "trashnet-112"  # its name once unpacked
 
+DEFAULT = "default"  # what the bundled model is called wherever a model or weights are named
+
 
 def default_weights() -> Path:
     """The weights that training starts from where ``default`` is named; their card says what."""
     return Path(str(files(__name__) / "default.safetensors"))
+
+
+def default_model() -> Path:
+    """The ONNX graph that classifies where no model is named; it reads `default_weights`."""
+    return Path(str(files(__name__) / "default.onnx"))
 
 
 def unpack_trashnet(folder: str | os.PathLike[str]) -> Path:

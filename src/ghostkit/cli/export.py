@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 def export(
     checkpoint: Annotated[
         Path,
-        typer.Argument(metavar="CHECKPOINT", help="A checkpoint of ours: model_best.pth.tar."),
+        typer.Argument(
+            metavar="CHECKPOINT", help="A checkpoint of ours: model_best.pth.tar, or: default."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
     images: Annotated[
@@ -40,6 +42,7 @@ def export(
     """
     from tempfile import TemporaryDirectory
 
+    from ghostkit.artifacts import names_model
     from ghostkit.bundled import unpack_trashnet
     from ghostkit.errors import UsageError
     from ghostkit.files import check_target
@@ -53,8 +56,11 @@ def export(
         raise UsageError(f"the output {str(output)!r} is the checkpoint itself; choose another")
     from ghostkit.train.architectures import build_carded
     from ghostkit.train.carded import read_carded
+    from ghostkit.train.catalogue import resolve
     from ghostkit.train.export import export as write
 
+    if names_model(str(checkpoint)):
+        checkpoint = resolve(checkpoint)
     weights, card = read_carded(checkpoint)
     model = build_carded(card, weights, str(checkpoint))
     with TemporaryDirectory() as folder:

@@ -12,7 +12,9 @@ INTERRUPTED = 130  # exit status: what a shell reports for SIGINT
 
 Model = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="An .onnx file, or a checkpoint of ours (.pth.tar)."),
+    typer.Argument(
+        metavar="MODEL", help="An .onnx file, a checkpoint of ours (.pth.tar), or: default."
+    ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures per batch; no answer depends on it.")]
 Workers = Annotated[

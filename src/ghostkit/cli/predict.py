@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Model, Overwrite, Workers
+from ghostkit.cli.options import BatchSize, Overwrite, Workers, say
 
 TOP_WRITTEN, TOP_SHOWN = 5, 3  # classes per picture, in a file and on the terminal
 
@@ -16,10 +16,17 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    model: Model,
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="Pictures, and folders of pictures.")
+    arguments: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL] SOURCE",
+            help="A model, or the bundled one without; then pictures, and folders of pictures.",
+        ),
     ],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="The model; every argument is then a source."),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -40,21 +47,26 @@ def predict(
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
-    """Classify pictures.
+    """Classify pictures, with the bundled model where none is named.
 
     A picture that cannot be read is recorded with its reason, the rest goes on, the exit status
     is 1.
 
+    Example: ghostkit predict photos/
+
     Example: ghostkit predict model.onnx photos/ -o results.jsonl
     """
     from ghostkit.artifacts import load
+    from ghostkit.bundled import DEFAULT
+    from ghostkit.cli.model_argument import about_default, split_arguments
     from ghostkit.cli.results import NAMED_FAILURES, Tally, TextWriter
     from ghostkit.progress import bars_for, silent
     from ghostkit.sources import find_pictures
     from ghostkit.stream import StageTimes
     from ghostkit.writers import Writer, check_result_names, kind_of, open_writer
 
-    classifier = load(model)
+    named, sources = (model, arguments) if model is not None else split_arguments(arguments)
+    classifier = load(DEFAULT if named is None else named)
     found = find_pictures(sources)
     target, kind = output or "-", format or (kind_of(output) if output else "terminal")
     writer: Writer
@@ -69,7 +81,10 @@ def predict(
             overwrite=overwrite,
             top_k=top_k or TOP_WRITTEN,
             model_hash=classifier.card.hash,
+            titles=classifier.card.titles is not None,
         )
+    if named is None:
+        say(about_default(classifier.card))
     bars = silent if target == "-" else bars_for()
     times = StageTimes()
     tally = Tally(NAMED_FAILURES if kind in ("jsonl", "csv") else None)  # else no file names them

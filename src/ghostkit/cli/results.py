@@ -26,7 +26,7 @@ class TextWriter:
     def write(self, prediction: Prediction) -> None:
         """Print it; a picture without an answer is named on standard error by the `Tally`."""
         if prediction.status == "answered":
-            words = [f"{name} {100 * p:.1f} %" for name, p in prediction.top_k(self._top_k)]
+            words = [f"{name} {100 * p:.1f} %" for name, p in prediction.titled(self._top_k)]
             with _output_errors():
                 print(printable(f"{prediction.source}: {', '.join(words)}"), flush=True)
 

@@ -14,6 +14,7 @@ from ghostkit.cli.options import Json, Overwrite, say
 from ghostkit.steps import Filter
 
 if TYPE_CHECKING:
+    from ghostkit.card import ModelCard
     from ghostkit.train.catalogue import Published
     from ghostkit.train.download import Progress
 
@@ -39,16 +40,19 @@ def weights(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from ghostkit.artifacts import load
     from ghostkit.train.catalogue import CATALOGUE, path_of
 
+    bundled = load().card
     here = {name: path_of(name) for name in CATALOGUE if path_of(name).is_file()}
     if as_json:
-        records = [
+        records = [_bundled_record(bundled)] + [
             asdict(entry) | {"path": str(here[name]) if name in here else None}
             for name, entry in CATALOGUE.items()
         ]
         typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
         return
+    typer.echo("\n".join(_about_bundled(bundled)))
     for name, entry in CATALOGUE.items():
         typer.echo("\n".join(_about(entry, here.get(name))))
     say("get one with: ghostkit weights get NAME")
@@ -150,6 +154,41 @@ def _about(entry: "Published", path: Path | None) -> tuple[str, ...]:
         f"    licence       {entry.licence}",
         f"    source        {entry.url}",
         *(() if path is None else (f"    here          {path}",)),
+        "",
+    )
+
+
+def _bundled_record(card: "ModelCard") -> dict[str, object]:
+    """What the bundled model has of the fields of published weights; none were fetched for it."""
+    from ghostkit.bundled import DEFAULT, default_weights
+
+    measured, path = card.measurements[0], default_weights()
+    return {
+        "name": DEFAULT,
+        "architecture": card.architecture.name,
+        "width": card.architecture.width,
+        "licence": "Apache-2.0",
+        "top1": 100 * measured.top1,
+        "top5": None if measured.top5 is None else 100 * measured.top5,
+        "stated_at": f"its card: {measured.images} pictures of {measured.data}",
+        "size_px": card.input.height,
+        "num_classes": len(card.classes),
+        "path": str(path),
+    }
+
+
+def _about_bundled(card: "ModelCard") -> tuple[str, ...]:
+    from ghostkit.steps import describe
+
+    record = _bundled_record(card)
+    return (
+        f"{record['name']}   {record['architecture']} {record['width']:g}x   "
+        f"top-1 {record['top1']:.2f} %, top-5 {record['top5']:.2f} %, {record['num_classes']} "
+        "classes",
+        f"    stated by     {record['stated_at']}",
+        f"    preprocessing {describe(card.steps)}",
+        f"    licence       {record['licence']}",
+        "    source        comes with ghostkit; predict uses it where no model is named",
         "",
     )
 

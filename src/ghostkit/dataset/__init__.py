@@ -19,6 +19,7 @@ from ghostkit.dataset.folders import check_folder, find_pictures
 from ghostkit.dataset.label_file import classes_of, match, read_label_file
 from ghostkit.dataset.layouts import Layout, find_layout, read_part, read_tree
 from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
+from ghostkit.dataset.titles import read_titles
 from ghostkit.errors import DatasetError, UsageError
 from ghostkit.near_duplicates import MAX_DISTANCE
 from ghostkit.progress import Bars, silent
@@ -66,6 +67,11 @@ class Dataset:
     def counts(self) -> NDArray[np.int64]:
         """The number of samples of each class (K,)."""
         return np.bincount(self.targets, minlength=len(self.classes)).astype(np.int64)
+
+    @cached_property
+    def titles(self) -> tuple[str, ...] | None:
+        """What people call the classes, where a list of synonyms lies in the root; else None."""
+        return read_titles(self.root, self.classes)
 
     @cached_property
     def fingerprint(self) -> str:

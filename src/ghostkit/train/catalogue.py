@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ghostkit.bundled import default_weights
+from ghostkit.bundled import DEFAULT, default_weights
 from ghostkit.errors import UsageError
 from ghostkit.steps import Filter, Step, evaluation_steps
 
@@ -21,7 +21,6 @@ HUGGING_FACE = "https://huggingface.co"
 NO_LICENCE = "none stated beside the file; timm publishes its copy as Apache-2.0"
 TIMM_TABLE = "timm, results/results-imagenet.csv"
 
-DEFAULT = "default"  # the weights that the package brings along
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # becomes a path in the cache
 
 
@@ -177,6 +176,11 @@ def path_of(name: str) -> Path:
     return folder() / f"{name}.safetensors"
 
 
+def is_known(name: str) -> bool:
+    """Whether weights are called so: published ones, or some that are kept in the cache."""
+    return name in CATALOGUE or (NAME.fullmatch(name) is not None and path_of(name).is_file())
+
+
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     """The file meant: a path that exists, weights of that name in the cache, or the bundled ones.
 
@@ -188,9 +192,9 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
         return Path(given)
     if given == DEFAULT:
         return default_weights()
-    if NAME.fullmatch(given) and path_of(given).is_file():
-        return path_of(given)
-    if given in CATALOGUE:
+    if is_known(given):
+        if path_of(given).is_file():
+            return path_of(given)
         raise UsageError(f"{given} is not here yet; run: ghostkit weights get {given}")
     raise UsageError(
         f"{given!r} is not a file, nor the name of weights that are here{_near(given)}"

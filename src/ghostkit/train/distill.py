@@ -20,6 +20,7 @@ from ghostkit.dataset import Dataset
 from ghostkit.errors import UsageError
 from ghostkit.files import write_bytes
 from ghostkit.progress import Bars, silent
+from ghostkit.train.linked import linked_files
 
 TeacherLogits = NDArray[np.float16]
 
@@ -99,9 +100,10 @@ def _read(path: Path) -> TeacherLogits | None:
 
 
 def _key(teacher: Classifier, data: Dataset) -> str:
-    """Changes with the teacher's card and file, the data, its order, and the classes."""
+    """Changes with the teacher's card and files, the data, its order, and the classes."""
     file = getattr(teacher.backend, "path", None)  # other weights may have an equal card
-    content = "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    files = () if file is None else (Path(file), *linked_files(file))
+    content = "".join(hashlib.sha256(each.read_bytes()).hexdigest() for each in files)
     order = (sample.path.removeprefix(data.root) for sample in data.samples)
     parts = (teacher.card.hash, content, data.fingerprint, *order, "", *data.classes)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

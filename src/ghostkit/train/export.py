@@ -9,13 +9,14 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxscript.optimizer
 import torch
 from numpy.typing import NDArray
 
@@ -107,6 +108,20 @@ def _deployable(model: GhostNet, card: ModelCard) -> tuple[GhostNet, ModelCard]:
 
 def onnx_bytes(model: GhostNet, card: ModelCard) -> bytes:
     """The ONNX file's content: input ``image``, output ``logits``, opset 17, card in metadata."""
+    graph = traced(model, card)
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = ONNX_METADATA_KEY, card.to_json()
+    onnx.checker.check_model(graph, full_check=True)
+    content: bytes = graph.SerializeToString(deterministic=True)
+    return content
+
+
+def traced(model: GhostNet, card: ModelCard, *, fold: bool = True) -> onnx.ModelProto:
+    """The network as a graph of opset 17, without its card.
+
+    With `fold` each batch norm is part of the convolution before it; without it every initializer
+    is an entry of the model's state dict, as it is there.
+    """
     height, width = card.input.height, card.input.width
     assert height is not None and width is not None, "a training card states its input size"
     example = torch.zeros(2, 3, height, width)
@@ -116,24 +131,36 @@ def onnx_bytes(model: GhostNet, card: ModelCard) -> bytes:
             network,
             (example,),
             dynamo=True,
+            optimize=fold,
             input_names=[card.input.name],
             output_names=[card.output.name],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
     assert program is not None
+    if not fold:
+        onnxscript.optimizer.fold_constants(program.model)
     graph = program.model_proto
+    if not fold:
+        _drop_fillers(graph, network.state_dict())
     _pool_globally(graph.graph)
     _plain_resizes(graph.graph)
     del graph.opset_import[:]
     graph.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     graph.ir_version = IR_VERSION
     _drop_source_traces(graph)
-    entry = graph.metadata_props.add()
-    entry.key, entry.value = ONNX_METADATA_KEY, card.to_json()
-    onnx.checker.check_model(graph, full_check=True)
-    content: bytes = graph.SerializeToString(deterministic=True)
-    return content
+    return graph
+
+
+def _drop_fillers(model: onnx.ModelProto, parameters: Collection[str]) -> None:
+    """Remove the zeros that the exporter gives each convolution without a bias as its bias.
+
+    With what else no answer needs.
+    """
+    for node in model.graph.node:
+        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in parameters:
+            del node.input[2]
+    onnxscript.optimizer.remove_unused_nodes(model)
 
 
 def _pool_globally(graph: onnx.GraphProto) -> None:

@@ -1,0 +1,91 @@
+"""Which argument of predict is the model: the first one where it is a model, else none.
+
+In: the arguments as typed; out: the model, or None for the bundled one, and the sources. What could
+be either is refused rather than guessed, since the wrong model answers without a word.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ghostkit.artifacts import CHECKPOINT_SUFFIXES, begins_as_model, names_model
+from ghostkit.card import ModelCard
+from ghostkit.errors import UsageError
+from ghostkit.image.formats import identify
+from ghostkit.image.limits import Refusal
+from ghostkit.sources import is_picture
+
+MODEL_SUFFIXES = (".onnx", *CHECKPOINT_SUFFIXES)
+
+
+def split_arguments(arguments: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
+    """The model, or None where the first argument is a picture or a folder; and the sources.
+
+    Raises:
+        UsageError: there is a model and nothing to classify, or the first of several arguments is
+            neither model nor source.
+    """
+    first, *others = arguments
+    if not _is_model(os.fspath(first), alone=not others):
+        if late := [each for each in others if os.fspath(each).lower().endswith(MODEL_SUFFIXES)]:
+            raise UsageError(f"{late[0]} is a model: name it first, then the pictures")
+        return None, arguments
+    if not others:
+        raise UsageError(f"{first} is a model; name the pictures after it, or folders of pictures")
+    return first, others
+
+
+def about_default(card: ModelCard) -> str:
+    """What a person should know whose pictures the bundled model answers."""
+    shape = card.architecture
+    words = [
+        f"no model is named, so the bundled default answers: {shape.name} {shape.width or 1:g}x at "
+        f"{card.input.height} px, which knows {len(card.classes)} classes"
+    ]
+    for each in card.measurements[:1]:
+        words.append(
+            f"top-1 {100 * each.top1:.1f} % ({100 * each.top1_low:.1f}.."
+            f"{100 * each.top1_high:.1f}) on {each.images} photos of {each.data}"
+        )
+    return ", ".join(words) + "; with your own: ghostkit predict MODEL SOURCE..."
+
+
+def _is_model(name: str, *, alone: bool) -> bool:
+    if os.path.isdir(name):
+        models = [] if alone else _models_in(name)
+        if models:
+            raise UsageError(
+                f"{name!r} is a folder that holds a model, {models[0]!r}; name that file, or, to "
+                "classify the pictures in the folder, give --model"
+            )
+        return False
+    if is_picture(name):
+        return False
+    if name.lower().endswith(MODEL_SUFFIXES) or (not os.path.lexists(name) and names_model(name)):
+        return True
+    if os.path.isfile(name) and begins_as_model(name):
+        return True
+    if alone or (os.path.exists(name) and (not os.path.isfile(name) or _begins_as_picture(name))):
+        return False
+    seen = "is a file that" if os.path.exists(name) else "does not exist, and its name"
+    raise UsageError(
+        f"{name!r} {seen} says neither model nor picture; name a model (.onnx, .pth.tar), a "
+        "picture or a folder of pictures first, or give --model"
+    )
+
+
+def _models_in(folder: str) -> list[str]:
+    """The models that lie directly in `folder`, as a run leaves them behind."""
+    try:
+        return sorted(each for each in os.listdir(folder) if each.endswith((".onnx", ".pth.tar")))
+    except OSError:  # the search for pictures will say why it cannot be read
+        return []
+
+
+def _begins_as_picture(path: str) -> bool:
+    with open(path, "rb") as stream:
+        try:
+            identify(stream.read(4096))
+        except Refusal:
+            return False
+    return True
