@@ -188,6 +188,7 @@ def first_card(
             name=recipe.model, width=recipe.width, stem_stride=recipe.stem_stride
         ),
         classes=data.classes,
+        titles=data.titles,
         steps=recipe.steps,
         input=Input(height=recipe.img_size, width=recipe.img_size),
         provenance=Provenance(
