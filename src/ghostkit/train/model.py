@@ -87,14 +87,32 @@ class GhostModule(nn.Module):
         return torch.cat([primary, self.cheap_operation(primary)], dim=1)
 
 
+class PooledConv(nn.Conv2d):
+    """1x1 convolution of pooled maps (N, C, 1, 1).
+
+    In training it is a matrix product, the same sums by a routine that is several times as fast on
+    a CPU; `benchmarks/train.py` measures a whole step with it. Otherwise it stays the convolution
+    that an export should show.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(features)
+        result = functional.linear(features.flatten(1), self.weight.flatten(1), self.bias)
+        return result[:, :, None, None]
+
+
 class SqueezeExcite(nn.Module):
     """Each channel weighted by a gate in 0..1 computed from the means of all channels."""
 
     def __init__(self, channels: int, ratio: float) -> None:
         super().__init__()
         reduced = scaled_channels(channels * ratio)
-        self.conv_reduce = nn.Conv2d(channels, reduced, 1)
-        self.conv_expand = nn.Conv2d(reduced, channels, 1)
+        self.conv_reduce = PooledConv(channels, reduced)
+        self.conv_expand = PooledConv(reduced, channels)
 
     def forward(self, features: Tensor) -> Tensor:
         means = features.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
@@ -179,7 +197,7 @@ class GhostNet(nn.Module):
             stages.append(nn.Sequential(*blocks))
         last = scaled_channels(LAST_EXPANSION * width)
         self.blocks = nn.Sequential(*stages, nn.Sequential(ConvBnAct(channels, last)))
-        self.conv_head = nn.Conv2d(last, HEAD_CHANNELS, 1)
+        self.conv_head = PooledConv(last, HEAD_CHANNELS)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
 
@@ -236,6 +254,21 @@ def shortcut(inputs: int, outputs: int, row: Bottleneck) -> nn.Sequential:
 def activation(relu: bool) -> nn.Module:
     """ReLU, or what passes everything; either has no entries in a state dict."""
     return nn.ReLU(inplace=True) if relu else nn.Sequential()
+
+
+def weaken_branches(network: nn.Module, gamma: float) -> None:
+    """Scale what each bottleneck adds to its shortcut by `gamma`, in place.
+
+    From random weights the deep bottlenecks add noise of full strength, and the early layers take
+    most of the gradient; begun weakly, all of them learn from the first epoch. Goyal et al. 2017,
+    arXiv 1706.02677, section 5.1, begin with 0; what lies between is as good here.
+    """
+    for bottleneck in network.modules():
+        last = getattr(bottleneck, "ghost2", None)
+        if isinstance(last, nn.Module):
+            for norm in last.modules():
+                if isinstance(norm, nn.BatchNorm2d):
+                    nn.init.constant_(norm.weight, gamma)
 
 
 def _check_arguments(width: float, num_classes: int, dropout: float, stem_stride: int) -> None:
