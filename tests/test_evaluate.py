@@ -1,11 +1,14 @@
+import io
 import json
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from ghostkit.backend import FakeBackend
 from ghostkit.classifier import Classifier
+from ghostkit.cli.report import evaluation_tables
 from ghostkit.dataset import open_dataset
 from ghostkit.errors import DatasetError
 from ghostkit.evaluate import evaluate
@@ -136,6 +139,22 @@ def test_the_record_is_plain_json_and_its_numbers_add_up(photos):
     assert [row["class_name"] for row in record["per_class"]] == ["red", "green", "blue"]
     path = str(photos / "green" / "空\n.png")
     assert record["unanswered"] == [{"path": path, "reason": "empty file"}]
+
+
+def test_titles_stand_beside_the_class_names_and_in_the_tables(photos):
+    titles = ("Rot", "Grün", "Blau")
+    classifier = model()
+    classifier.card = classifier.card.model_copy(update={"titles": titles})
+    evaluation = evaluate(classifier, open_dataset(photos))
+    rows = evaluation.to_record()["per_class"]
+    assert [(row["class_name"], row["title"]) for row in rows] == list(
+        zip(("red", "green", "blue"), titles, strict=True)
+    )
+    console = Console(file=io.StringIO(), width=200)
+    evaluation_tables(evaluation, console)
+    text = console.file.getvalue()
+    assert "Grün" in text and "green" not in text
+    assert "title" not in evaluate(model(), open_dataset(photos)).to_record()["per_class"][0]
 
 
 def test_the_measurement_fits_into_a_card(photos):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ghostkit.backend import FakeBackend
-from ghostkit.backend.onnx import OnnxBackend
+from ghostkit.backend.onnx import WEIGHTS_METADATA_KEY, OnnxBackend
 from ghostkit.card import write_sidecar
 from ghostkit.errors import CardError, ModelError
 from tiny import tiny_card
@@ -20,6 +20,19 @@ def test_the_card_is_read_from_the_file_and_answers_are_channel_means(make_model
     images = np.random.default_rng(0).random((5, 3, 8, 8), np.float32)
     np.testing.assert_allclose(backend.infer(images), images.mean((2, 3)), atol=1e-6)
     np.testing.assert_allclose(backend.infer(images), FakeBackend().infer(images), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "note", ["no json", "3", "{}", '{"file": "gone", "sha256": "x"}', '{"file": 3, "sha256": "x"}']
+)
+def test_a_note_of_weights_that_leads_to_none_is_refused(make_model, note):
+    path = make_model()
+    model = onnx.load(path)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = WEIGHTS_METADATA_KEY, note
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="its note of the weights beside it.*copy both files"):
+        OnnxBackend(path)
 
 
 def test_many_threads_may_share_it(make_model):

@@ -110,6 +110,28 @@ def test_another_model_file_with_an_equal_card_is_another_teacher(make_model, da
     assert len(os.listdir(tmp_path / "cache")) == 2
 
 
+def test_weights_beside_the_teachers_file_are_part_of_it(make_model, data, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = make_model()
+    model = onnx.load(path)
+    scale = onnx.numpy_helper.from_array(np.ones(300, np.float32), "scale")  # too large to inline
+    model.graph.initializer.append(scale)
+    model.graph.node.append(onnx.helper.make_node("ReduceMean", ["scale"], ["one"], keepdims=0))
+    model.graph.node[-2].output[0] = "plain"
+    model.graph.node.append(onnx.helper.make_node("Mul", ["plain", "one"], ["logits"]))
+    onnx.save(model, path, save_as_external_data=True, location="beside.bin", size_threshold=0)
+    beside = path.with_name("beside.bin")
+
+    def answers():
+        backend = OnnxBackend(path)
+        return teacher_logits(Classifier(backend, backend.card), data, tmp_path / "cache")
+
+    before = answers()
+    assert np.abs(before).max() > 0
+    beside.write_bytes(np.full(beside.stat().st_size // 4, 2, np.float32).tobytes())
+    np.testing.assert_allclose(answers(), 2 * before, rtol=1e-3)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x93NUMPY\x01\x00"])
 def test_a_damaged_cache_is_written_anew(teacher, data, tmp_path, content):
     rows = teacher_logits(teacher, data, tmp_path)

@@ -90,14 +90,21 @@ def _check_weights(session: onnxruntime.InferenceSession, path: str) -> None:
     text = session.get_modelmeta().custom_metadata_map.get(WEIGHTS_METADATA_KEY)
     if text is None:
         return
-    link = json.loads(text)
-    weights = os.path.join(os.path.dirname(path), link["file"])
-    with open(weights, "rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != link["sha256"]:
+    try:
+        link = json.loads(text)
+        name, expected = os.path.basename(link["file"]), link["sha256"]
+        weights = os.path.join(os.path.dirname(path), name)
+        with open(weights, "rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except (ValueError, LookupError, TypeError, OSError) as error:
+        raise ModelError(
+            f"{path}: its note of the weights beside it, {text[:120]!r}, leads to none: {error}; "
+            "copy both files again"
+        ) from error
+    if found != expected:
         raise ModelError(
             f"{path}: the weights in {weights} are not those it was made for: sha256 {found}, "
-            f"expected {link['sha256']}; install or copy both files again"
+            f"expected {expected}; install or copy both files again"
         )
 
 

@@ -38,9 +38,10 @@ def write_linked(weights_file: str | os.PathLike[str], path: str | os.PathLike[s
     source, target = Path(weights_file), Path(path)
     assert source.resolve().parent == target.resolve().parent, "a graph finds its weights beside it"
     weights, card = read_carded(source)
-    model = traced(build_carded(card, weights, str(source)), card, fold=False)
     content = source.read_bytes()
-    _link(model.graph, _places(content, str(source)), source.name)
+    places = _places(content, str(source))
+    model = traced(build_carded(card, weights, str(source)), card, fold=False)
+    _link(model.graph, places, source.name)
     link = {"file": source.name, "sha256": hashlib.sha256(content).hexdigest()}
     for key, value in ((ONNX_METADATA_KEY, card.to_json()), (WEIGHTS_METADATA_KEY, link)):
         entry = model.metadata_props.add()
