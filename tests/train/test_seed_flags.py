@@ -180,6 +180,13 @@ def card_of_a_run():
         ({"no_resume_opt": True}, {}, {"fresh_optimizer": True}),
         ({"start_epoch": 0}, {}, {"start_epoch": 0}),
         ({"modelarts_mod": True}, {"smoothing": 0}, {}),
+        ({"sync_bn": "true"}, {"sync_bn": "true"}, {}),
+        (
+            {"world_size": 8, "local_rank": 3, "dist_url": "tcp://a:1"},
+            {},
+            {"world_size": 8, "local_rank": 3, "dist_url": "tcp://a:1"},
+        ),
+        ({"world_size": 1, "local_rank": 0, "dist_url": "tcp://127.0.0.1:50000"}, {}, {}),
         ({"val_split": "validation"}, {}, {}),
         ({"val_split": "val"}, {}, {}),
         ({"val_split": "0.2"}, {"val_split": "0.2"}, {}),

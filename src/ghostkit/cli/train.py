@@ -1,23 +1,29 @@
 """``ghostkit train``: a photo folder and a recipe in, a run folder with checkpoints out."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ghostkit.cli.options import INTERRUPTED, Data, Labels, say
+from ghostkit.cli.run_folder import check_run_folder, folder_of, new_run_folder
 from ghostkit.cli.train_options import TrainCommand, signature
-from ghostkit.errors import UsageError
+from ghostkit.errors import GhostkitError, UsageError
 
 if TYPE_CHECKING:
     from ghostkit.dataset import Dataset
     from ghostkit.train.checkpoint import Checkpoint
     from ghostkit.train.devices import Device
+    from ghostkit.train.place import Place
     from ghostkit.train.recipe import Recipe
     from ghostkit.train.seed_arguments import Arguments, Options
     from ghostkit.train.start import Pretrained
+
+Tell = Callable[[str], None]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +82,7 @@ def train(
 
     Example: ghostkit train photos/ --epochs 10 --img-size 224 --pretrained-weight ghostnet.pth
     """
-    from ghostkit.progress import bars_for
+    from ghostkit.progress import bars_for, silent
     from ghostkit.train import require_torch
 
     require_torch()
@@ -86,54 +92,97 @@ def train(
     from ghostkit.train.loop import train as run
     from ghostkit.train.recipe_file import load_recipe, to_toml
     from ghostkit.train.trackers import open_trackers
+    from ghostkit.train.world import open_world
 
     arguments = _arguments(config, flags)
     options: Options = arguments[0].options | arguments[1].options
+    place = _find_place(options)
+    tell, bars = (say, bars_for()) if place.rank == 0 else (_unsaid, silent)
     if resume is None and "resume" in options:
         resume = Path(options["resume"])
-    checkpoint = _open_resume(resume, options)
+    checkpoint = _open_resume(resume, options, tell)
     base = {} if checkpoint is None else checkpoint.card.provenance.recipe
     base = base | arguments[0].recipe
     effective = load_recipe(recipe, overrides or (), arguments[1].recipe, base=base)
-    _say_notes(arguments, effective)
+    _say_notes(arguments, effective, tell)
     if print_recipe:
-        typer.echo(to_toml(effective), nl=False)
+        if place.rank == 0:
+            typer.echo(to_toml(effective), nl=False)
         return
-    where = _pick_device(device, options, effective)
-    pretrained = _open_pretrained(pretrained_weight, options, resumed=resume is not None)
-    if run_folder is not None:
-        _check_run_folder(run_folder, resume)
-    keep_freed_memory()
-    train_data, val_data = open_data(data, effective, labels, bars=bars_for(), log=say)
-    _check_classes(train_data, options)
-    output = output or Path(options.get("output", "output"))
-    folder = run_folder or (
-        _new_run_folder(output, effective.img_size) if resume is None else _folder_of(resume)
-    )
-    teacher = open_teacher(effective, train_data, folder, bars=bars_for())
-    try:
-        with open_trackers(track or (), folder, effective) as trackers:
-            result = run(
-                train_data,
-                val_data,
-                effective,
-                folder,
-                device=where,
-                pretrained=pretrained,
-                resume=checkpoint,
-                teacher=teacher,
-                trackers=trackers,
-                bars=bars_for(),
-                log=say,
+    where = _pick_device(device, options, effective, place, tell)
+    with _named(place), open_world(place, where) as world:
+        if world.size > 1:
+            tell(
+                f"{world.size} processes of {effective.batch_size} pictures each: "
+                f"{world.size * effective.batch_size} in a step"
             )
-    except Stopped as stopped:
-        say(str(stopped))
-        raise typer.Exit(INTERRUPTED) from stopped
-    for line in result.refused:
-        say(f"refused: {line}")
-    say(f"best checkpoint: {result.best_checkpoint}")
-    say(f"next: ghostkit export {result.best_checkpoint} -o model.onnx")
-    raise typer.Exit(1 if result.refused else 0)
+        pretrained = _open_pretrained(pretrained_weight, options, resumed=resume is not None)
+        if run_folder is not None and world.first:
+            check_run_folder(run_folder, resume)
+        keep_freed_memory()
+        train_data, val_data = open_data(data, effective, labels, bars=bars, log=tell)
+        _check_classes(train_data, options)
+        if run_folder is None:
+            output = output or Path(options.get("output", "output"))
+            run_folder = (
+                new_run_folder(output, effective.img_size, world)
+                if resume is None
+                else folder_of(resume)
+            )
+        teacher = open_teacher(effective, train_data, run_folder, bars=bars, world=world)
+        try:
+            told = (track or ()) if world.first else ()
+            with open_trackers(told, run_folder, effective) as trackers:
+                result = run(
+                    train_data,
+                    val_data,
+                    effective,
+                    run_folder,
+                    device=where,
+                    pretrained=pretrained,
+                    resume=checkpoint,
+                    teacher=teacher,
+                    trackers=trackers,
+                    world=world,
+                    bars=bars,
+                    log=tell,
+                )
+        except Stopped as stopped:
+            tell(str(stopped))
+            status = INTERRUPTED
+        else:
+            for line in result.refused:
+                tell(f"refused: {line}")
+            tell(f"best checkpoint: {result.best_checkpoint}")
+            tell(f"next: ghostkit export {result.best_checkpoint} -o model.onnx")
+            status = 1 if result.refused else 0
+    raise typer.Exit(status)
+
+
+def _unsaid(line: str) -> None:
+    """What the first process says, the others need not."""
+
+
+def _find_place(options: "Options") -> "Place":
+    from ghostkit.train.place import find_place
+
+    return find_place(
+        os.environ,
+        world_size=options.get("world_size", 1),
+        local_rank=options.get("local_rank", 0),
+        dist_url=options.get("dist_url"),
+    )
+
+
+@contextmanager
+def _named(place: "Place") -> Iterator[None]:
+    """Before the message of an error: which of several processes it ends."""
+    try:
+        yield
+    except GhostkitError:
+        if place.size > 1:
+            say(f"ghostkit: process {place.rank} of {place.size} cannot go on")
+        raise
 
 
 def _arguments(config: Path | None, flags: dict[str, Any]) -> tuple["Arguments", "Arguments"]:
@@ -144,30 +193,32 @@ def _arguments(config: Path | None, flags: dict[str, Any]) -> tuple["Arguments",
     return Arguments() if config is None else from_yaml(config), from_command_line(given)
 
 
-def _say_notes(arguments: tuple["Arguments", ...], recipe: "Recipe") -> None:
+def _say_notes(arguments: tuple["Arguments", ...], recipe: "Recipe", tell: Tell) -> None:
     for note in dict.fromkeys(note for source in arguments for note in source.notes):
-        say(note)
+        tell(note)
     if recipe.opt == "npufusedsgd":
-        say("opt=npufusedsgd is torch's SGD without Nesterov, which makes the same steps")
+        tell("opt=npufusedsgd is torch's SGD without Nesterov, which makes the same steps")
 
 
-def _pick_device(device: str | None, options: "Options", recipe: "Recipe") -> "Device":
+def _pick_device(
+    device: str | None, options: "Options", recipe: "Recipe", place: "Place", tell: Tell
+) -> "Device":
     from ghostkit.train.devices import pick_device
 
     asked = options.get("device")
     if device is not None and asked not in (None, device):
-        say(f"--device {device} is taken, not {asked}")
-    where = pick_device(device or asked or "auto", recipe.amp)
+        tell(f"--device {device} is taken, not {asked}")
+    where = pick_device(device or asked or "auto", recipe.amp, place)
     if where.note:
-        say(where.note)
+        tell(where.note)
     return where
 
 
-def _open_resume(resume: Path | None, options: "Options") -> "Checkpoint | None":
+def _open_resume(resume: Path | None, options: "Options", tell: Tell) -> "Checkpoint | None":
     """The checkpoint to go on from, as --no-resume-opt and --start-epoch would have it."""
     from ghostkit.train.checkpoint import open_resume
 
-    checkpoint = None if resume is None else open_resume(resume, say)
+    checkpoint = None if resume is None else open_resume(resume, tell)
     stands = 0 if checkpoint is None else checkpoint.epoch + 1
     wanted = options.get("start_epoch", stands)
     if wanted != stands:
@@ -209,39 +260,3 @@ def _check_classes(data: "Dataset", options: "Options") -> None:
             f"--num-classes {count}: {data.root!r} has {len(data.classes)} classes; the folders "
             "decide, so leave the flag out, or name the right data"
         )
-
-
-def _folder_of(resume: Path) -> Path:
-    return resume if resume.is_dir() else resume.parent
-
-
-def _check_run_folder(folder: Path, resume: Path | None) -> None:
-    """A run is never written over; the one that is resumed goes on."""
-    from ghostkit.errors import OutputError
-    from ghostkit.files import check_target
-    from ghostkit.train.checkpoint import LAST
-
-    last = folder / LAST
-    if last.exists() and not (resume is not None and folder.samefile(_folder_of(resume))):
-        raise OutputError(
-            f"{str(folder)!r} holds a run already; choose another --run-folder, or go on with it: "
-            f"--resume {last}"
-        )
-    check_target(last, overwrite=True)
-
-
-def _new_run_folder(output: Path, img_size: int) -> Path:
-    """The seed's OUTPUT/train/YYYYmmdd-HHMMSS-MODEL-SIZE, with a number where that is taken."""
-    from ghostkit.files import check_target
-
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-ghostnet-{img_size}"
-    folders = output / "train"
-    check_target(folders / f"{name}.tmp")  # says why nothing can be written there
-    number = 1
-    while True:
-        folder = folders / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            number += 1

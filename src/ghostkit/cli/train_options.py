@@ -15,18 +15,26 @@ SEED_PANEL = "The seed's flags"
 
 
 class TrainCommand(TyperCommand):
-    """A command whose ``--amp`` may stand alone, as the seed's does."""
+    """A command whose ``--amp`` and ``--sync-bn`` may stand alone, as the seed's do."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the command line."""
-        return super().parse_args(ctx, with_amp_value(args))
+        return super().parse_args(ctx, with_values(args))
 
 
-def with_amp_value(words: Sequence[str]) -> list[str]:
-    """The same words, with ``--amp auto`` where no precision follows ``--amp``."""
-    after = [*words[1:], ""]
-    alone = [w == "--amp" and a not in get_args(Amp) for w, a in zip(words, after, strict=True)]
-    return ["--amp=auto" if lone else w for w, lone in zip(words, alone, strict=True)]
+ALONE = {  # key that may stand alone -> the words that can follow it, what it then says
+    "--amp": (get_args(Amp), "auto"),
+    "--sync-bn": (("true", "false"), "true"),
+}
+
+
+def with_values(words: Sequence[str]) -> list[str]:
+    """The same words, with ``--amp=auto`` where no precision follows ``--amp``; see `ALONE`."""
+    valued = []
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        allowed, meant = ALONE.get(word, ((after,), ""))
+        valued.append(word if after in allowed else f"{word}={meant}")
+    return valued
 
 
 def signature(command: Callable[..., None]) -> inspect.Signature:

@@ -13,10 +13,12 @@ from typing import Any, Literal
 import torch
 
 from ghostkit.errors import UsageError
+from ghostkit.train.place import ONLY, Place
 from ghostkit.train.recipe import Amp
 
 Precision = Literal["float32", "bfloat16", "float16"]
 FORMS = "auto, cpu, cuda, cuda:INDEX, npu or npu:INDEX"
+VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "npu": "ASCEND_RT_VISIBLE_DEVICES"}
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ class Device:
         return torch.amp.GradScaler(self.kind, enabled=self.precision == "float16")
 
 
-def pick_device(name: str, amp: Amp = "off") -> Device:
+def pick_device(name: str, amp: Amp = "off", place: Place = ONLY) -> Device:
     """The device that `name` asks for, in the precision that `amp` asks for.
 
     ``auto`` takes an NPU, else CUDA, else the CPU. Automatic precision is bfloat16 where the device
-    computes it, float16 with loss scaling on other accelerators, and float32 on other CPUs.
+    computes it, float16 with loss scaling on other accelerators, and float32 on other CPUs. Of
+    several processes on a machine each takes the device of its `place` there.
 
     Raises:
         UsageError: the device is unknown or not here; says what is, and how to install it.
@@ -64,7 +67,18 @@ def pick_device(name: str, amp: Amp = "off") -> Device:
         kind = next((k for k in ("npu", "cuda") if _count(k)), "cpu")
     if kind == "cpu":
         return Device("cpu", *_precision("cpu", amp))
-    number, available = int(index or 0), _count(kind)
+    if index and place.size > 1:
+        raise UsageError(
+            f"device {name!r}: each of {place.size} processes needs one of its own; give --device "
+            f"{kind}, of which each takes the one of its LOCAL_RANK, and choose them with "
+            f"{VISIBLE[kind]}=0,1"
+        )
+    number, available = int(index or place.local_rank), _count(kind)
+    if place.size > 1 and 0 < available <= number:
+        raise UsageError(
+            f"the process of LOCAL_RANK {number} has no {kind} device of its own: there are "
+            f"{available} here; lower --nproc-per-node to {available}, or give --device cpu"
+        )
     if number >= available:
         raise UsageError(f"device {name!r} is asked for, but {_why_not(kind, available)}")
     return Device(f"{kind}:{number}", *_precision(kind, amp))

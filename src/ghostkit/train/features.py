@@ -25,18 +25,19 @@ from ghostkit.train.model import HEAD_CHANNELS, GhostNet
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import RunState
 from ghostkit.train.torch_backend import TorchBackend
+from ghostkit.train.world import ALONE, World
 
 EVALUATION, MIRRORED = 0, 1  # the first two views; those after them are augmented
 PICTURES = 32  # in one batch through the backbone
 
 
 def networks(
-    recipe: Recipe, state: RunState, data: Dataset, device: str, bars: Bars
+    recipe: Recipe, state: RunState, data: Dataset, device: str, bars: Bars, world: World
 ) -> tuple["Features | None", nn.Module, nn.Module]:
     """The features where the recipe asks for them, what is trained, and what is measured."""
     if not recipe.feature_views or state.epoch >= recipe.total_epochs:
         return None, state.model, state.measured
-    features = compute_features(state.model, data, recipe, device, bars=bars)
+    features = compute_features(state.model, data, recipe, device, bars=bars, world=world)
     return features, Head(state.model), RememberingBackbone(state.measured)
 
 
@@ -47,14 +48,19 @@ class Features:
         self.rows, self.refused = rows, refused
 
     def batches(
-        self, data: Dataset, recipe: Recipe, epoch: int, first_step: int = 0
+        self,
+        data: Dataset,
+        recipe: Recipe,
+        epoch: int,
+        first_step: int = 0,
+        world: World = ALONE,
     ) -> Iterator[Batch]:
         """What `loader.training_batches` gives, with features (N, 1280) in place of the images.
 
         From epoch to epoch each picture shows its next view, and another one than its neighbours.
         """
         views = self.rows.shape[1]
-        for indices in batch_indices(len(data.samples), recipe, epoch)[first_step:]:
+        for indices in batch_indices(len(data.samples), recipe, epoch, world)[first_step:]:
             good = [index for index in indices if index not in self.refused]
             samples = torch.tensor(good, dtype=torch.int64)
             yield Batch(
@@ -67,17 +73,26 @@ class Features:
 
 
 def compute_features(
-    model: GhostNet, data: Dataset, recipe: Recipe, device: str, *, bars: Bars = silent
+    model: GhostNet,
+    data: Dataset,
+    recipe: Recipe,
+    device: str,
+    *,
+    bars: Bars = silent,
+    world: World = ALONE,
 ) -> Features:
     """The features of `recipe.feature_views` views of each picture of `data`, 5 KiB per view.
+
+    The processes of `world` compute a part each, and all have all of them in the end.
 
     Raises:
         ModelError: the backbone fails on a picture, or gives nan or infinity.
     """
     views = recipe.feature_views
-    rows = torch.zeros(len(data.samples), views, HEAD_CHANNELS)
     refused: dict[int, ImageRefused] = {}
-    sources = [(index, view) for index in range(len(data.samples)) for view in range(views)]
+    everything = [(index, view) for index in range(len(data.samples)) for view in range(views)]
+    sources = world.batches(everything, PICTURES)
+    rows = np.zeros((len(sources), HEAD_CHANNELS), np.float32)
     stream = answers(
         sources,
         lambda source: _view(data, recipe, *source),
@@ -85,15 +100,21 @@ def compute_features(
         batch_size=PICTURES,
     )
     with bars("Features", len(sources)) as bar:
-        for (index, view), answer in zip(sources, stream, strict=True):
+        for row, (index, _), answer in zip(rows, sources, stream, strict=True):
             bar.advance(1)
             if isinstance(answer.error, ImageRefused):
                 refused[index] = answer.error
             elif answer.logits is None:
                 raise ModelError(f"{data.samples[index].path}: {answer.error}")
             else:
-                rows[index, view] = torch.from_numpy(answer.logits)
-    return Features(rows, refused)
+                row[:] = answer.logits
+    if world.size > 1:
+        parts = [list(part) for part in world.gathered_rows(rows)]
+        rows = np.stack(world.merged(parts, PICTURES))
+        told = [(index, error.reason, error.path) for index, error in refused.items()]
+        for index, reason, path in sum(world.gathered(told), []):
+            refused[index] = ImageRefused(reason, path)
+    return Features(torch.from_numpy(rows).view(-1, views, HEAD_CHANNELS), refused)
 
 
 def _view(data: Dataset, recipe: Recipe, index: int, view: int) -> NDArray[np.generic]:

@@ -4,14 +4,13 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ghostkit.errors import DatasetError, ModelError
-from ghostkit.train.events import EventLog
 from ghostkit.train.state import RunState
 
 
@@ -23,18 +22,32 @@ def non_finite(values: Mapping[str, torch.Tensor]) -> tuple[str, float] | None:
     return None
 
 
+def worst(
+    told: Sequence[tuple[tuple[str, float] | None, Sequence[str]]],
+) -> tuple[tuple[str, float], tuple[str, ...]]:
+    """What was not finite, and in which files, from what each process tells of its batch.
+
+    One process's loss makes the gradient of all of them infinite, so losses are blamed first.
+    """
+    bad = [(found, paths) for found, paths in told if found is not None]
+    blamed = [(found, paths) for found, paths in bad if found[0] == "loss"] or bad
+    name, value = blamed[0][0]
+    return (name, value), tuple(path for _, paths in blamed for path in paths)
+
+
 def skip_bad_step(
     state: RunState,
     bad: tuple[str, float],
     statistics: list[torch.Tensor],
     paths: tuple[str, ...],
     allowed: int,
-    events: EventLog,
+    tell: Callable[..., None],
 ) -> None:
     """Undo what a step with a non-finite number has touched, and note it with its files.
 
     Args:
         statistics: the network's buffers as they were before the step.
+        tell: takes the event.
 
     Raises:
         ModelError: it is one more than the `allowed` number.
@@ -45,7 +58,7 @@ def skip_bad_step(
     state.optimizer.zero_grad(set_to_none=True)
     bad_steps, step = state.position.bad_steps + 1, state.position.step + 1
     state.position = replace(state.position, bad_steps=bad_steps)
-    events.write("bad step", epoch=state.epoch, step=step, what=name, value=str(value), files=paths)
+    tell("bad step", epoch=state.epoch, step=step, what=name, value=str(value), files=paths)
     if bad_steps > allowed:
         more = " …" if len(paths) > 8 else ""
         raise ModelError(

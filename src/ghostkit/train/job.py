@@ -14,6 +14,7 @@ from ghostkit.train.distill import TeacherLogits, teacher_logits
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import Pretrained
 from ghostkit.train.weights import read_checkpoint, weights_in
+from ghostkit.train.world import ALONE, World
 
 Log = Callable[[str], None]
 
@@ -40,10 +41,16 @@ def open_pretrained(path: str | os.PathLike[str]) -> Pretrained:
 
 
 def open_teacher(
-    recipe: Recipe, data: Dataset, cache_folder: Path, *, bars: Bars
+    recipe: Recipe, data: Dataset, cache_folder: Path, *, bars: Bars, world: World = ALONE
 ) -> TeacherLogits | None:
-    """The answers of the recipe's teacher to the training pictures; None without a teacher."""
+    """The answers of the recipe's teacher to the training pictures; None without a teacher.
+
+    The first process asks it, the others find the answers in `cache_folder`.
+    """
     if recipe.teacher is None:
         return None
     backend = OnnxBackend(recipe.teacher)
-    return teacher_logits(Classifier(backend, backend.card), data, cache_folder, bars=bars)
+    teacher = Classifier(backend, backend.card)
+    return world.first_then_others(
+        "the teacher", lambda: teacher_logits(teacher, data, cache_folder, bars=bars)
+    )

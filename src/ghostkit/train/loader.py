@@ -17,6 +17,7 @@ from ghostkit.image import decode
 from ghostkit.train.augment import augment, sample_generator
 from ghostkit.train.interruption import leave_signals_to_the_parent
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.world import ALONE, World
 
 DEATHS = 2  # of reading processes in an epoch that are made good
 AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
@@ -39,8 +40,9 @@ def training_batches(
     epoch: int,
     first_step: int = 0,
     log: Callable[[str], None] = lambda line: None,
+    world: World = ALONE,
 ) -> Iterator[Batch]:
-    """The batches of one epoch from step `first_step` on.
+    """This process's batches of one epoch from step `first_step` on.
 
     They are read by `recipe.workers` processes that start with this call. Where one of them dies,
     `log` is told and they are started anew at the batch that is due, which is the same again.
@@ -48,7 +50,7 @@ def training_batches(
     Raises:
         UsageError: while iterating: they died once more than `DEATHS`.
     """
-    steps = batch_indices(len(data.samples), recipe, epoch)[first_step:]
+    steps = batch_indices(len(data.samples), recipe, epoch, world)[first_step:]
     pictures = _AugmentedPictures(data, recipe, epoch)
 
     def start(done: int) -> Iterator[Batch]:
@@ -99,15 +101,20 @@ def _unbroken(
             batches = start(done)
 
 
-def batch_indices(samples: int, recipe: Recipe, epoch: int) -> list[list[int]]:
-    """Which samples each step of an epoch takes: a permutation drawn from (seed, epoch).
+def batch_indices(
+    samples: int, recipe: Recipe, epoch: int, world: World = ALONE
+) -> list[list[int]]:
+    """Which samples this process takes in each step of an epoch.
 
-    What is left over after the last full batch waits for another epoch's order. Data smaller than
-    one batch gives one batch of what there is.
+    All processes together take `batch_size` times their number, from a permutation drawn from
+    (seed, epoch): the samples that one process would take with a batch of that size. What is left
+    over after the last full batch waits for another epoch's order. Data smaller than one batch
+    gives one batch of what there is.
     """
     order = np.random.default_rng((recipe.seed, epoch)).permutation(samples).tolist()
-    full = max(1, samples // recipe.batch_size)
-    return [order[i * recipe.batch_size : (i + 1) * recipe.batch_size] for i in range(full)]
+    size = recipe.batch_size * world.size
+    full = max(1, samples // size)
+    return [world.share(order[i * size : (i + 1) * size]) for i in range(full)]
 
 
 Item = tuple[np.ndarray, int, int]  # pixels (S, S, 3) uint8, target, index of the sample

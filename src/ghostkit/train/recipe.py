@@ -42,6 +42,8 @@ class Recipe(BaseModel):
     """Stride of the first convolution; 1 suits pictures of 32 or 64 px."""
     drop: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Dropout before the classifier."""
+    residual_gamma: Fraction = 1.0
+    """From random weights: strength with which each bottleneck adds to its shortcut at first."""
     freeze: Literal["none", "backbone"] = "none"
     """`backbone` trains the classifier alone."""
     freeze_epochs: NotNegativeInt = 0
@@ -89,7 +91,7 @@ class Recipe(BaseModel):
 
     # optimisation
     batch_size: Annotated[int, Field(ge=2)] = 64
-    """Pictures per step."""
+    """Pictures per step, of each process where torchrun starts several."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Batches whose gradients make one step of the optimizer."""
     opt: Literal["sgd", "momentum", "npufusedsgd", "adamw"] = "sgd"
@@ -144,6 +146,8 @@ class Recipe(BaseModel):
     """Processes that read and augment; -j of the seed."""
     val_split: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share held out of a tree without train/ and val/."""
+    sync_bn: bool = False
+    """Batch norm over the batches of all processes; without it each has its own."""
     amp: Amp = "off"
     """Mixed precision: auto takes what the device computes fast."""
     compile: bool = False

@@ -28,3 +28,12 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     start = warmup if recipe.sched == "cosine-shifted" else 0
     progress = (epoch - start) / (recipe.epochs - start)
     return recipe.min_lr + 0.5 * (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * progress))
+
+
+def save_is_due(recipe: Recipe, step: int) -> bool:
+    """Whether a recovery checkpoint is due after `step` batches of an epoch.
+
+    It waits for the next step of the optimizer, so that no gradient is half gathered.
+    """
+    every, gathered = recipe.save_every_steps, recipe.accumulate
+    return every > 0 and step % gathered == 0 and step % every < gathered

@@ -33,6 +33,9 @@ class Options(TypedDict, total=False):
     num_classes: int
     start_epoch: int
     fresh_optimizer: bool
+    world_size: int
+    local_rank: int
+    dist_url: str
 
 
 @dataclass(frozen=True)

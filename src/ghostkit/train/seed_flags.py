@@ -23,7 +23,6 @@ NO_AUGMENTATION = {
     "erase": 0.0,
     "train_interpolation": "same",
 }
-ONE_PROCESS = "here a run is one process on one device"
 NOT_BUILT = "the original's GhostNet is built without it too"
 THE_LOADER = "it sets the original's reading processes; here --workers is all there is to set"
 
@@ -74,8 +73,10 @@ def _always(**values: Any) -> Meaning:
     return lambda _: values
 
 
-def _translated(name: str, kind: Kind, why: str, meaning: Meaning, count: int = 1) -> SeedFlag:
-    return SeedFlag(name, kind, "translated", why, count=count, meaning=meaning)
+def _translated(
+    name: str, kind: Kind, why: str, meaning: Meaning, count: int = 1, default: Any = None
+) -> SeedFlag:
+    return SeedFlag(name, kind, "translated", why, default, count=count, meaning=meaning)
 
 
 def _no_effect(
@@ -111,6 +112,27 @@ TRANSLATED = (
     _translated(
         "--start-epoch", int, "the epoch at which the resumed run stands", _to("start_epoch")
     ),
+    _translated(
+        "--world_size",
+        int,
+        "the number of processes, where not torchrun starts them",
+        _to("world_size"),
+        default=1,
+    ),
+    _translated(
+        "--local_rank",
+        int,
+        "which of the --world_size processes on this machine this one is",
+        _to("local_rank"),
+        default=0,
+    ),
+    _translated(
+        "--dist-url",
+        str,
+        "where the --world_size processes meet, `tcp://HOST:PORT`",
+        _to("dist_url"),
+        default="tcp://127.0.0.1:50000",
+    ),
     _translated("--modelarts_mod", bool, "smoothing=0: plain cross-entropy", _always(smoothing=0)),
 )
 
@@ -137,11 +159,13 @@ NO_EFFECT = (
     _no_effect("--bn-tf", bool, NOT_BUILT),
     _no_effect("--bn-momentum", float, NOT_BUILT),
     _no_effect("--bn-eps", float, NOT_BUILT),
-    _no_effect("--sync-bn", bool, ONE_PROCESS),
-    _no_effect("--dist-bn", str, ONE_PROCESS),
-    _no_effect("--dist-url", str, ONE_PROCESS, "tcp://127.0.0.1:50000"),
-    _no_effect("--dist-backend", str, ONE_PROCESS, "nccl"),
-    _no_effect("--local_rank", int, ONE_PROCESS, 0),
+    _no_effect(
+        "--dist-bn",
+        str,
+        "without sync_bn the statistics of the first process are measured and saved",
+    ),
+    _no_effect("--dist-backend", str, "nccl, hccl or gloo follows from the device", "nccl"),
+    _no_effect("--distributed", bool, "--world_size and torchrun say how many processes there are"),
     _no_effect("--lr-noise-pct", float, "it belongs to --lr-noise alone", 0.67),
     _no_effect("--lr-noise-std", float, "it belongs to --lr-noise alone", 1.0),
     _no_effect("--onnx", bool, "`ghostkit export` writes the ONNX file"),
@@ -164,8 +188,6 @@ REFUSED = (
     ),
     _refused("--tta", int, "one view is measured, the one that is deployed; leave it out", 0),
     _refused("--torchscript", bool, "use --compile true, or `ghostkit export` for a deployed form"),
-    _refused("--distributed", bool, f"{ONE_PROCESS}; use --batch-size and --accumulate"),
-    _refused("--world_size", int, f"{ONE_PROCESS}; use --batch-size and --accumulate", 1),
 )
 
 SEED_FLAGS = {flag.key: flag for flag in (*TRANSLATED, *NO_EFFECT, *REFUSED)}

@@ -21,10 +21,12 @@ from ghostkit.train.averaging import AveragedWeights
 from ghostkit.train.checkpoint import Checkpoint
 from ghostkit.train.devices import Device
 from ghostkit.train.head import reuse_rows
-from ghostkit.train.model import GhostNet
+from ghostkit.train.model import GhostNet, weaken_branches
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.state import RunState, build_optimizer
+from ghostkit.train.shared_norm import share_norms
+from ghostkit.train.state import Position, RunState, build_optimizer
 from ghostkit.train.weights import BIAS, WEIGHT, LoadReport, load_into
+from ghostkit.train.world import ALONE, World
 
 # Recipe keys that a resume cannot change.
 FIXED = ("model", "width", "stem_stride", "freeze", "opt")
@@ -43,7 +45,11 @@ class Pretrained:
 
 
 def first_state(
-    recipe: Recipe, data: Dataset, device: Device, pretrained: Pretrained | None
+    recipe: Recipe,
+    data: Dataset,
+    device: Device,
+    pretrained: Pretrained | None,
+    world: World = ALONE,
 ) -> tuple[RunState, LoadReport | None]:
     """The network before its first step, on `device`, and what became of the given weights."""
     model = build(
@@ -53,10 +59,16 @@ def first_state(
         dropout=recipe.drop,
         stem_stride=recipe.stem_stride,
     )
+    if recipe.residual_gamma < 1:
+        weaken_branches(model, recipe.residual_gamma)
     report = None if pretrained is None else start_from(model, pretrained, recipe, data.classes)
     model.to(device.name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = None if recipe.model_ema is None else AveragedWeights(model, recipe.model_ema)
-    return RunState(model, build_optimizer(model, recipe), device.scaler(), average), report
+    if recipe.sync_bn and world.size > 1:
+        share_norms(model, device.kind)
+    state = RunState(model, build_optimizer(model, recipe), device.scaler(), average)
+    state.position = Position(processes=world.size)
+    return state, report
 
 
 def check(
@@ -65,11 +77,17 @@ def check(
     recipe: Recipe,
     pretrained: Pretrained | None,
     resume: Checkpoint | None,
+    world: World,
 ) -> None:
     """Refuse before the first epoch what would fail after it."""
     for data in (train_data, val_data):
         if not data.samples:
             raise DatasetError(f"{data.root!r}: there is no picture in its {data.split} part")
+    if world.size > 1 and len(train_data.samples) < 2 * world.size:
+        raise DatasetError(
+            f"{train_data.root!r}: {len(train_data.samples)} training pictures for {world.size} "
+            f"processes, and each needs two of them in a step; start fewer processes"
+        )
     if unknown := sorted(set(val_data.classes) - set(train_data.classes)):
         raise DatasetError(f"{val_data.root!r}: no training pictures of the class {unknown[0]!r}")
     if pretrained is not None and resume is not None:
@@ -78,6 +96,20 @@ def check(
         raise UsageError(
             "freeze=backbone keeps the weights it starts from: give --pretrained-weight"
         )
+    if world.size > 1:
+        stands = "none" if resume is None else f"epoch {resume.epoch}, step {resume.position.step}"
+        world.require_alike(
+            {
+                "recipe": recipe.model_dump_json(),
+                "training data": _told(train_data),
+                "validation data": _told(val_data),
+                "checkpoint to resume": stands,
+            }
+        )
+
+
+def _told(data: Dataset) -> str:
+    return f"{len(data.samples)} of {len(data.classes)} classes, fingerprint {data.fingerprint}"
 
 
 def start_from(
@@ -120,6 +152,7 @@ def go_on(
     recipe: Recipe,
     data: Dataset,
     log: Callable[[str], None],
+    world: World,
 ) -> None:
     """Bring `state` to where a checkpoint stands: weights, momenta, average, epochs, position.
 
@@ -144,6 +177,8 @@ def go_on(
             f"weights with --pretrained-weight {source}"
         )
     moved = [f"{key}: {changes[key]}" for key in WITHIN_AN_EPOCH if key in changes]
+    if checkpoint.position.processes != world.size:
+        moved.append(f"processes: {checkpoint.position.processes} -> {world.size}")
     other_photos = card.provenance.data_fingerprint != data.fingerprint
     if other_photos:
         moved.append("the training photos")
@@ -160,7 +195,8 @@ def go_on(
         state.average.updates = checkpoint.average_updates
     if checkpoint.scaler and state.scaler.is_enabled():
         state.scaler.load_state_dict(checkpoint.scaler)
-    state.history, state.position = list(checkpoint.history), checkpoint.position
+    state.history = list(checkpoint.history)
+    state.position = replace(checkpoint.position, processes=world.size)
     within = f", step {checkpoint.position.step} of the next" if checkpoint.position.step else ""
     log(f"{source}: going on after epoch {state.epoch}{within}")
     if changes:

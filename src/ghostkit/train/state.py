@@ -33,6 +33,7 @@ class Position:
     loss_sum: float = 0.0  # over its images
     images: int = 0
     bad_steps: int = 0  # of the whole run
+    processes: int = 1  # whose batches together are a step
 
 
 @dataclass
@@ -55,6 +56,11 @@ class RunState:
     def measured(self) -> nn.Module:
         """The network whose accuracy counts: the averaged one where there is one."""
         return self.model if self.average is None else self.average.model
+
+    def statistics(self) -> list[torch.Tensor]:
+        """What batch norm has gathered, in each process from its own batches."""
+        average = () if self.average is None else self.average.model.buffers()
+        return [*self.model.buffers(), *average]
 
     def tensors(self) -> dict[str, Any]:
         """What a checkpoint holds of it, under the seed's keys."""
