@@ -9,6 +9,7 @@ import torch
 from ghostkit.errors import UsageError
 from ghostkit.train import devices
 from ghostkit.train.devices import Device, pick_device
+from ghostkit.train.place import Place
 
 
 @pytest.fixture
@@ -128,3 +129,14 @@ def test_a_forward_pass_rounds_as_stated_and_float16_alone_is_scaled(precision):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == getattr(torch, precision)
     assert device.scaler().is_enabled() == (precision == "float16")
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_each_of_several_processes_has_a_device_of_its_own(machine, name):
+    machine(cuda=2)
+    assert pick_device(name, "off", Place(5, 1, 8)).name == "cuda:1"
+    with pytest.raises(UsageError, match="LOCAL_RANK 2 has no cuda device .* are 2 here"):
+        pick_device(name, "off", Place(6, 2, 8))
+    with pytest.raises(UsageError, match="give --device cuda.*CUDA_VISIBLE_DEVICES"):
+        pick_device("cuda:0", "off", Place(5, 1, 8))
+    assert pick_device("cpu", "off", Place(5, 1, 8)).name == "cpu"

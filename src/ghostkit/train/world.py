@@ -169,7 +169,7 @@ class World:
         try:
             yield
         except RuntimeError as error:  # all of torch.distributed's are one
-            reason = " ".join(str(error).split())[:200]
+            reason = str(error).rpartition("] ")[2].partition(". ")[0]  # not its line of C++
             raise UsageError(
                 f"process {self.rank} of {self.size} has lost another one while {what}: {reason}; "
                 "the process that failed first says why, or torchrun does. What was saved goes on "
