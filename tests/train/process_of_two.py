@@ -14,6 +14,7 @@ from ghostkit.dataset import open_splits
 from ghostkit.errors import UsageError
 from ghostkit.evaluate import evaluate
 from ghostkit.progress import silent
+from ghostkit.train import loop, loss
 from ghostkit.train.architectures import build_carded
 from ghostkit.train.carded import read_carded
 from ghostkit.train.devices import pick_device
@@ -25,6 +26,9 @@ from ghostkit.train.shared_norm import share_norms
 from ghostkit.train.torch_backend import TorchBackend
 from ghostkit.train.validation import BATCH, validate
 from ghostkit.train.world import World, open_world
+
+sys.path.append(str(Path(__file__).parent.parent))
+from squares import QUICK
 
 
 def apart_in_float64(world: World) -> float:
@@ -45,7 +49,29 @@ def apart_in_float64(world: World) -> float:
     return max(((a - b).norm() / b.norm().clamp(min=1e-6)).item() for a, b in pairs)
 
 
-def main(photos: str, checkpoint: str) -> None:
+def with_a_bad_step(photos: Path, folder: Path, world: World) -> list[str]:
+    """Train an epoch in which the second process's third loss is nan; the files of its batch."""
+    files: list[str] = []
+    calls = 0
+    train_data, val_data = open_splits(photos)
+
+    class Objective(loss.Objective):
+        def __call__(self, logits, targets, samples, mix):
+            nonlocal calls, files
+            calls += 1
+            value = super().__call__(logits, targets, samples, mix)
+            if (world.rank, calls) == (1, 3):
+                files = [train_data.samples[index].path for index in samples]
+                return value * torch.nan
+            return value
+
+    loop.Objective = Objective
+    recipe = Recipe(**QUICK | {"epochs": 1, "batch_size": 3, "accumulate": 2, "model_ema": 0.9})
+    loop.train(train_data, val_data, recipe, folder, world=world)
+    return files
+
+
+def main(photos: str, checkpoint: str, folder: str) -> None:
     torch.set_num_threads(1)
     train_data, val_data = open_splits(Path(photos))
     weights, card = read_carded(checkpoint)
@@ -64,7 +90,9 @@ def main(photos: str, checkpoint: str) -> None:
             refusal = ""
         except UsageError as error:
             refusal = str(error)
+        bad_files = with_a_bad_step(Path(photos), Path(folder), world)
         found = {
+            "bad_files": bad_files,
             "same_evaluation": alone.to_record() == together.to_record(),
             "evaluated": [together.top1.total, len(together.unanswered)],
             "same_features": features.rows.equal(known.rows),

@@ -72,8 +72,8 @@ def sound(tmp_path_factory):
     return save_photos(tmp_path_factory.mktemp("sound"), 12, 2)
 
 
-def test_sums_answers_features_and_gradients_are_those_of_one_process(damaged, learned):
-    output = finish(start(*TORCHRUN, PROGRAM, damaged, learned.best_checkpoint))
+def test_sums_answers_features_and_gradients_are_those_of_one_process(damaged, learned, tmp_path):
+    output = finish(start(*TORCHRUN, PROGRAM, damaged, learned.best_checkpoint, tmp_path))
     both = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     assert len(both) == 2
     for found in both:
@@ -85,6 +85,10 @@ def test_sums_answers_features_and_gradients_are_those_of_one_process(damaged, l
         assert found["gathered"] == [{"rank": 0}, {"rank": 1}]
         assert found["rows"] == [1, 2]
         assert re.search("the recipe of process . is .* the same command", found["refusal"])
+    [bad] = [event for event in events_in(tmp_path) if event["event"] == "bad step"]
+    assert (bad["what"], bad["step"]) == ("loss", 3)
+    assert bad["files"] == both[1]["bad_files"] != []
+    assert open_checkpoint(tmp_path / LAST).history[0].train_loss > 0  # no nan in it
 
 
 def test_two_processes_train_as_one_with_the_same_pictures_in_a_step(damaged, learned, tmp_path):
