@@ -78,7 +78,8 @@ def test_antialiased_bilinear_weighs_all_the_pixels_it_covers():
 def test_a_filter_is_that_of_pillow(name):
     expected = Image.fromarray(photo()).resize((17, 13), Image.Resampling[name.upper()])
     pixels = resize_and_crop(photo(), [Resize(size=(13, 17), filter=name)])
-    np.testing.assert_array_equal(pixels, np.asarray(expected))
+    level = 1 if name == "bilinear" else 0  # see test_resizing
+    np.testing.assert_allclose(pixels.astype(int), np.asarray(expected), rtol=0, atol=level)
 
 
 def test_two_taps_by_hand():

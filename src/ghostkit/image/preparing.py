@@ -4,6 +4,7 @@ Called by the classifier for every picture, by training's evaluation, and by the
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from ghostkit.errors import ImageRefused, UsageError
 from ghostkit.image.limits import DEFAULT_LIMITS
+from ghostkit.image.resizing import Window, resize_window
 from ghostkit.steps import CenterCrop, Normalize, Resize, Step
 
 Pixels = NDArray[np.uint8]
@@ -71,10 +73,11 @@ def resize_and_crop(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
     """The geometry of `steps` alone, on uint8 (H, W, 3), giving uint8 (S, S, 3), contiguous."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise UsageError(f"expected uint8 (H, W, 3) pixels, got {pixels.dtype} {pixels.shape}")
-    for step in steps:
+    for step, following in zip_longest(steps, steps[1:]):
         match step:
-            case Resize():
-                pixels = _resize(pixels, step)
+            case Resize():  # of what the next step crops away, little or nothing is computed
+                crop = following if isinstance(following, CenterCrop) else None
+                pixels = _resize(pixels, step, crop)
             case CenterCrop():
                 pixels = _center_crop(pixels, step)
     return np.ascontiguousarray(pixels)
@@ -99,7 +102,8 @@ def _scale_and_offset(step: Normalize) -> tuple[NDArray[np.float32], NDArray[np.
     return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
 
-def _resize(pixels: Pixels, step: Resize) -> Pixels:
+def _resize(pixels: Pixels, step: Resize, crop: CenterCrop | None) -> Pixels:
+    """The resized picture, or of it just the part that `crop` keeps."""
     height, width = pixels.shape[:2]
     if step.size is not None:
         new_height, new_width = step.size
@@ -116,8 +120,22 @@ def _resize(pixels: Pixels, step: Resize) -> Pixels:
         )
     if not step.antialias:
         return bilinear_2tap(pixels, new_height, new_width)
-    resized = Image.fromarray(pixels).resize((new_width, new_height), FILTERS[step.filter])
-    return np.asarray(resized)
+    if step.filter == "bilinear":
+        window = _window(new_height, new_width, crop)
+        if (resized := resize_window(pixels, (new_height, new_width), window)) is not None:
+            return resized
+    whole = Image.fromarray(pixels).resize((new_width, new_height), FILTERS[step.filter])
+    return np.asarray(whole)
+
+
+def _window(height: int, width: int, crop: CenterCrop | None) -> Window:
+    """What `crop` keeps of a picture of this size; all of it where there is or fits no crop."""
+    if crop is None or crop.size[0] > height or crop.size[1] > width:
+        return 0, 0, height, width
+    top, left = (
+        round((side - kept) / 2) for side, kept in zip((height, width), crop.size, strict=True)
+    )
+    return top, left, *crop.size
 
 
 def _center_crop(pixels: Pixels, step: CenterCrop) -> Pixels:
@@ -128,7 +146,7 @@ def _center_crop(pixels: Pixels, step: CenterCrop) -> Pixels:
             f"{crop_width}x{crop_height}; resize first",
             "<pixels>",
         )
-    top, left = round((height - crop_height) / 2), round((width - crop_width) / 2)
+    top, left, *_ = _window(height, width, step)
     return pixels[top : top + crop_height, left : left + crop_width]
 
 
