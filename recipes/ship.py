@@ -1,6 +1,6 @@
 """The bundled model, from the checkpoint that the recipes have reached.
 
-    python recipes/ship.py runs/tiny-64/model_best.pth.tar tiny-imagenet-200
+    python recipes/ship.py runs/tiny/model_best.pth.tar tiny-imagenet-200
 
 Writes default.safetensors (half precision, with the card) and default.onnx (the graph over those
 weights) to src/ghostkit/bundled, or to the folder that is named third. The accuracy in the card is
