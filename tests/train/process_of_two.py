@@ -36,7 +36,7 @@ def apart_in_float64(world: World) -> float:
     torch.manual_seed(0)
     shared, whole = (ghostnet(0.25, 3, dropout=0).double().train() for _ in range(2))
     shared.load_state_dict(whole.state_dict())
-    share_norms(shared, "cpu")
+    share_norms(shared, "cpu", world)
     images, targets = torch.randn(7, 3, 32, 32).double(), torch.randint(3, (7,))
     mine = world.share(range(7))  # four pictures here, three there
     functional.cross_entropy(whole(images), targets).backward()

@@ -136,6 +136,15 @@ def test_asked_twice_it_stops_where_it_is_and_the_handlers_come_back():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_second_sigterm_is_the_first_again_and_ctrl_c_still_ends_it():
+    """A scheduler's reaches the processes of torchrun twice."""
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's own watch has to do")
 def test_reading_processes_do_not_outlive_a_killed_run(photos):
     program = (

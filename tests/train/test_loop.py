@@ -14,6 +14,7 @@ from ghostkit.errors import DatasetError, ModelError, OutputError
 from ghostkit.evaluate import evaluate
 from ghostkit.train import loop
 from ghostkit.train.checkpoint import LAST, open_checkpoint
+from ghostkit.train.devices import pick_device
 from ghostkit.train.loop import train
 from ghostkit.train.loss import Objective
 from ghostkit.train.recipe import Recipe
@@ -141,8 +142,9 @@ def test_a_loss_that_is_no_number_names_the_batch_and_saves_nothing(splits, tmp_
     assert not (tmp_path / LAST).exists()
 
 
+@pytest.mark.parametrize("precision", ["off", "float16"])
 def test_a_bad_step_is_undone_noted_with_its_files_and_the_run_goes_on(
-    splits, tmp_path, monkeypatch
+    splits, tmp_path, monkeypatch, precision
 ):
     """One batch whose loss is no number: the run is the one that never saw it."""
     poisoned = []
@@ -156,7 +158,7 @@ def test_a_bad_step_is_undone_noted_with_its_files_and_the_run_goes_on(
             return loss
 
     monkeypatch.setattr(loop, "Objective", Poisoned)
-    run = train(*splits, recipe(epochs=1), tmp_path)
+    run = train(*splits, recipe(epochs=1), tmp_path, device=pick_device("cpu", precision))
     assert np.isfinite(run.history[0].train_loss)
     weights = open_checkpoint(run.folder / LAST).weights
     assert all(tensor.isfinite().all() for tensor in weights.values() if tensor.is_floating_point())

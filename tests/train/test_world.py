@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from short_runs import recipe
 
 from ghostkit.errors import DatasetError, UsageError
@@ -49,9 +50,19 @@ def test_whole_batches_are_shared_out_and_come_together_in_order(count):
 def test_a_world_of_one_gives_back_what_it_gets():
     record, rows = (1, "a"), np.ones(3)
     assert ALONE.totals(0.1, 2) == (0.1, 2)
+    assert [ALONE.any(flag) for flag in (True, False)] == [True, False]
     assert ALONE.gathered(record)[0] is record
     assert ALONE.gathered_rows(rows)[0] is rows
     assert ALONE.share([3, 1]) == [3, 1]
+    assert ALONE.summed(torch.arange(3)).tolist() == [0, 1, 2]
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.grad = torch.full((2,), 0.1)
+    ALONE.sum_gradients([parameter])
+    ALONE.copy_first([parameter])
+    assert parameter.grad.equal(torch.full((2,), 0.1)) and parameter.equal(torch.ones(2))
+    ALONE.barrier()
+    assert ALONE.first_then_others("work", lambda: 5) == 5
+    ALONE.require_alike({"recipe": "a"})
 
 
 def test_each_process_draws_its_own_dropout():

@@ -15,13 +15,17 @@ PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
 class StopRequest:
-    """Whether the run was asked to stop; asked twice, it stops where it is."""
+    """Whether the run was asked to stop; at a second Ctrl-C it stops where it is.
+
+    A second SIGTERM is the first one again: a scheduler that sends it to every process of a job
+    reaches those of torchrun twice, by itself and through torchrun.
+    """
 
     def __init__(self) -> None:
         self.requested = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
 

@@ -249,6 +249,8 @@ def _step(
     count = len(batch.targets)
     loss_sum, images, somewhere = world.totals(loss.item() * count, count, bad is not None)
     if somewhere:
+        if due:
+            scaler.update()  # it has unscaled, and takes no second time before
         found, paths = worst(world.gathered((bad, batch.paths)))
         tell = run.report.event
         skip_bad_step(state, found, statistics, paths, recipe.max_bad_steps, tell)

@@ -65,7 +65,7 @@ def first_state(
     model.to(device.name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = None if recipe.model_ema is None else AveragedWeights(model, recipe.model_ema)
     if recipe.sync_bn and world.size > 1:
-        share_norms(model, device.kind)
+        share_norms(model, device.kind, world)
     state = RunState(model, build_optimizer(model, recipe), device.scaler(), average)
     state.position = Position(processes=world.size)
     return state, report

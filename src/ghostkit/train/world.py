@@ -97,15 +97,21 @@ class World:
                     distributed.broadcast(message, 0)
                     tensor.copy_(message)
 
+    def summed(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum of a tensor on the device over the processes, a new one."""
+        total = tensor.clone(memory_format=torch.contiguous_format)
+        if self.size > 1:
+            with self._exchange("adding up tensors"):
+                distributed.all_reduce(total)
+        return total
+
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Each gradient becomes the sum over the processes, all in one message."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self.size == 1 or not gradients:
             return
         message = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        with self._exchange("adding up gradients"):
-            distributed.all_reduce(message)
-        parts = torch.split(message, [gradient.numel() for gradient in gradients])
+        parts = torch.split(self.summed(message), [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
 
