@@ -167,6 +167,38 @@ def test_a_death_in_the_middle_of_an_epoch_ends_no_step(splits):
     assert_same(found, contents(data, recipe(batch_size=3), 1))
 
 
+def test_a_process_that_dies_with_a_batch_ready_is_made_good(splits, monkeypatch):
+    """Its socket is gone, and nobody has noticed yet that so is the process."""
+    from ghostkit.train import loader
+
+    class Gone(loader.DataLoader):
+        left = 1
+
+        def __iter__(self):
+            for batch in super().__iter__():
+                yield batch
+                if Gone.left:
+                    Gone.left -= 1
+                    raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(loader, "DataLoader", Gone)
+    said, chosen = [], recipe(batch_size=3)
+    gone = training_batches(splits[0], chosen, 1, log=said.append)
+    found = [(b.images, b.targets, b.paths) for b in gone]
+    assert_same(found, contents(splits[0], chosen, 1))
+    [line] = said
+    assert "Connection reset by peer; reading goes on" in line
+
+
+def test_what_is_sent_to_the_group_reaches_no_reading_process(splits):
+    """torchrun sends SIGTERM to the group of a process that it has started."""
+    next(batches := training_batches(splits[0], recipe(workers=2, batch_size=3), 0))
+    readers = multiprocessing.active_children()
+    assert len(readers) == 2
+    assert not {os.getpgid(reader.pid) for reader in readers} & {os.getpgid(0)}
+    batches.close()
+
+
 def test_other_failures_of_a_reading_process_are_not_dressed_up(splits, monkeypatch):
     def fail(*_):
         raise RuntimeError("our own mistake")

@@ -50,13 +50,16 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
-    """In a reading process: Ctrl-C reaches the whole group, and the parent decides about it.
+    """In a reading process: what reaches the whole group is for the parent to decide about.
 
+    Ctrl-C does, and the SIGTERM with which torchrun asks a training to save itself, for which the
+    batches that are ready are needed; so the process leaves the group.
     Where the parent is killed, Linux ends this process too; by itself it may wait for ever for
     somebody to take the batch that it has ready.
     """
+    os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # from the parent itself
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
         parent = multiprocessing.parent_process()

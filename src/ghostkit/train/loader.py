@@ -19,6 +19,8 @@ from ghostkit.train.interruption import leave_signals_to_the_parent
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.world import ALONE, World
 
+# Of a process that died with a batch ready: its memory is handed over by a socket of its own.
+GONE = (ConnectionError, EOFError, FileNotFoundError)
 DEATHS = 2  # of reading processes in an epoch that are made good
 AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
 
@@ -86,8 +88,8 @@ def _unbroken(
             for batch in batches:
                 yield batch
                 done += 1
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, *GONE) as error:
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             deaths += 1
             what = f"a process that reads the training pictures died: {error}"
