@@ -195,10 +195,10 @@ def test_what_is_sent_to_the_group_reaches_no_reading_process(splits):
     next(batches := training_batches(splits[0], recipe(workers=2, batch_size=3), 0))
     readers = multiprocessing.active_children()
     assert len(readers) == 2
-    patience = time.monotonic() + 30
+    patience = time.monotonic() + 30  # one may be starting yet
     while os.getpgid(0) in {
         os.getpgid(reader.pid) for reader in readers
-    }:  # one may be starting yet
+    }:
         assert time.monotonic() < patience, "a reading process stays in the group"
         time.sleep(0.05)
     batches.close()
