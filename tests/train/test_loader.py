@@ -196,9 +196,7 @@ def test_what_is_sent_to_the_group_reaches_no_reading_process(splits):
     readers = multiprocessing.active_children()
     assert len(readers) == 2
     patience = time.monotonic() + 30  # one may be starting yet
-    while os.getpgid(0) in {
-        os.getpgid(reader.pid) for reader in readers
-    }:
+    while os.getpgid(0) in {os.getpgid(reader.pid) for reader in readers}:
         assert time.monotonic() < patience, "a reading process stays in the group"
         time.sleep(0.05)
     batches.close()
