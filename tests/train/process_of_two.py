@@ -17,12 +17,14 @@ from ghostkit.progress import silent
 from ghostkit.train import loop, loss
 from ghostkit.train.architectures import build_carded
 from ghostkit.train.carded import read_carded
+from ghostkit.train.checksum import checksum
 from ghostkit.train.devices import pick_device
 from ghostkit.train.features import compute_features
 from ghostkit.train.model import ghostnet
 from ghostkit.train.place import find_place
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.shared_norm import share_norms
+from ghostkit.train.state import RunState
 from ghostkit.train.torch_backend import TorchBackend
 from ghostkit.train.validation import BATCH, validate
 from ghostkit.train.world import World, open_world
@@ -49,9 +51,13 @@ def apart_in_float64(world: World) -> float:
     return max(((a - b).norm() / b.norm().clamp(min=1e-6)).item() for a, b in pairs)
 
 
-def with_a_bad_step(photos: Path, folder: Path, world: World) -> list[str]:
-    """Train an epoch in which the second process's third loss is nan; the files of its batch."""
+def with_a_bad_step(photos: Path, folder: Path, world: World) -> tuple[list[str], str]:
+    """Train an epoch in which the second process's third loss is nan.
+
+    Returns the files of its batch, and the checksum of the parameters in the end.
+    """
     files: list[str] = []
+    sums: list[str] = []
     calls = 0
     train_data, val_data = open_splits(photos)
 
@@ -65,10 +71,13 @@ def with_a_bad_step(photos: Path, folder: Path, world: World) -> list[str]:
                 return value * torch.nan
             return value
 
-    loop.Objective = Objective
+    def remember(state: RunState) -> None:
+        sums.append(checksum({n: p.detach() for n, p in state.model.named_parameters()}))
+
+    loop.Objective, loop.require_finite_weights = Objective, remember
     recipe = Recipe(**QUICK | {"epochs": 1, "batch_size": 3, "accumulate": 2, "model_ema": 0.9})
     loop.train(train_data, val_data, recipe, folder, world=world)
-    return files
+    return files, sums[-1]
 
 
 def main(photos: str, checkpoint: str, folder: str) -> None:
@@ -90,9 +99,10 @@ def main(photos: str, checkpoint: str, folder: str) -> None:
             refusal = ""
         except UsageError as error:
             refusal = str(error)
-        bad_files = with_a_bad_step(Path(photos), Path(folder), world)
+        bad_files, parameters = with_a_bad_step(Path(photos), Path(folder), world)
         found = {
             "bad_files": bad_files,
+            "parameters": parameters,
             "same_evaluation": alone.to_record() == together.to_record(),
             "evaluated": [together.top1.total, len(together.unanswered)],
             "same_features": features.rows.equal(known.rows),

@@ -88,6 +88,7 @@ def test_sums_answers_features_and_gradients_are_those_of_one_process(damaged, l
     [bad] = [event for event in events_in(tmp_path) if event["event"] == "bad step"]
     assert (bad["what"], bad["step"]) == ("loss", 3)
     assert bad["files"] == both[1]["bad_files"] != []
+    assert both[0]["parameters"] == both[1]["parameters"]  # to the bit, after all the steps
     assert open_checkpoint(tmp_path / LAST).history[0].train_loss > 0  # no nan in it
 
 
@@ -129,7 +130,7 @@ def until_epoch_two(process, folder):
 
 
 def test_a_killed_process_ends_all_with_its_cause_and_the_run_goes_on_bit_equal(sound, tmp_path):
-    """SIGKILL of one process, then SIGTERM to one, then to the end: as if nothing had been."""
+    """SIGKILL of one process, then SIGTERM to one and to torchrun, then to the end."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     finish(train(sound, whole, **BROKEN))
     process = train(sound, broken, **BROKEN)
@@ -140,11 +141,12 @@ def test_a_killed_process_ends_all_with_its_cause_and_the_run_goes_on_bit_equal(
     output = finish(process, status=1)
     assert time.monotonic() - began < 60
     assert f"Signal 9 (SIGKILL) received by PID {victim}" in output
-    process = train(sound, None, "--resume", broken)
+    process = train(sound, None, "--resume", broken, workers=1)
     while "step" not in events_in(broken)[-1]:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
     os.kill(workers_of(process)[1], signal.SIGTERM)
+    process.terminate()  # which sends it to both, and to that one a second time
     output = finish(process, status=1)
     assert output.count("stopped and saved; go on with") == 1
     [stopped] = [event for event in events_in(broken) if event["event"] == "stopped"]
