@@ -21,7 +21,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import random
 import statistics
 import tempfile
@@ -34,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measured import machine
 from PIL import Image
 
 from ghostkit.bundled import unpack_trashnet
@@ -89,7 +89,11 @@ def main() -> None:
         "rounds": given.rounds,
         "images/s of one core": {name: summary(values) for name, values in rates.items()},
         "ratio to pillow": {name: summary(values) for name, values in ratios.items()},
-        "machine": machine(),
+        "machine": machine()
+        | {
+            "load average": os.getloadavg()[0],
+            "torch's instructions": torch.backends.cpu.get_cpu_capability(),
+        },
         "versions": {
             name: version(name) for name in ("ghostkit", "torch", "pillow", "simplejpeg", "numpy")
         },
@@ -174,22 +178,6 @@ def rotated(names: list[str], turn: int) -> list[str]:
 def summary(values: Sequence[float]) -> dict[str, float]:
     ends = {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
     return {name: round(value, 2) for name, value in ends.items()}
-
-
-def machine() -> dict[str, object]:
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "load average": os.getloadavg()[0],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "torch's instructions": torch.backends.cpu.get_cpu_capability(),
-    }
 
 
 if __name__ == "__main__":

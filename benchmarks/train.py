@@ -22,19 +22,19 @@ import argparse
 import json
 import logging
 import os
-import platform
 import runpy
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
+
+from measured import machine, spread
 
 KEPT = {
     "MALLOC_MMAP_MAX_": "0",
@@ -333,25 +333,6 @@ def own_versions() -> dict[str, str]:
     import ghostkit
 
     return {"ghostkit": ghostkit.__version__, "torch": torch.__version__}
-
-
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    middle, least, greatest = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f} ({least:.{digits}f}..{greatest:.{digits}f})"
-
-
-def machine() -> dict[str, Any]:
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ median over the runs, and the least and the greatest.
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import time
+
+from measured import spread
 
 CASES = ((112, 32), (240, 16), (240, 64))  # side in pixels, batch size
 FIGURES = {
@@ -41,7 +42,7 @@ def main() -> None:
         print(f"{side} px, batch {batch}: median of {given.runs} runs (least..greatest)")
         print(f"  {'':30}{'as it is':>34}{'memory kept':>34}")
         for key, title in FIGURES.items():
-            cells = "".join(f"{spread([r[key] for r in results]):>34}" for results in runs.values())
+            cells = "".join(f"{cell([r[key] for r in results]):>34}" for results in runs.values())
             print(f"  {title:30}{cells}", flush=True)
 
 
@@ -91,10 +92,8 @@ def measure(side: int, batch: int, keep: int, steps: int) -> dict[str, float]:
     }
 
 
-def spread(values: list[float]) -> str:
-    digits = 1 if max(values) < 100 else 0
-    middle, least, greatest = statistics.median(values), min(values), max(values)
-    return f"{middle:,.{digits}f} ({least:,.{digits}f}..{greatest:,.{digits}f})"
+def cell(values: list[float]) -> str:
+    return spread(values, 1 if max(values) < 100 else 0)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ difference, or when fewer than --kills kills fit into --seconds.
 
 import argparse
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from photos import few_photos
 
 WORKERS = (0, 2, 4)
 KILLS_PER_RUN = 6
@@ -65,7 +66,7 @@ def main() -> int:
     began = time.monotonic()
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as scratch:
-        photos = few_photos(Path(scratch))
+        photos = few_photos(Path(scratch), train=20, val=4)
         while kills(outcomes) < options.kills and time.monotonic() - began < options.seconds:
             seed, place = divmod(len(outcomes), len(WORKERS))
             whole = Path(scratch) / f"whole-{seed}"
@@ -94,19 +95,6 @@ def line(outcome: Outcome) -> str:
         f"{outcome.terminated} SIGTERM, {outcome.within} resumed inside an epoch: "
         f"{'differs in ' + ', '.join(outcome.differences) if outcome.differences else 'equal'}"
     )
-
-
-def few_photos(scratch: Path) -> Path:
-    """20 photos of each class to train on and 4 to validate with."""
-    from ghostkit.bundled import unpack_trashnet
-
-    tree = unpack_trashnet(scratch / "trashnet")
-    for folder in sorted(path for path in tree.iterdir() if path.is_dir()):
-        for index, photo in enumerate(sorted(folder.iterdir())[:24]):
-            part = scratch / "photos" / ("train" if index < 20 else "val") / folder.name
-            part.mkdir(parents=True, exist_ok=True)
-            shutil.copy(photo, part / photo.name)
-    return scratch / "photos"
 
 
 def start(photos: Path, folder: Path, workers: int, seed: int) -> subprocess.Popen[str]:

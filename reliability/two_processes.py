@@ -18,13 +18,14 @@ resumed run differs.
 import argparse
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from photos import few_photos
 
 ROUNDINGS = 10  # so many times as much as rounding alone may two processes differ
 END_S = 60.0
@@ -50,7 +51,7 @@ def main() -> int:
     epochs = parser.parse_args().epochs
     with tempfile.TemporaryDirectory(prefix="ghostkit-two-") as name:
         scratch = Path(name)
-        photos = few_photos(scratch)
+        photos = few_photos(scratch, train=25, val=7)
         return int(not all([agree(photos, scratch, epochs), survive(photos, scratch, epochs)]))
 
 
@@ -149,19 +150,6 @@ def workers_of(parent: int) -> list[int]:
     """The processes that torchrun has started."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return sorted(map(int, children))
-
-
-def few_photos(scratch: Path) -> Path:
-    """25 photos of each class to train on and 7 to validate with."""
-    from ghostkit.bundled import unpack_trashnet
-
-    tree = unpack_trashnet(scratch / "trashnet")
-    for folder in sorted(path for path in tree.iterdir() if path.is_dir()):
-        for index, photo in enumerate(sorted(folder.iterdir())[:32]):
-            part = scratch / "photos" / ("train" if index < 25 else "val") / folder.name
-            part.mkdir(parents=True, exist_ok=True)
-            shutil.copy(photo, part / photo.name)
-    return scratch / "photos"
 
 
 if __name__ == "__main__":
