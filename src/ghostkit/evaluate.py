@@ -43,6 +43,11 @@ class Evaluation:
     backend: str
     times: StageTimes = field(repr=False)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What people read, in index order: the titles, or the class names where there are none."""
+        return self.classes if self.titles is None else self.titles
+
     def measurement(self) -> Measurement:
         """As it stands in a card."""
         return Measurement(

@@ -39,7 +39,7 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
     scores = per_class(evaluation.confusion)
     classes = [
         (name, _percent(s.recall), _percent(s.precision), f"{s.f1:.3f}", str(s.support))
-        for name, s in zip(evaluation.titles or evaluation.classes, scores, strict=True)
+        for name, s in zip(evaluation.names, scores, strict=True)
         if s.support or s.answered
     ]
     console.print(plain_table(("class", "recall", "precision", "F1", "photos"), classes))
@@ -144,7 +144,7 @@ def _percent(share: float) -> str:
 
 def _confusions(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     """The most frequent wrong answers; of equally many those of the earlier classes."""
-    wrong, names = evaluation.confusion.copy(), evaluation.titles or evaluation.classes
+    wrong, names = evaluation.confusion.copy(), evaluation.names
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
     cells = zip(*np.unravel_index(order, wrong.shape), strict=True)

@@ -42,11 +42,10 @@ def write_linked(weights_file: str | os.PathLike[str], path: str | os.PathLike[s
     places = _places(content, str(source))
     model = traced(build_carded(card, weights, str(source)), card, fold=False)
     _link(model.graph, places, source.name)
-    link = {"file": source.name, "sha256": hashlib.sha256(content).hexdigest()}
+    link = json.dumps({"file": source.name, "sha256": hashlib.sha256(content).hexdigest()})
     for key, value in ((ONNX_METADATA_KEY, card.to_json()), (WEIGHTS_METADATA_KEY, link)):
         entry = model.metadata_props.add()
-        entry.key = key
-        entry.value = value if isinstance(value, str) else json.dumps(value)
+        entry.key, entry.value = key, value
     write_bytes(target, model.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(target))
     return target

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -174,8 +173,11 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
     set_training_mode(state.model, recipe, epoch)
     first, first_images, began = state.position.step, state.position.images, time.perf_counter()
     if run.features is None:  # the reading processes start before the bar
-        died = partial(run.report.own_event, "reader died")
-        batches = training_batches(data, recipe, epoch, first, lambda what: died(what=what), world)
+        batches = training_batches(
+            *(data, recipe, epoch, first),
+            lambda what: run.report.own_event("reader died", what=what),
+            world,
+        )
     else:
         batches = run.features.batches(data, recipe, epoch, first, world)
     total = (steps - first) * min(recipe.batch_size * world.size, samples)
