@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ghostkit import __version__
-from ghostkit.cli import demo, evaluate, export, predict, train, verify, weights
+from ghostkit.cli import demo, evaluate, export, predict, score, train, verify, weights
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.errors import GhostkitError
 
@@ -28,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: ghostkit demo",
 )
-for command in (demo, train, evaluate, export, verify, predict, weights):
+for command in (demo, train, evaluate, export, verify, predict, score, weights):
     command.register(app)
 
 
