@@ -1,0 +1,110 @@
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from ghostkit import convert
+from ghostkit.artifacts import load
+from ghostkit.bundled import default_model
+from ghostkit.convert.source import open_source, opset_of, to_bytes
+from ghostkit.errors import CardError, MissingExtra, ModelError
+from tiny import RED, save_square, tiny_card
+
+
+def test_weights_beside_the_model_are_read_and_the_answers_stay(make_network, tmp_path):
+    path = make_network(weights_in="colours.weights")
+    model, card = open_source(path)
+    assert card == tiny_card()
+    assert numpy_helper.to_array(model.graph.initializer[0]).shape == (8, 3, 3, 3)
+    inside = tmp_path / "elsewhere" / "one file.onnx"
+    inside.parent.mkdir()
+    inside.write_bytes(to_bytes(model, card))
+    picture = save_square(tmp_path / "red.png", RED)
+    assert np.array_equal(load(inside)(picture).probabilities, load(path)(picture).probabilities)
+
+
+def test_the_bundled_model_becomes_one_file_without_the_note_of_its_weights(tmp_path):
+    model, card = open_source(default_model())
+    (tmp_path / "one.onnx").write_bytes(to_bytes(model, card))
+    picture = save_square(tmp_path / "red.png", RED)
+    expected = load()(picture).probabilities
+    assert np.array_equal(load(tmp_path / "one.onnx")(picture).probabilities, expected)
+
+
+def test_equal_models_give_equal_bytes(make_network):
+    path = make_network()
+    assert to_bytes(*open_source(path)) == to_bytes(*open_source(path))
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "below/../../secret.bin", ""])
+def test_weights_outside_the_models_folder_are_refused(make_network, tmp_path, location):
+    path = make_network(weights_in="colours.weights")
+    (tmp_path.parent / "secret.bin").write_bytes(bytes(10_000))
+    redirect(path, location)
+    with pytest.raises(ModelError, match="outside the model's own folder"):
+        open_source(path)
+
+
+def redirect(path, location):
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "location":
+            entry.value = location
+    path.write_bytes(model.SerializeToString())
+
+
+def test_weights_behind_a_symbolic_link_are_refused(make_network, tmp_path):
+    path = make_network(weights_in="colours.weights")
+    shutil.move(tmp_path / "colours.weights", tmp_path / "real.weights")
+    (tmp_path / "colours.weights").symlink_to("real.weights")
+    with pytest.raises(ModelError, match="behind the symbolic link .*colours.weights"):
+        open_source(path)
+
+
+def test_weights_behind_a_linked_folder_are_refused(make_network, tmp_path):
+    path = make_network(weights_in="colours.weights")
+    (tmp_path / "real").mkdir()
+    shutil.move(tmp_path / "colours.weights", tmp_path / "real")
+    (tmp_path / "linked").symlink_to("real")
+    redirect(path, "linked/colours.weights")
+    with pytest.raises(ModelError, match="behind the symbolic link .*linked"):
+        open_source(path)
+
+
+def test_missing_and_cut_weights_are_named(make_network, tmp_path):
+    path = make_network(weights_in="colours.weights")
+    weights = tmp_path / "colours.weights"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(ModelError, match="should end at byte .* of .*colours.weights"):
+        open_source(path)
+    weights.unlink()
+    with pytest.raises(ModelError, match="colours.weights, is missing"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("opset", [11, 99])
+def test_an_operator_set_that_cannot_be_converted_is_told(make_network, opset):
+    path = make_network(opset=opset)
+    assert opset_of(onnx.load(path)) == opset
+    with pytest.raises(
+        ModelError, match=rf"operators are of set {opset}; a conversion takes 13 to"
+    ):
+        open_source(path)
+
+
+def test_no_file_no_model_and_no_card(make_model, tmp_path):
+    with pytest.raises(ModelError, match="no such model file"):
+        open_source(tmp_path / "absent.onnx")
+    (tmp_path / "text.onnx").write_text("no model at all")
+    with pytest.raises(ModelError, match="not an ONNX file"):
+        open_source(tmp_path / "text.onnx")
+    with pytest.raises(CardError, match="carries no card"):
+        open_source(make_model("bare.onnx", card=""))
+
+
+def test_a_missing_onnx_answers_with_the_pip_command(monkeypatch):
+    monkeypatch.setattr(convert, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r'pip install "ghostkit\[convert\]"'):
+        convert.require_onnx()
