@@ -61,7 +61,10 @@ def test_a_probability_beyond_the_tolerance_is_a_disagreement_though_the_top_cla
 def test_other_top_classes_are_listed_with_both_answers(photos):
     agreement = compare(model(), model(3, 0, 0), photos)
     assert not agreement.passed
-    assert agreement.verdict == "FAIL: 3 of 3 pictures answered differently"
+    assert agreement.verdict == (
+        "FAIL: another class for 2 of 3 pictures; "
+        "a probability differs by more than 0.0001 in 3 of 3 pictures"
+    )
     answers = [(each.answer_a, each.answer_b) for each in agreement.disagreements]
     assert answers == [("red", "red"), ("green", "red"), ("blue", "red")]
     assert agreement.top1_agreement == pytest.approx(1 / 3)
@@ -116,12 +119,92 @@ def test_outputs_that_are_no_probabilities_are_unanswered_and_no_crash(photos):
 
 @pytest.mark.parametrize(
     ("classes", "words"),
-    [(("red", "green"), "3 and 2 of them"), (("red", "blue", "green"), "1 is 'green' and 'blue'")],
+    [
+        (("red", "green"), "A 3, B 2 of them; only A has 'blue'"),
+        (("red", "green", "blau"), "only A has 'blue'; only B has 'blau'"),
+        (("red", "green", "blue", *"abcdefg"), "only B has 'a', 'b', 'c', 'd', 'e' and 2 more"),
+    ],
 )
 def test_models_of_other_classes_cannot_be_compared(photos, classes, words):
     other = Classifier(FakeBackend(), tiny_card().model_copy(update={"classes": classes}))
     with pytest.raises(UsageError, match=words):
         compare(model(), other, photos)
+
+
+class Permuted(FakeBackend):
+    """Gives the fake's logits in the order blue, red, green."""
+
+    def infer(self, images):
+        return super().infer(images)[:, [2, 0, 1]]
+
+
+def test_classes_in_another_order_are_matched_by_name_and_told(photos):
+    card = tiny_card().model_copy(update={"classes": ("blue", "red", "green")})
+    agreement = compare(model(), Classifier(Permuted(), card), photos)
+    assert agreement.passed
+    assert agreement.max_probability_difference == agreement.max_logit_difference == 0
+    assert agreement.notes == (
+        "B has the classes in another order (3 of 3 elsewhere: index 0 is 'red' in A and 'blue' in "
+        "B); they are matched by name",
+    )
+
+
+def test_names_in_an_order_that_the_weights_do_not_have_are_a_disagreement(photos):
+    card = tiny_card().model_copy(update={"classes": ("blue", "red", "green")})
+    agreement = compare(
+        model(), Classifier(FakeBackend(), card), photos
+    )  # names moved, not outputs
+    assert agreement.top1_agreement == 0
+    assert [each.answer_b for each in agreement.disagreements] == ["blue", "red", "green"]
+
+
+def test_a_disagreement_has_the_best_classes_of_both_with_both_probabilities(photos):
+    card = tiny_card().model_copy(update={"classes": ("blue", "red", "green")})
+    agreement = compare(model(3, 0, 0), Classifier(Permuted(), card), photos[1:2])
+    [one] = agreement.disagreements  # a green picture: A's logits are 3 1 0, B's 0 1 0
+    assert [bar.name for bar in one.bars] == ["red", "green", "blue"]
+    assert [bar.probability_a for bar in one.bars] == pytest.approx(
+        [0.8438, 0.1142, 0.0420], abs=1e-4
+    )
+    assert [bar.probability_b for bar in one.bars] == pytest.approx(
+        [0.2119, 0.5761, 0.2119], abs=1e-4
+    )
+
+
+def test_a_share_of_other_answers_may_be_allowed(photos):
+    wide = {"tolerance": 1.0}
+    assert not compare(model(), model(3, 0, 0), photos, min_agreement=0.34, **wide).passed
+    agreement = compare(model(), model(3, 0, 0), photos, min_agreement=0.33, **wide)
+    assert agreement.passed
+    assert agreement.verdict == "pass: the same answers to 1 of 3 pictures, as many as asked for"
+    assert not compare(model(), model(3, 0, 0), photos, min_agreement=0.33, tolerance=0.1).passed
+
+
+def test_another_resize_is_found_on_pictures_and_told_in_words(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
+    rows[::2] //= 8  # thin lines, which two taps per axis miss
+    card = tiny_card()
+    hard = card.steps[0].model_copy(update={"antialias": False})
+    other = card.model_copy(update={"steps": (hard, *card.steps[1:])})
+    agreement = compare(model(), Classifier(FakeBackend(), other), [rows])
+    assert not agreement.passed
+    assert agreement.beyond_tolerance == 1
+    assert agreement.notes == (
+        "A weighs every pixel when it shrinks (antialias, as Pillow does), B weighs two pixels per "
+        "axis however much it shrinks (no antialias, as OpenCV does)",
+    )
+
+
+def test_logits_are_not_compared_with_probabilities(photos):
+    class Sure(FakeBackend):
+        def infer(self, images):
+            return np.eye(3, dtype=np.float32)[super().infer(images).argmax(axis=1)]
+
+    output = tiny_card().output.model_copy(update={"kind": "probabilities"})
+    sure = Classifier(Sure(), tiny_card().model_copy(update={"output": output}))
+    agreement = compare(model(), sure, photos)
+    assert agreement.max_logit_difference is None
+    assert agreement.notes == ("A's model gives logits, B's gives probabilities",)
 
 
 def test_the_record_is_plain_json(photos, tmp_path):
@@ -133,3 +216,7 @@ def test_the_record_is_plain_json(photos, tmp_path):
     assert record["disagreements"][1]["answer_b"] == "red"
     assert record["unanswered"] == [{"path": str(tmp_path / "空\n.png"), "reason": "empty file"}]
     assert record["compared"] + len(record["unanswered"]) == record["images"] == 4
+    assert "pictures" not in record
+    whole = json.loads(json.dumps(agreement.to_record(pictures=True)))
+    assert [each["path"] for each in whole["pictures"]] == photos
+    assert whole["pictures"][0]["answer_b"] == "red"

@@ -30,7 +30,7 @@ def test_a_model_and_its_copy_pass(ghostkit, make_model, photos):
 def test_a_failure_lists_the_pictures_with_both_answers(ghostkit, make_model, other, photos):
     outcome = ghostkit("verify", make_model(), other, "--images", photos)
     assert outcome.status == 1
-    assert "FAIL: 2 of 3 pictures answered differently" in outcome.out
+    assert "FAIL: another class for 2 of 3 pictures" in outcome.out
     rows = [line.split() for line in outcome.out.splitlines()]
     assert [str(photos / "b.png"), "blue", "red", "0.364"] in rows
     assert [str(photos / "r.png"), "red", "blue", "0.364"] in rows
@@ -66,7 +66,40 @@ def test_models_of_other_classes(ghostkit, make_model, photos):
         "verify", make_model(), make_model("b.onnx", card.to_json()), "--images", photos
     )
     assert outcome.status == 2
-    assert "index 2 is 'blue' and 'blau'" in outcome.err
+    assert "only A has 'blue'; only B has 'blau'" in outcome.err
+
+
+def test_differences_between_the_cards_are_said_in_words(ghostkit, make_model, other, photos):
+    outcome = ghostkit("verify", make_model(), other, "--images", photos)
+    assert "the two differ                  A's model takes RGB, B's BGR" in outcome.out
+    same = ghostkit("verify", make_model(), make_model(), "--images", photos)
+    assert "the two differ" not in same.out
+
+
+def test_json_has_every_picture_and_min_agreement_lets_some_differ(
+    ghostkit, make_model, other, photos
+):
+    options = ["--images", photos, "--tolerance", "1", "--min-agreement", "0.3", "--json"]
+    outcome = ghostkit("verify", make_model(), other, *options)
+    assert outcome.status == 0
+    record = json.loads(outcome.out)
+    assert [each["answer_b"] for each in record["pictures"]] == ["red", "green", "blue"]
+    assert record["verdict"] == "pass: the same answers to 1 of 3 pictures, as many as asked for"
+
+
+def test_a_page_holds_the_disputed_pictures_and_what_was_refused(
+    ghostkit, make_model, other, photos, tmp_path
+):
+    write_bad(photos)
+    page = tmp_path / "page.html"
+    outcome = ghostkit("verify", make_model(), other, "--images", photos, "--html", page)
+    assert outcome.status == 1
+    assert f"page: {page}" in outcome.err
+    text = page.read_text()
+    assert text.count("<img") == text.count("data:image/jpeg;base64,") == 2
+    assert "truncated JPEG" in text
+    again = ghostkit("verify", make_model(), other, "--images", photos, "--html", page)
+    assert "exists" in again.error
 
 
 def test_photos_have_to_be_named_and_found(ghostkit, make_model, tmp_path):

@@ -56,8 +56,12 @@ def agreement_table(agreement: Agreement, console: Console | None = None) -> Non
         ("top-1 agreement", f"{100 * agreement.top1_agreement:.2f} %"),
         ("largest probability difference", f"{agreement.max_probability_difference:.3g}"),
         ("mean probability difference", f"{agreement.mean_probability_difference:.3g}"),
-        ("largest logit difference", f"{agreement.max_logit_difference:.3g}"),
         ("tolerance", f"{agreement.tolerance:g}"),
+    ]
+    if agreement.max_logit_difference is not None:
+        rows[-1:-1] = [("largest logit difference", f"{agreement.max_logit_difference:.3g}")]
+    rows += [
+        ("the two differ" if not index else "", note) for index, note in enumerate(agreement.notes)
     ]
     console.print(plain_table(("", ""), rows, header=False))
     shown = [

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Json
+from ghostkit.cli.options import BatchSize, Json, Overwrite, say
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +22,14 @@ def verify(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Largest difference of a probability that passes.")
     ] = 1e-4,
+    min_agreement: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Least share of photos with the same class that passes."),
+    ] = 1.0,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page too: figures, and the disputed photos.")
+    ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     batch_size: BatchSize = 8,
 ) -> None:
@@ -29,26 +37,36 @@ def verify(
 
     The exit status is 1 if they disagree, and also if a photo cannot be read.
 
-    Example: ghostkit verify model_best.pth.tar model.onnx --images photos/
+    Example: ghostkit verify model_best.pth.tar model.onnx --images photos/ --html page.html
     """
     from ghostkit.artifacts import load
     from ghostkit.cli.report import agreement_table
     from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.files import check_target, write_text
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures
     from ghostkit.verify import compare
 
+    if html is not None:
+        check_target(html, overwrite=overwrite)
+    one, two = load(a), load(b)
     agreement = compare(
-        load(a),
-        load(b),
+        one,
+        two,
         find_pictures(images).pictures,
         tolerance=tolerance,
+        min_agreement=min_agreement,
         batch_size=batch_size,
         bars=bars_for(),
     )
     if as_json:
-        print_json(agreement.to_record())
+        print_json(agreement.to_record(pictures=True))
     else:
         agreement_table(agreement)
     name_unanswered(agreement.unanswered, "--json")
+    if html is not None:
+        from ghostkit.report.agreement import agreement_page
+
+        write_text(html, agreement_page(agreement, ((str(a), one), (str(b), two))))
+        say(f"page: {html}")
     raise typer.Exit(0 if agreement.passed and not agreement.unanswered else 1)
