@@ -106,7 +106,7 @@ def paired_bars(rows: Sequence[tuple[str, float | None, float | None]]) -> Html:
     height = ROW_HEIGHT * len(rows)
     words = "; ".join(f"{name}: A {percent(one)}, B {percent(two)}" for name, one, two in rows)
     return Html(
-        f'<svg viewBox="0 0 {BAR_WIDTH} {height}" class="bars" role="img" aria-label="{text(words)}">'
+        f'<svg viewBox="0 0 {BAR_WIDTH} {height}" role="img" aria-label="{text(words)}">'
         f"{join(Html(part) for part in parts)}</svg>\n"
     )
 
