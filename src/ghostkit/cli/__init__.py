@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ghostkit import __version__
-from ghostkit.cli import demo, evaluate, export, predict, score, train, verify, weights
+from ghostkit.cli.commands import SETTINGS, Commands
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.errors import GhostkitError
 
@@ -22,14 +22,13 @@ READER_LEFT = 141  # what a shell reports for SIGPIPE
 
 app = typer.Typer(
     name="ghostkit",
+    cls=Commands,
     help="From a folder of labelled photos to a GhostNet classifier: the same answer everywhere.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
     epilog="Start with: ghostkit demo",
 )
-for command in (demo, train, evaluate, export, verify, predict, score, weights):
-    command.register(app)
 
 
 def _print_version(wanted: bool) -> None:

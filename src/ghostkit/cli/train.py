@@ -11,7 +11,6 @@ import typer
 
 from ghostkit.cli.options import INTERRUPTED, Data, Labels, say
 from ghostkit.cli.run_folder import check_run_folder, folder_of, new_run_folder
-from ghostkit.cli.train_options import TrainCommand, signature
 from ghostkit.errors import GhostkitError, UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ Tell = Callable[[str], None]
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
+    from ghostkit.cli.train_options import TrainCommand, signature
+
     train.__signature__ = signature(train)  # type: ignore[attr-defined]
     app.command(cls=TrainCommand)(train)
 

@@ -1,0 +1,81 @@
+"""The table of commands, each imported when it is asked for.
+
+A command NAME is the function NAME of the module ``cli/NAME.py``, whose `register` adds it.
+To run one, that module alone is imported; the list in ``ghostkit --help`` needs their docstrings,
+but not their options, of which `train` has hundreds.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+COMMANDS = (  # in the order of the help
+    "demo",
+    "train",
+    "evaluate",
+    "export",
+    "verify",
+    "predict",
+    "score",
+    "weights",
+)
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class Commands(TyperGroup):
+    """The group of all `COMMANDS`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands: Any = _Complete()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """What a list shows of a command, its name and sentence; None where there is none."""
+        return _outline(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begin with, complete, so that it can run or show its options."""
+        name, outline, rest = super().resolve_command(ctx, args)
+        return name, None if outline is None else self.commands[outline.name], rest
+
+
+class _Complete(Mapping[str, Any]):
+    """Commands by name, each made when it is taken."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        return _complete(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+@cache
+def _complete(name: str) -> Any:
+    app = typer.Typer(context_settings=SETTINGS)
+    _module(name).register(app)
+    return typer.main.get_group(app).commands[name]
+
+
+def _outline(name: str) -> TyperCommand:
+    return TyperCommand(name, help=getattr(_module(name), _identifier(name)).__doc__)
+
+
+def _module(name: str) -> Any:
+    return import_module(f"ghostkit.cli.{_identifier(name)}")
+
+
+def _identifier(name: str) -> str:
+    return name.replace("-", "_")

@@ -1,0 +1,55 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ghostkit.cli
+from ghostkit.cli.commands import COMMANDS, Commands
+
+MODULES = Path(ghostkit.cli.__file__).parent.glob("*.py")
+
+
+def loaded_by(*arguments):
+    """The modules that a process has loaded when it has run ``ghostkit ARGUMENTS``."""
+    program = (
+        "import json, sys; from ghostkit.cli import run; status = run(sys.argv[1:]);"
+        "print(json.dumps([status, sorted(sys.modules)]))"
+    )
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    output = subprocess.run(command, capture_output=True, check=True).stdout
+    status, modules = json.loads(output.splitlines()[-1])
+    assert status == 0
+    return set(modules)
+
+
+def test_the_table_holds_every_module_that_has_a_command():
+    with_a_command = {path.stem for path in MODULES if "def register(" in path.read_text()}
+    assert with_a_command == {name.replace("-", "_") for name in COMMANDS}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_shows_of_a_command_what_its_own_help_begins_with(name):
+    group = Commands()
+    shown, complete = group.get_command(None, name), group.commands[name]
+    assert shown.get_short_help_str(limit=200) == complete.get_short_help_str(limit=200) != ""
+    assert (shown.name, shown.hidden) == (complete.name, complete.hidden)
+
+
+def test_a_command_that_is_not_in_the_table_is_none():
+    assert Commands().get_command(None, "predikt") is None
+    assert "predikt" not in Commands().commands
+
+
+def test_a_command_loads_neither_another_one_nor_the_options_of_train():
+    modules = loaded_by("predict", "--help")
+    commands = {f"ghostkit.cli.{name.replace('-', '_')}" for name in COMMANDS}
+    assert modules & commands == {"ghostkit.cli.predict"}
+    assert "ghostkit.train.recipe" not in modules
+
+
+def test_the_list_of_commands_needs_none_of_their_options():
+    modules = loaded_by("--help")
+    heavy = {"ghostkit.train.recipe", "ghostkit.card", "numpy", "onnxruntime", "torch", "PIL"}
+    assert not heavy & modules
