@@ -99,6 +99,7 @@ def main(photos: str, checkpoint: str, folder: str) -> None:
             refusal = ""
         except UsageError as error:
             refusal = str(error)
+        assert threads_of_the_group()
         bad_files, parameters = with_a_bad_step(Path(photos), Path(folder), world)
         found = {
             "bad_files": bad_files,
@@ -117,6 +118,14 @@ def main(photos: str, checkpoint: str, folder: str) -> None:
         for line in world.gathered(found):
             if world.first:
                 print(json.dumps(line), flush=True)
+    left = threads_of_the_group()
+    print(f"process {world.rank} has left the group, of whose threads run: {left}", flush=True)
+
+
+def threads_of_the_group() -> list[str]:
+    """The names of this process's threads that gloo or its group has started."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return [name for name in names if "gloo" in name]
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ def test_sums_answers_features_and_gradients_are_those_of_one_process(damaged, l
     output = finish(start(*TORCHRUN, PROGRAM, damaged, learned.best_checkpoint, tmp_path))
     both = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     assert len(both) == 2
+    assert output.count("has left the group, of whose threads run: []") == 2
     for found in both:
         assert found["same_evaluation"] and found["evaluated"] == [38, 1]
         assert found["same_features"] and found["refused_features"]

@@ -6,6 +6,7 @@ which every sum is the number itself and nothing is sent. What is small goes thr
 bytes; gradients go through the device's own backend.
 """
 
+import importlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -198,6 +199,10 @@ def open_world(place: Place, device: Device) -> Iterator[World]:
     if place.size == 1:
         yield ALONE
         return
+    # Its functions keep the group of all processes that there is at its import, as a default, and the
+    # first optimizer imports it. So the group outlived the block, and its threads ran on while Python
+    # ended, which now and then aborted the process.
+    importlib.import_module("torch.distributed.nn")
     backend = BACKENDS[device.kind]
     try:
         if device.kind != "cpu":
