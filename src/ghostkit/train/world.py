@@ -199,8 +199,8 @@ def open_world(place: Place, device: Device) -> Iterator[World]:
     if place.size == 1:
         yield ALONE
         return
-    # Its functions keep the group of all processes that there is at its import, as a default, and the
-    # first optimizer imports it. So the group outlived the block, and its threads ran on while Python
+    # Its functions keep as a default the group of all processes that there is at import, and the
+    # first optimizer imports it. So the group outlived the block: its threads ran on while Python
     # ended, which now and then aborted the process.
     importlib.import_module("torch.distributed.nn")
     backend = BACKENDS[device.kind]
