@@ -4,6 +4,8 @@
     ├── UsageError                a wrong argument, recipe key, or environment
     │   ├── MissingExtra          an optional dependency is not installed
     │   └── OutputError           a result cannot be written where it was asked for
+    ├── AippError                 an AIPP file is malformed, or contradicts the model's card
+    ├── CompilerError             a vendor's compiler failed, or wrote no whole file
     ├── CardError                 a model card is absent, malformed, or of a newer schema
     ├── ModelError                a file is not a model that can be run, or gave no finite answer
     │   └── CheckpointError       a weights file is unsafe, damaged, or of another network
@@ -49,6 +51,14 @@ class MissingExtra(UsageError):
 
 class OutputError(UsageError):
     """A result cannot be written where it was asked for."""
+
+
+class AippError(GhostkitError):
+    """An AIPP file is malformed, breaks a rule of the compiler, or contradicts the model's card."""
+
+
+class CompilerError(GhostkitError):
+    """A vendor's compiler failed, or wrote no whole file; holds what it said."""
 
 
 class CardError(GhostkitError):

@@ -1,0 +1,109 @@
+"""A classifier that preprocesses as the chip will: host steps, AIPP simulated, then the ONNX model.
+
+In: an ONNX file and an AIPP file. Out: a `Classifier` to be compared with the training path by
+``verify``. The network itself still runs in float32; on the chip it runs in float16.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.aipp import Aipp, generate, lint, of_block, parse, simulate, to_text
+from ghostkit.aipp.findings import refuse_errors
+from ghostkit.aipp.generate import Color, check_float_model
+from ghostkit.aipp.geometry import host_geometry
+from ghostkit.backend import Backend
+from ghostkit.backend.onnx import OnnxBackend
+from ghostkit.card import Input, ModelCard
+from ghostkit.classifier import Classifier
+from ghostkit.errors import AippError
+
+
+class ChipBackend:
+    """AIPP on a CPU before a float model. `infer` takes uint8 (N, H, W, 3) RGB."""
+
+    def __init__(self, model: Backend, config: Aipp, wants: Input) -> None:
+        assert wants.height is not None and wants.width is not None, "a chip takes one size"
+        self.name = f"AIPP simulated, {model.name}"
+        self._model, self._config, self._size = model, config, (wants.height, wants.width)
+        self._reversed = config.swap_rb_uv != (wants.color == "BGR")  # the host gives BGR
+
+    def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """See `Backend.infer`."""
+        pixels = np.asarray(images, dtype=np.uint8)
+        pictures = pack(pixels, self._config, "BGR" if self._reversed else "RGB")
+        values = simulate(self._config, pictures, self._size)  # (N, 3, S, S) float16
+        return self._model.infer(values.astype(np.float32))
+
+
+def open_on_chip(model: Path, aipp: Path | None = None) -> Classifier:
+    """The ONNX file `model` behind the AIPP file `aipp`, or behind the one its card needs.
+
+    A file whose normalisation is wrong is simulated as it is, so that its harm can be measured.
+
+    Raises:
+        AippError: the file is malformed, breaks a rule of ATC, or has no place in the card's steps.
+        ModelError, CardError: see `OnnxBackend`.
+    """
+    backend = OnnxBackend(model)
+    card = backend.card
+    check_float_model(card)
+    if card.input.height is None or card.input.width is None:
+        raise AippError(f"{model}: the card leaves the input's size open; a chip takes one size")
+    size = (card.input.height, card.input.width)
+    if aipp is None:
+        source, text = str(model), to_text((generate(card),)).encode()
+    else:
+        source, text = str(aipp), _read(aipp)
+    blocks = parse(text, source)
+    refuse_errors(lint(blocks, model_size=size), source)
+    config = of_block(blocks[0])
+    steps, host_size = host_geometry(card.steps, config, size, source)
+    return Classifier(ChipBackend(backend, config, card.input), _host_card(card, steps, host_size))
+
+
+def _host_card(card: ModelCard, steps: tuple[object, ...], size: tuple[int, int]) -> ModelCard:
+    takes = Input(
+        name=card.input.name, layout="NHWC", dtype="uint8", height=size[0], width=size[1]
+    )
+    return card.model_copy(update={"steps": steps, "input": takes})
+
+
+def pack(pixels: NDArray[np.uint8], config: Aipp, color: Color) -> NDArray[np.uint8]:
+    """RGB pixels (N, H, W, 3) as the bytes that a host gives to this AIPP configuration.
+
+    YUV is full range as in JPEG, its chroma the mean of four pixels, V before U if the chip swaps
+    them: a stand-in for what a hardware decoder gives.
+
+    Args:
+        color: the order in which the host gives the channels of RGB888_U8 and XRGB8888_U8.
+    """
+    if config.input_format in ("RGB888_U8", "XRGB8888_U8"):
+        ordered = pixels[..., ::-1] if color == "BGR" else pixels
+        if config.input_format == "RGB888_U8":
+            return np.ascontiguousarray(ordered)
+        return np.concatenate([np.zeros_like(ordered[..., :1]), ordered], axis=-1)
+    yuv = pixels.astype(np.float64) @ _TO_YUV.T  # (N, H, W, 3)
+    luma = yuv[..., 0].round().clip(0, 255).astype(np.uint8)
+    if config.input_format == "YUV400_U8":
+        return luma
+    count, height, width, _ = pixels.shape
+    fours = yuv[..., 1:].reshape(count, height // 2, 2, width // 2, 2, 2).mean(axis=(2, 4)) + 128
+    chroma = fours.round().clip(0, 255).astype(np.uint8)
+    if config.swap_rb_uv:
+        chroma = chroma[..., ::-1]
+    rows = chroma.reshape(count, height // 2, width)
+    return np.concatenate([luma, rows], axis=1)
+
+
+_TO_YUV = np.array(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+)  # JFIF
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AippError(f"{path}: the AIPP file cannot be read: {error.strerror}") from error
