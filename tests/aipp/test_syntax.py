@@ -1,8 +1,8 @@
 import pytest
 
+from aipp_files import SEED_FILE
 from ghostkit.aipp import Block, parse, to_text
 from ghostkit.errors import AippError
-from vectors import SEED_FILE
 
 
 def refusal(text: str | bytes) -> str:

@@ -82,6 +82,6 @@ def _normalisation(config: Aipp) -> list[str]:
         return ["normalises nothing: values stay 0..255"]
     return [
         f"channel {i}: (x - {shifts[i]:.7g}) * {scales[i]:.7g}, "
-        f"that is mean {shifts[i] / 255:.4f} and std {1 / (255 * scales[i]):.4f} of 0..1"
+        f"that is mean {shifts[i] / 255:.3f} and std {1 / (255 * scales[i]):.3f} of 0..1"
         for i in used
     ]

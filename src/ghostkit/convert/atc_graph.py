@@ -4,13 +4,13 @@ In: an ONNX file and its card. Out: warnings, or an error that names what ATC wo
 Needs the package onnx.
 """
 
-import os
 from collections import Counter
 from pathlib import Path
 
 import onnx
 
 from ghostkit.card import ModelCard
+from ghostkit.convert.source import check_weights
 from ghostkit.errors import ModelError
 
 NEWEST_OPSET = 17  # reported by users of the real compiler
@@ -30,9 +30,7 @@ REFUSED = {
     **dict.fromkeys(
         ("If", "Loop", "Scan"), "ATC needs a static graph; export without control flow"
     ),
-    **dict.fromkeys(
-        ("NonZero", "Unique"), "its output has no static shape, which ATC needs"
-    ),
+    **dict.fromkeys(("NonZero", "Unique"), "its output has no static shape, which ATC needs"),
 }
 
 
@@ -50,7 +48,7 @@ def check_graph(path: Path, card: ModelCard, shape: str) -> tuple[str, ...]:
     except Exception as error:  # protobuf's own error, whose class has moved between versions
         raise ModelError(f"{path}: not an ONNX file: {error}; export it again") from error
     _check_opset(model, path)
-    _check_weights(model, path)
+    check_weights(model, path)
     _check_input(model, card, shape, path)
     _check_output(model, card, path)
     return _check_operators(model, path)
@@ -63,24 +61,6 @@ def _check_opset(model: onnx.ModelProto, path: Path) -> None:
             f"{path}: operators of set {found}, ATC is reported to take {NEWEST_OPSET} at most; "
             "ghostkit export writes set 17, torch.onnx.export takes opset_version=17"
         )
-
-
-def _check_weights(model: onnx.ModelProto, path: Path) -> None:
-    """Weights outside the file have to lie beside it, as files of their own."""
-    folder = path.resolve().parent
-    for tensor in model.graph.initializer:
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        place = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
-        weights = folder / place
-        inside = place and not os.path.isabs(place) and ".." not in Path(place).parts
-        if not inside or weights.resolve() != weights:
-            raise ModelError(
-                f"{path}: the weights {tensor.name!r} lie in {place!r}, outside the model's folder "
-                "or behind a link; put the file itself beside the model, or export in one file"
-            )
-        if not weights.is_file():
-            raise ModelError(f"{path}: its weights file {place!r} is missing; copy it beside it")
 
 
 def _check_input(model: onnx.ModelProto, card: ModelCard, shape: str, path: Path) -> None:

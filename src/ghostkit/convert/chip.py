@@ -64,9 +64,7 @@ def open_on_chip(model: Path, aipp: Path | None = None) -> Classifier:
 
 
 def _host_card(card: ModelCard, steps: tuple[object, ...], size: tuple[int, int]) -> ModelCard:
-    takes = Input(
-        name=card.input.name, layout="NHWC", dtype="uint8", height=size[0], width=size[1]
-    )
+    takes = Input(name=card.input.name, layout="NHWC", dtype="uint8", height=size[0], width=size[1])
     return card.model_copy(update={"steps": steps, "input": takes})
 
 
@@ -85,7 +83,7 @@ def pack(pixels: NDArray[np.uint8], config: Aipp, color: Color) -> NDArray[np.ui
             return np.ascontiguousarray(ordered)
         return np.concatenate([np.zeros_like(ordered[..., :1]), ordered], axis=-1)
     yuv = pixels.astype(np.float64) @ _TO_YUV.T  # (N, H, W, 3)
-    luma = yuv[..., 0].round().clip(0, 255).astype(np.uint8)
+    luma = np.asarray(yuv[..., 0].round().clip(0, 255), dtype=np.uint8)
     if config.input_format == "YUV400_U8":
         return luma
     count, height, width, _ = pixels.shape

@@ -1,4 +1,4 @@
-"""``--to om``: an ONNX model compiled for Ascend, AIPP checked against the card, the card beside it.
+"""``--to om``: an ONNX model compiled for Ascend, its AIPP file checked, the card beside it.
 
 In: the model's path, its card, options. Out: ``M.om``, ``M.om.card.json`` for the host, ATC's log.
 Everything that can be checked without ATC is checked before it runs, and again what it wrote.

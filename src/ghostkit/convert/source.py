@@ -35,7 +35,7 @@ def open_source(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, ModelCar
             "-o model.onnx"
         ) from error
     _check_opset(model, name)
-    _check_weights(model, Path(name))
+    check_weights(model, Path(name))
     card = OnnxBackend(name).card  # ONNX Runtime opens it, and it fits its card
     onnx.load_external_data_for_model(model, str(Path(name).parent))
     return model, card
@@ -74,7 +74,7 @@ def _check_opset(model: onnx.ModelProto, name: str) -> None:
         )
 
 
-def _check_weights(model: onnx.ModelProto, path: Path) -> None:
+def check_weights(model: onnx.ModelProto, path: Path) -> None:
     """Refuse weights outside the model's folder or behind a link, since any file could be meant."""
     for tensor in model.graph.initializer:
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
