@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.aipp import Aipp, generate, lint, of_block, parse, simulate, to_text
+from ghostkit.aipp import Aipp, generate, lint, of_block, parse, simulate, source_shape, to_text
 from ghostkit.aipp.findings import refuse_errors
 from ghostkit.aipp.generate import Color, check_float_model
 from ghostkit.aipp.geometry import host_geometry
@@ -59,6 +59,8 @@ def open_on_chip(model: Path, aipp: Path | None = None) -> Classifier:
     blocks = parse(text, source)
     refuse_errors(lint(blocks, model_size=size), source)
     config = of_block(blocks[0])
+    empty = np.zeros((1, *source_shape(config, size)), dtype=np.uint8)
+    simulate(config, empty, size)  # raises where the file does not give what the model takes
     steps, host_size = host_geometry(card.steps, config, size, source)
     return Classifier(ChipBackend(backend, config, card.input), _host_card(card, steps, host_size))
 
