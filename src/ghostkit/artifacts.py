@@ -8,11 +8,14 @@ from ghostkit.errors import ModelError
 
 CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar", ".safetensors")
 CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
+COMPILED_SUFFIX = ".om"
 ONNX_START = b"\x08"  # field 1 of the message, the IR version
 
 
 def load(model: str | os.PathLike[str] = DEFAULT) -> Classifier:
     """A classifier from an ONNX file, or, with the ``train`` extra, from a checkpoint.
+
+    Of an ``.om``, which ATC has compiled, on a machine with an Ascend device.
 
     Without an argument, the bundled one. A name that ``ghostkit weights`` lists will do as well; a
     file of that name comes first.
@@ -26,6 +29,8 @@ def load(model: str | os.PathLike[str] = DEFAULT) -> Classifier:
     name = _path(os.fspath(model))
     if os.path.isdir(name):
         raise ModelError(f"{name}: a folder, not a model; name the .onnx file, then the photos")
+    if name.lower().endswith(COMPILED_SUFFIX):
+        return _load_compiled(name)
     if _is_checkpoint(name):
         return _load_checkpoint(name)
     from ghostkit.backend.onnx import OnnxBackend
@@ -71,6 +76,13 @@ def _is_checkpoint(path: str) -> bool:
     if start.startswith(CHECKPOINT_STARTS):
         return True
     return path.lower().endswith(CHECKPOINT_SUFFIXES) and not start.startswith(ONNX_START)
+
+
+def _load_compiled(path: str) -> Classifier:
+    from ghostkit.backend.ascend import OmBackend
+
+    backend = OmBackend(path)
+    return Classifier(backend, backend.card)
 
 
 def _load_checkpoint(path: str) -> Classifier:

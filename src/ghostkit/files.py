@@ -21,6 +21,13 @@ from ghostkit.errors import OutputError
 _TERMINAL_CODES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/ghostkit``, or the same below ``~/.cache``; it need not exist."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    base = named if named.is_absolute() else Path.home() / ".cache"  # as the XDG rules say
+    return base / "ghostkit"
+
+
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Refuse now, before long work, what `durable` would refuse after it.
 

@@ -34,6 +34,11 @@ def default_model() -> Path:
     return Path(str(files(__name__) / "default.onnx"))
 
 
+def probe_model() -> Path:
+    """An ONNX file of three nodes that says which channel is strongest, for the doctor."""
+    return Path(str(files(__name__) / "probe.onnx"))
+
+
 def unpack_trashnet(folder: str | os.PathLike[str]) -> Path:
     """The folder of TrashNet's class folders, `folder`/trashnet-112, unpacked if it is not there.
 

@@ -22,6 +22,7 @@ COMMANDS = (  # in the order of the help
     "predict",
     "score",
     "weights",
+    "doctor",
 )
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ghostkit.bundled import DEFAULT, default_weights
 from ghostkit.errors import UsageError
+from ghostkit.files import cache_folder
 from ghostkit.steps import Filter, Step, evaluation_steps
 
 HUAWEI = "https://github.com/huawei-noah/Efficient-AI-Backbones"
@@ -157,10 +158,8 @@ def by_hand(entry: Published) -> tuple[str, ...]:
 
 
 def folder() -> Path:
-    """``$XDG_CACHE_HOME/ghostkit/weights``, or the same below ``~/.cache``; it need not exist."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    base = named if named.is_absolute() else Path.home() / ".cache"  # as the XDG rules say
-    return base / "ghostkit" / "weights"
+    """``weights`` in the cache folder; it need not exist."""
+    return cache_folder() / "weights"
 
 
 def path_of(name: str) -> Path:

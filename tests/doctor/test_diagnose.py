@@ -1,0 +1,105 @@
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ghostkit import doctor
+from ghostkit.doctor import Finding, exit_status
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_doctor_itself_needs_the_standard_library_alone():
+    program = (
+        "import sys, json, ghostkit.doctor.__main__; print(json.dumps(sorted("
+        "{name.partition('.')[0] for name in sys.modules})))"
+    )
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    foreign = set(json.loads(output)) - sys.stdlib_module_names - {"ghostkit", "__main__"}
+    assert {name for name in foreign if not name.startswith(("_", "sitecustomize"))} == set()
+
+
+def test_the_probe_model_has_three_nodes_and_a_card():
+    onnx = pytest.importorskip("onnx")
+    from ghostkit.bundled import probe_model
+
+    model = onnx.load(probe_model())
+    assert [node.op_type for node in model.graph.node] == ["Relu", "GlobalAveragePool", "Flatten"]
+    onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("raise ImportError('libopenvino.so: no such file')", "ImportError: libopenvino.so"),
+        ("import os; os.abort()", "killed by SIGABRT"),
+        ("__version__ = '1'\nclass Core:\n    pass\n", "AttributeError: 'Core' object has no"),
+    ],
+)
+def test_a_runtime_that_is_installed_and_does_not_run_fails(tmp_path, monkeypatch, text, words):
+    (tmp_path / "openvino.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    [found] = doctor._openvino(60)
+    assert found.state == "fails" and words in found.detail
+    assert found.command == 'pip install --force-reinstall "ghostkit[openvino]"'
+    assert exit_status([found]) == 1
+
+
+def test_a_model_that_answers_wrong_fails(tmp_path, monkeypatch):
+    (tmp_path / "openvino.py").write_text(
+        "import numpy\n__version__ = '1-x'\n"
+        "class Core:\n"
+        "    available_devices = ['CPU']\n"
+        "    def read_model(self, path): return path\n"
+        "    def get_property(self, device, name): return 'a device'\n"
+        "    def compile_model(self, model, device):\n"
+        "        return lambda inputs: [numpy.full((1, 3), numpy.nan, 'float32')]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    [found] = doctor._openvino(60)
+    assert found.state == "fails"
+    assert "the probe model gave [[nan, nan, nan]], expected [[0.25, 0.0, 0.5]]" in found.detail
+
+
+def test_two_builds_of_onnx_runtime_over_each_other_fail_with_the_way_out(monkeypatch):
+    versions = {"onnxruntime": "1.23.0", "onnxruntime-cann": "1.24.4"}
+    monkeypatch.setattr(doctor, "_version_of", lambda name: versions.get(name, ""))
+    monkeypatch.setattr(doctor, "run_probe", lambda *_, **__: doctor.Outcome(0.1, {}, "broken"))
+    first, *_ = doctor._onnxruntime(1)
+    assert first.state == "fails"
+    assert first.detail.startswith("onnxruntime 1.23.0 and onnxruntime-cann 1.24.4 lie over")
+    assert first.command.startswith("pip uninstall -y onnxruntime onnxruntime-cann && pip install")
+
+
+def test_every_extra_that_is_named_exists_and_brings_its_modules():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert set(doctor.EXTRAS) <= set(extras)
+    brings = {"yaml": "pyyaml", "mlflow": "mlflow-skinny"}
+    for extra, modules in doctor.EXTRAS.items():
+        for module in modules:
+            assert any(line.startswith(brings.get(module, module)) for line in extras[extra])
+
+
+def test_what_is_missing_is_no_failure():
+    missing = Finding("runtimes", "OpenVINO", "missing")
+    note = Finding("this machine", "shared memory", "note")
+    assert exit_status([missing, note]) == 0
+    assert exit_status([missing, Finding("runtimes", "ATC", "fails")]) == 1
+
+
+@pytest.mark.slow
+def test_this_machine_is_examined_from_end_to_end():
+    findings = list(doctor.diagnose())
+    parts = {each.part: each for each in findings}
+    assert parts["a picture classified"].state == "works"
+    cpu = parts[f"ONNX Runtime {doctor.CPU}"]
+    assert cpu.state == "works" and cpu.milliseconds > 0 and cpu.version
+    assert [each for each in findings if each.state == "fails"] == []
+    rooms = list(dict.fromkeys(each.room for each in findings))
+    assert rooms == ["base install", "this machine", "runtimes", "training", "Ascend"]
+    assert all(each.command for each in findings if each.state == "fails")
