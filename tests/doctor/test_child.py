@@ -48,9 +48,12 @@ def test_a_module_that_does_not_import_is_a_reason_and_no_crash(modules, name, r
 
 
 def test_a_module_that_hangs_is_ended_with_all_that_it_started(modules):
-    outcome = run_probe("packages", "hangs", timeout_s=2)
-    words, _, pid = outcome.reason.rpartition(" ")
-    assert words == "no answer within 2 s; it said:"
+    for limit in (2, 20, 100):  # a busy machine has imported nothing after 2 s
+        outcome = run_probe("packages", "hangs", timeout_s=limit)
+        assert outcome.reason.startswith(f"no answer within {limit} s")
+        if "it said: " in outcome.reason:
+            break
+    pid = outcome.reason.partition("it said: ")[2]
     until = time.monotonic() + 10
     while time.monotonic() < until and _runs(int(pid)):
         time.sleep(0.05)
