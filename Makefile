@@ -1,9 +1,9 @@
-# make demo | test | check | format | size      (a fresh machine needs Python 3.11+ and make, no more)
+# make demo | test | check | format | size | bench      (a fresh machine needs Python 3.11+ and make, no more)
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format size
+.PHONY: demo test check format size bench
 
 demo: $(READY)
 	$(BIN)/ghostkit demo --output runs/demo
@@ -24,6 +24,17 @@ format: $(READY)
 
 size:
 	@find src -name '*.py' | xargs wc -l | sort -n
+
+# Beside its peers: make bench PHOTOS=folder PEER=env/bin/python INT8=int8.onnx, all of which may be left out.
+PEER ?= .venv-bench/bin/python
+bench: $(READY) $(PEER)
+	$(BIN)/python benchmarks/inference.py --peer-python $(PEER) $(if $(PHOTOS),--photos $(PHOTOS)) \
+		$(if $(INT8),--int8 $(INT8)) --json runs/bench.json
+
+.venv-bench/bin/python:
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --constraint pinned.txt timm==1.0.31 torchvision || rm -r .venv-bench
+	test -x $@
 
 # pinned.txt holds the versions that the published numbers were measured with; torch's pin matters most,
 # since an open range may bring a CUDA build of several gigabytes.

@@ -34,20 +34,15 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from measured import machine, spread
+from measured import MEMORY_KEPT, machine, spread
 
-KEPT = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-    "MALLOC_TOP_PAD_": str(64 * 2**20),
-}
 LAST, PLANAR = ("--channels-last",), ()
 SETTINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "as it is": (PLANAR, {}),
-    "memory kept": (PLANAR, KEPT),
+    "memory kept": (PLANAR, MEMORY_KEPT),
     "channels_last": (LAST, {}),
-    "channels_last, memory kept": (LAST, KEPT),
-    "channels_last, memory kept, no prefetcher": ((*LAST, "--no-prefetcher"), KEPT),
+    "channels_last, memory kept": (LAST, MEMORY_KEPT),
+    "channels_last, memory kept, no prefetcher": ((*LAST, "--no-prefetcher"), MEMORY_KEPT),
 }
 
 

@@ -20,6 +20,7 @@ COMMANDS = (  # in the order of the help
     "export",
     "verify",
     "predict",
+    "benchmark",
     "score",
     "weights",
     "doctor",

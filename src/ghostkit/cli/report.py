@@ -3,12 +3,14 @@
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ghostkit.benchmark import Speed
 from ghostkit.errors import printable
 from ghostkit.evaluate import Evaluation
 from ghostkit.metrics import per_class
@@ -73,6 +75,36 @@ def agreement_table(agreement: Agreement, console: Console | None = None) -> Non
     console.print(plain_table(("photo", "A answers", "B answers", "difference"), shown))
     if more := len(agreement.disagreements) - len(shown):
         console.print(f"and {more} more; --json names them all", highlight=False)
+
+
+def speed_tables(speeds: Sequence[Speed], console: Console | None = None) -> None:
+    """Single pictures; many pictures and the bound they run against; the time of each stage."""
+    console = console or _console()
+    single = [
+        (
+            speed.name,
+            f"{speed.latency_ms(50):.2f}",
+            f"{speed.latency_ms(99):.2f}",
+            f"{speed.sum_of_parts_ms:.2f}",
+            *(f"{median(values):.2f}" for values in speed.parts_ms.values()),
+        )
+        for speed in speeds
+    ]
+    columns = ("one picture, ms", "p50", "p99", "sum of its parts", *speeds[0].parts_ms)
+    console.print(plain_table(columns, single))
+    many = [
+        (
+            speed.name,
+            f"{median(speed.images_per_s):.0f}",
+            f"{min(speed.images_per_s):.0f}..{max(speed.images_per_s):.0f}",
+            f"{median(speed.bounds):.0f}",
+            f"{100 * speed.reached:.0f} %",
+            *(f"{median(values):.2f} ms" for values in speed.alone_ms.values()),
+        )
+        for speed in speeds
+    ]
+    columns = ("many pictures", "images/s", "rounds", "core-time bound", "reached")
+    console.print(plain_table((*columns, *speeds[0].alone_ms), many))
 
 
 def demo_table(summary: "Summary", console: Console | None = None) -> None:

@@ -1,0 +1,92 @@
+"""``ghostkit benchmark``: how fast is a model here, and how near is that to the cores' limit?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import BatchSize, Json, Model, Workers, say
+
+PICTURES, GENERATED = 64, 16  # that are measured with, over and over: of those given, or made
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(benchmark)
+
+
+def benchmark(
+    model: Model,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photos or folders of photos; by default generated, 500x375."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each figure is measured.")] = 5,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="How long many pictures are answered in a round, about.")
+    ] = 1.0,
+    as_json: Json = False,
+    batch_size: BatchSize = 8,
+    workers: Workers = None,
+) -> None:
+    """Measure latency, images per second and the time of each stage, against the cores' limit.
+
+    Example: ghostkit benchmark model.onnx --images photos/
+    """
+    from ghostkit import __version__
+    from ghostkit.artifacts import load
+    from ghostkit.benchmark import generated_pictures, load_average, measure
+    from ghostkit.cli.report import speed_tables
+    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.progress import bars_for
+
+    classifier = load(model)
+    if images:
+        pictures, unreadable = _contents(images, PICTURES)
+        name_unanswered(unreadable, "ghostkit predict")
+    else:
+        pictures, unreadable = generated_pictures(GENERATED), []
+    before = load_average()
+    speeds = measure(
+        {classifier.backend.name: classifier},
+        pictures,
+        rounds=rounds,
+        batch_size=batch_size,
+        workers=workers,
+        round_s=seconds,
+        bars=bars_for(),
+    )
+    record = {
+        "model": str(model),
+        "ghostkit": __version__,
+        "pictures": {"count": len(pictures), "generated": not images},
+        "batch_size": batch_size,
+        "rounds": rounds,
+        "load_average": {"before": before, "after": load_average()},
+        "backends": [speed.to_record() for speed in speeds],
+    }
+    if as_json:
+        print_json(record)
+    else:
+        speed_tables(speeds)
+        if before is not None:
+            say(f"load average before: {before[0]:.1f}; figures are of this machine as it was")
+    raise typer.Exit(1 if unreadable else 0)
+
+
+def _contents(images: list[Path], count: int) -> tuple[list[bytes], list[tuple[str, str]]]:
+    """The contents of up to `count` pictures, and (path, reason) of those that cannot be read."""
+    from ghostkit.errors import ImageRefused
+    from ghostkit.image import decode
+    from ghostkit.sources import find_pictures
+
+    found = find_pictures(images).pictures
+    contents, refused = [], []
+    for path in found[:: max(1, len(found) // count)][:count]:
+        try:
+            decode(path)
+        except ImageRefused as error:
+            refused.append((str(path), error.reason))
+        else:
+            contents.append(Path(path).read_bytes())
+    return contents, refused

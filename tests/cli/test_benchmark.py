@@ -1,0 +1,65 @@
+import json
+
+import pytest
+
+from tiny import GREEN, RED, save_square, write_bad
+
+QUICK = ("--rounds", 2, "--seconds", 0, "--batch-size", 2)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name, color in (("r", RED), ("g", GREEN)):
+        save_square(tmp_path / "photos" / f"{name}.png", color)
+    return tmp_path / "photos"
+
+
+def test_the_tables_name_the_backend_and_the_bound(ghostkit, make_model):
+    outcome = ghostkit("benchmark", make_model(), *QUICK)
+    assert outcome.status == 0
+    single, one, many, rates = outcome.out.splitlines()
+    assert single.split() == "one picture, ms p50 p99 sum of its parts decode prepare infer".split()
+    assert "core-time bound" in many and "reached" in many
+    assert one.startswith("onnxruntime CPUExecutionProvider ")
+    assert rates.startswith("onnxruntime CPUExecutionProvider ")
+    assert "load average" in outcome.err
+
+
+def test_json_has_every_figure_and_what_it_was_measured_with(ghostkit, make_model, photos):
+    model = make_model()
+    outcome = ghostkit("benchmark", model, "--images", photos, *QUICK, "--json")
+    assert outcome.status == 0
+    record = json.loads(outcome.out)
+    assert record["model"] == str(model)
+    assert record["pictures"] == {"count": 2, "generated": False}
+    assert (record["batch_size"], record["rounds"]) == (2, 2)
+    [backend] = record["backends"]
+    assert 0 < backend["latency_ms"]["p50"] <= backend["latency_ms"]["p99"]
+    assert set(backend["parts_ms"]) == {"decode", "prepare", "infer"}
+    least, median, greatest = (
+        backend["images_per_s"][key] for key in ("least", "median", "greatest")
+    )
+    assert 0 < least <= median <= greatest
+    assert backend["reached"] > 0
+
+
+def test_photos_that_cannot_be_read_are_named_and_the_others_measured(
+    ghostkit, make_model, photos
+):
+    reasons = write_bad(photos)
+    outcome = ghostkit("benchmark", make_model(), "--images", photos, *QUICK, "--json")
+    assert outcome.status == 1
+    assert json.loads(outcome.out)["pictures"]["count"] == 2
+    for name, words in reasons.items():
+        assert f"no answer: {photos}/{name}: {words}" in outcome.err
+
+
+def test_photos_none_of_which_can_be_read(ghostkit, make_model, tmp_path):
+    write_bad(tmp_path / "bad")
+    outcome = ghostkit("benchmark", make_model(), "--images", tmp_path / "bad", *QUICK)
+    assert outcome.status == 2
+    assert "there is no picture to measure with" in outcome.err
+
+
+def test_a_model_that_is_missing(ghostkit, tmp_path):
+    assert "no such model file" in ghostkit("benchmark", tmp_path / "none.onnx").error
