@@ -53,7 +53,7 @@ def ghostkit(task: Task) -> Run:
 
 
 def pillow_input(path: str, task: Task) -> Any:
-    """(1, 3, S, S) float32: short side by Pillow, central crop, normalised, as in every tutorial."""
+    """(1, 3, S, S) float32: short side by Pillow, central crop, normalised, as tutorials do."""
     from PIL import Image
 
     picture = Image.open(path).convert("RGB")

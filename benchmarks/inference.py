@@ -12,13 +12,12 @@ ENV is an environment with timm, torch and torchvision; without it those peers a
 is that network as INT8 for ONNX Runtime and OpenVINO; without it INT8 is left out, and so is bf16
 where the processor has none. Printed: images/s, median of the rounds with the least and the
 greatest; ratios, each taken within a round; what a photo costs of the cores, reading processes
-included, which other work on the machine changes little; and the core-time bound: the cores divided by what a
-picture costs in decoding, preparing and inferring on one thread while nothing else runs.
+included, which other work on the machine changes little; and the core-time bound: the cores divided
+by what a photo costs in decoding, preparing and inferring on one thread while nothing else runs.
 """
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from measured import MEMORY_KEPT, has_bf16, machine, spread
-from network import SHORT, SIDE, write_network
+from network import write_network
 from photo_sets import make_set, originals
 from rounds import Contender, take_turns
 
@@ -144,11 +143,14 @@ def compare(contenders: Sequence[Contender], folder: Path, rounds: int) -> dict[
             if name.endswith(ALONE)
         },
         "same answer as the first": {
-            name: statistics.mean(a == b for a, b in zip(first["best"], given[0]["best"]))
-            for name, given in answers.items()
+            name: agreement(first["best"], given[0]["best"]) for name, given in answers.items()
         },
         "load average": loads,
     }
+
+
+def agreement(first: Sequence[int], second: Sequence[int]) -> float:
+    return statistics.mean(a == b for a, b in zip(first, second, strict=True))
 
 
 def print_table(size: str, found: dict[str, Any]) -> None:

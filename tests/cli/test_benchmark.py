@@ -43,9 +43,7 @@ def test_json_has_every_figure_and_what_it_was_measured_with(ghostkit, make_mode
     assert backend["reached"] > 0
 
 
-def test_photos_that_cannot_be_read_are_named_and_the_others_measured(
-    ghostkit, make_model, photos
-):
+def test_photos_that_cannot_be_read_are_named_and_the_others_measured(ghostkit, make_model, photos):
     reasons = write_bad(photos)
     outcome = ghostkit("benchmark", make_model(), "--images", photos, *QUICK, "--json")
     assert outcome.status == 1
