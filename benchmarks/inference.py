@@ -2,6 +2,7 @@
 
     python benchmarks/inference.py [--photos FOLDER] [--peer-python ENV/bin/python] [--int8 MODEL]
         [--sizes 500x375 2000x1500 4000x3000] [--count N ...] [--rounds 5] [--json FILE]
+        [--work FOLDER] [--only WORD ...]
 
 GhostNet 1.0x at 240 px with 1,000 classes; its weights are random, its batch norms have seen 64 of
 the photos, since speed does not depend on what it has learnt. The photos below FOLDER, or the
@@ -14,6 +15,8 @@ where the processor has none. Printed: images/s, median of the rounds with the l
 greatest; ratios, each taken within a round; what a photo costs of the cores, reading processes
 included, which other work on the machine changes little; and the core-time bound: the cores divided
 by what a photo costs in decoding, preparing and inferring on one thread while nothing else runs.
+The network and the photos are kept in --work, so that a second call has them; --only takes the
+contenders in whose names one of the words stands.
 """
 
 import argparse
@@ -48,6 +51,8 @@ def main() -> None:
     parser.add_argument("--int8", type=Path)
     parser.add_argument("--sizes", nargs="+", default=list(COUNTS), metavar="WIDTHxHEIGHT")
     parser.add_argument("--count", type=int, nargs="+", help="photos of each size")
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -55,16 +60,19 @@ def main() -> None:
     peers = peer_versions(given.peer_python)
     report["peers' versions"], report["rounds"], report["sizes"] = peers, given.rounds, {}
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        photos = originals(given.photos, Path(scratch))
-        task = write_network(photos, Path(scratch))
+        work = Path(scratch) if given.work is None else given.work
+        photos = originals(given.photos, work)
+        task = write_network(photos, work)
         folders = {}
         for index, size in enumerate(given.sizes):
             width, height = map(int, size.split("x"))
             count = given.count[index] if given.count else COUNTS.get(size, 64)
-            folders[size] = make_set(photos, (width, height), count, Path(scratch) / size)
+            folders[size] = make_set(photos, (width, height), count, work)
         python = given.peer_python if peers else None
         contenders = [
-            stack.enter_context(each) for each in all_contenders(task, python, given.int8)
+            stack.enter_context(each)
+            for each in all_contenders(task, python, given.int8)
+            if any(word in each.name for word in given.only)
         ]
         for size, folder in folders.items():
             report["sizes"][size] = compare(contenders, folder, given.rounds)
@@ -161,7 +169,7 @@ def print_table(size: str, found: dict[str, Any]) -> None:
         f"\n{found['photos']} photos of {size}, {rounds} rounds, "
         f"load average {min(loads):.1f}..{max(loads):.1f}\n"
     )
-    reference = TIMM if TIMM in rates else LOOP
+    reference = next(name for name in (TIMM, LOOP, *rates) if name in rates)
     print(f"| pipeline | images/s | times {reference} | core-ms a photo | same answers |")
     print("|---|---|---|---|---|")
     for name, values in rates.items():

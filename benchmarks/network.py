@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
 
 from ghostkit.card import Architecture, Input, ModelCard
 from ghostkit.image import decode, prepare
 from ghostkit.steps import evaluation_steps
-from ghostkit.train import ghostnet
-from ghostkit.train.export import onnx_bytes
 
 SHORT, SIDE, CLASSES = 274, 240, 1000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -24,7 +20,30 @@ SEEN = 64  # photos
 
 
 def write_network(photos: Sequence[str], folder: Path) -> dict[str, Any]:
-    """The ONNX file with its card, the same weights for timm, and the numbers that peers need."""
+    """The ONNX file with its card, the same weights for timm, and the numbers that peers need.
+
+    Files that are there already are taken as they are.
+    """
+    if not (folder / "network.onnx").exists():
+        _write(photos, folder)
+    return {
+        "model": str(folder / "network.onnx"),
+        "weights": str(folder / "network.safetensors"),
+        "classes": CLASSES,
+        "short": SHORT,
+        "side": SIDE,
+        "mean": MEAN,
+        "std": STD,
+    }
+
+
+def _write(photos: Sequence[str], folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from ghostkit.train import ghostnet
+    from ghostkit.train.export import onnx_bytes
+
     card = ModelCard(
         architecture=Architecture(name="ghostnet", width=1.0),
         classes=tuple(f"class {index}" for index in range(CLASSES)),
@@ -41,14 +60,5 @@ def write_network(photos: Sequence[str], folder: Path) -> dict[str, Any]:
     with torch.no_grad():
         model.train()(images)
     model.eval()
-    (folder / "network.onnx").write_bytes(onnx_bytes(model, card))
     save_file(model.state_dict(), folder / "network.safetensors")
-    return {
-        "model": str(folder / "network.onnx"),
-        "weights": str(folder / "network.safetensors"),
-        "classes": CLASSES,
-        "short": SHORT,
-        "side": SIDE,
-        "mean": MEAN,
-        "std": STD,
-    }
+    (folder / "network.onnx").write_bytes(onnx_bytes(model, card))

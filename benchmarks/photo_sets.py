@@ -12,17 +12,24 @@ from ghostkit.sources import find_pictures
 QUALITY = 90
 
 
-def originals(given: Path | None, scratch: Path) -> list[str]:
-    """The photos below `given`; without it the bundled ones."""
-    folder = unpack_trashnet(scratch / "trashnet") if given is None else given
-    return [str(path) for path in find_pictures([folder]).pictures]
+def originals(given: Path | None, work: Path) -> list[str]:
+    """The photos below `given`; without it the bundled ones, unpacked in `work`."""
+    if given is None:
+        given = work / "trashnet"
+        given = given if given.exists() else unpack_trashnet(given)
+    return [str(path) for path in find_pictures([given]).pictures]
 
 
-def make_set(photos: Sequence[str], size: tuple[int, int], count: int, folder: Path) -> Path:
-    """`folder` with `count` of `photos`, spread over them, as JPEGs of (width, height) `size`."""
-    folder.mkdir(parents=True)
+def make_set(photos: Sequence[str], size: tuple[int, int], count: int, work: Path) -> Path:
+    """A folder in `work` with `count` of `photos`, as JPEGs of (width, height) `size`.
+
+    Those that are there already are left.
+    """
+    folder = work / "{}x{}-{}".format(*size, count)
+    folder.mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        photo = Image.fromarray(decode(photos[index * len(photos) // count % len(photos)]))
-        fitted = ImageOps.fit(photo, size, Image.Resampling.BICUBIC)
-        fitted.save(folder / f"{index:05d}.jpg", quality=QUALITY)
+        path = folder / f"{index:05d}.jpg"
+        if not path.exists():
+            photo = Image.fromarray(decode(photos[index * len(photos) // count % len(photos)]))
+            ImageOps.fit(photo, size, Image.Resampling.BICUBIC).save(path, quality=QUALITY)
     return folder

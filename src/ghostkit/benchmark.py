@@ -132,7 +132,7 @@ def _round(
 
 def _stream(
     classifier: Classifier,
-    pictures: Iterable[bytes],
+    pictures: Sequence[bytes],
     batch_size: int,
     workers: int,
     times: StageTimes,
