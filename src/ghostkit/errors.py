@@ -3,7 +3,8 @@
     GhostkitError                 the root: catch this one
     ├── UsageError                a wrong argument, recipe key, or environment
     │   ├── MissingExtra          an optional dependency is not installed
-    │   └── OutputError           a result cannot be written where it was asked for
+    │   ├── OutputError           a result cannot be written where it was asked for
+    │   └── PipelineError         a MindX pipeline is wrong; has the SDK's error code
     ├── AippError                 an AIPP file is malformed, or contradicts the model's card
     ├── CompilerError             a vendor's compiler failed, or wrote no whole file
     ├── CardError                 a model card is absent, malformed, or of a newer schema
@@ -11,6 +12,7 @@
     │   └── CheckpointError       a weights file is unsafe, damaged, or of another network
     ├── DatasetError              a data folder or label file cannot be understood
     ├── ImageRefused              one picture is refused, with a reason
+    │   └── ElementError          an element of a MindX pipeline refuses it; has the SDK's code
     └── AgreementError            two artifacts that must agree do not
 
 A message holds what failed, on which file or key, the value seen, what was expected, and what to
@@ -59,6 +61,12 @@ class AippError(GhostkitError):
 
 class CompilerError(GhostkitError):
     """A vendor's compiler failed, or wrote no whole file; holds what it said."""
+class PipelineError(UsageError):
+    """A MindX pipeline is wrong, in one line per problem; `code` is the SDK's of the first."""
+
+    def __init__(self, code: int, *problems: str) -> None:
+        self.code = code
+        super().__init__(*problems)
 
 
 class CardError(GhostkitError):
@@ -91,6 +99,14 @@ class ImageRefused(GhostkitError):
 
     def __str__(self) -> str:
         return printable(f"{self.path}: {self.reason}")
+
+
+class ElementError(ImageRefused):
+    """An element of a MindX pipeline refuses a picture; `code` is the SDK's, `path` the element."""
+
+    def __init__(self, code: int, reason: str, element: str) -> None:
+        self.code = code
+        super().__init__(reason, element)
 
 
 class AgreementError(GhostkitError):

@@ -21,6 +21,7 @@ COMMANDS = (  # in the order of the help
     "verify",
     "predict",
     "benchmark",
+    "pipeline",
     "score",
     "weights",
     "doctor",

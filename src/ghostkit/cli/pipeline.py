@@ -1,0 +1,57 @@
+"""``ghostkit pipeline``: a MindX .pipeline file run as it is, or explained, or corrected."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import BatchSize, Overwrite, Workers, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(pipeline)
+
+
+def pipeline(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The .pipeline file.")],
+    images: Annotated[
+        Path | None, typer.Argument(metavar="IMAGES", help="The folder of pictures.")
+    ] = None,
+    result_dir: Annotated[
+        Path | None, typer.Argument(metavar="RESULT_DIR", help="Where NAME_1.txt is written.")
+    ] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Which stream, where the file has several.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The model, in place of the file's modelPath.")
+    ] = None,
+    sdk_conf: Annotated[
+        Path | None,
+        typer.Option(help="sdk.conf; by default $MX_SDK_HOME/config/sdk.conf where it exists."),
+    ] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Percentiles per element, while it runs and at the end.")
+    ] = False,
+    overwrite: Overwrite = False,
+    batch_size: BatchSize = 8,
+    workers: Workers = None,
+) -> None:
+    """Run a MindX SDK pipeline on a folder of pictures, without the SDK.
+
+    Prints the SDK runner's lines and writes its result files. A picture that fails is named with
+    its reason and gets no file, the rest goes on, the exit status is 1.
+
+    Example: ghostkit pipeline ghostnet.pipeline imagenet_val/ result/
+    """
+    from ghostkit.cli.pipeline_run import Settings, compile_named, run
+    from ghostkit.errors import UsageError
+
+    program = compile_named(file, stream, model)
+    if images is None or result_dir is None:
+        raise UsageError("name the folder of pictures and the folder of results after the file")
+    settings = Settings(images, result_dir, sdk_conf, stats, overwrite, batch_size, workers)
+    for notice in program.notices:
+        say(f"note: {notice}")
+    raise typer.Exit(run(program, settings))

@@ -1,0 +1,156 @@
+"""What ``ghostkit pipeline`` does with a folder: the SDK runner's lines, files and statistics."""
+
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ghostkit.cli.options import say
+from ghostkit.errors import OutputError, PipelineError, UsageError, printable
+from ghostkit.files import make_folder, write_text
+from ghostkit.mindx.codes import Code
+from ghostkit.mindx.folder_run import Outcome, run_pictures
+from ghostkit.mindx.grammar import read_pipeline
+from ghostkit.mindx.program import Program, compile_stream
+from ghostkit.mindx.sdk_conf import default_path, read_sdk_conf
+from ghostkit.mindx.statistics import Statistics
+from ghostkit.mindx.statistics_files import StatisticsFiles
+from ghostkit.sources import find_pictures
+from ghostkit.writers import check_result_names, result_name
+
+LIVE_INTERVAL_S = 2.0  # between two tables of --stats
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The command line's arguments."""
+
+    images: Path
+    result_dir: Path
+    sdk_conf: Path | None
+    stats: bool
+    overwrite: bool
+    batch_size: int
+    workers: int | None
+
+
+def compile_named(file: Path, stream: str | None, model: Path | None) -> Program:
+    """The program of the stream that is asked for, or of the only one."""
+    pipeline = read_pipeline(file)
+    for notice in pipeline.notices:
+        say(f"note: {file}: {notice}")
+    names = list(pipeline.streams)
+    if stream is None and len(names) > 1:
+        raise UsageError(f"{file} holds {len(names)} streams; name one: --stream {names[0]}")
+    name = names[0] if stream is None else stream
+    if name not in pipeline.streams:
+        raise PipelineError(
+            Code.STREAM_NOT_EXIST,
+            f"{file}: no stream {name!r}; it holds: {', '.join(names)} ({Code.STREAM_NOT_EXIST:d})",
+        )
+    return compile_stream(pipeline, name, model=None if model is None else str(model))
+
+
+def run(program: Program, settings: Settings) -> int:
+    """Run every picture; returns the exit status."""
+    found = find_pictures([settings.images])
+    check_result_names(found.pictures)
+    _check_folder(settings)
+    statistics = Statistics(program.stream)
+    answered = failed = 0
+    with ExitStack() as stack:
+        files = _open_statistics(stack, statistics, program, settings)
+        live = _Live(statistics) if settings.stats else None
+        began_s = time.monotonic()
+        outcomes = run_pictures(
+            program,
+            found.pictures,
+            batch_size=settings.batch_size,
+            workers=settings.workers,
+            statistics=statistics,
+        )
+        for outcome in outcomes:
+            name = str(Path(outcome.source).relative_to(settings.images))
+            if outcome.code == Code.OK:
+                answered += 1
+                _answer(name, outcome, settings.result_dir)
+            else:
+                failed += 1
+                say(f"failed: {name}: {outcome.text} ({int(outcome.code)})")
+            if live is not None:
+                live.tick()
+        elapsed_s = time.monotonic() - began_s
+    if live is not None:
+        live.show()
+    skipped = f"; {len(found.skipped)} other files skipped" if found.skipped else ""
+    rate = f"; {(answered + failed) / elapsed_s:.0f} images/s" if elapsed_s > 0 else ""
+    say(f"{answered + failed} pictures: {answered} answered, {failed} failed{skipped}{rate}")
+    if files is not None and files.failure is not None:
+        raise files.failure
+    return 1 if failed else 0
+
+
+def _answer(name: str, outcome: Outcome, folder: Path) -> None:
+    try:
+        print(f"sdk run time: {round(outcome.elapsed_s * 1e6)}")
+        print(printable(f"process img: {name}, infer result: {outcome.text}"), flush=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from error
+    if outcome.ids is not None:
+        text = "".join(f"{index} " for index in outcome.ids) + "\n"
+        write_text(folder / result_name(outcome.source), text)
+
+
+def _check_folder(settings: Settings) -> None:
+    folder = settings.result_dir
+    try:
+        make_folder(folder)
+        earlier = next(folder.glob("*_1.txt"), None)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write results to {str(folder)!r}: {error.strerror or error}"
+        ) from error
+    if earlier is not None and not settings.overwrite:
+        raise OutputError(
+            f"{str(folder)!r} holds results, e.g. {earlier.name!r}; choose another folder, or "
+            "replace them with --overwrite"
+        )
+
+
+def _open_statistics(
+    stack: ExitStack, statistics: Statistics, program: Program, settings: Settings
+) -> StatisticsFiles | None:
+    path = settings.sdk_conf or default_path()
+    if path is None:
+        return None
+    conf, notices = read_sdk_conf(path)
+    for notice in notices:
+        say(f"note: {notice}")
+    if not conf.enable:
+        return None
+    say(f"note: statistics go to {str(conf.folder)!r} (enable_ps in {str(path)!r})")
+    queues = bool(program.stream.of("queue"))
+    return stack.enter_context(StatisticsFiles(statistics, conf, source=path, queues=queues))
+
+
+class _Live:
+    """The table of percentiles on standard error, now and then and at the end."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics, self._shown_s = statistics, time.monotonic()
+
+    def tick(self) -> None:
+        """Show the table if it is time to."""
+        now_s = time.monotonic()
+        if now_s - self._shown_s >= LIVE_INTERVAL_S:
+            self._shown_s = now_s
+            self.show()
+
+    def show(self) -> None:
+        """Show the table."""
+        lines = [f"{'ms':26}{'times':>8}{'mean':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}"]
+        for name, times, mean, values in self._statistics.percentiles():
+            numbers = "".join(f"{value:9.2f}" for value in (mean, *values))
+            lines.append(f"{name:26}{times:8}{numbers}")
+        print("\n".join(map(printable, lines)), file=sys.stderr, flush=True)

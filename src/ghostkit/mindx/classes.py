@@ -1,0 +1,115 @@
+"""mxpi_classpostprocessor: its files read once, then outputs to named classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.card import ModelCard
+from ghostkit.mindx.codes import Code
+from ghostkit.mindx.context import Context
+from ghostkit.mindx.labels import read_names
+from ghostkit.mindx.postprocess import PostConfig, best_classes, config_from_json, read_config
+from ghostkit.mindx.request import Classes, Request
+from ghostkit.mindx.structure import Element
+
+KNOWN_LIBRARY = "resnet50postprocess"  # the only post-processing of classes that the SDK ships
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSettings:
+    """The configuration and the names of one post-processing."""
+
+    config: PostConfig
+    names: tuple[str, ...]
+
+    def of(self, outputs: NDArray[np.float32], source: str) -> Classes:
+        """The best classes of one row of outputs."""
+        return Classes(tuple(best_classes(outputs, self.config, self.names)), source)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPostProcessor:
+    """One such element."""
+
+    name: str
+    source: str
+    settings: ClassSettings
+
+    def __call__(self, request: Request) -> None:
+        """Tensors (N, K) to classes."""
+        request.metadata[self.name] = [
+            self.settings.of(row, self.source)
+            for tensor in request.tensors(self.source, self.name)
+            for row in np.atleast_2d(tensor)
+        ]
+
+
+def class_settings(element: Element, context: Context, card: ModelCard | None) -> ClassSettings:
+    """What the properties of `element` say, checked against the model where there is a card.
+
+    Raises:
+        PipelineError: a file cannot be read, or CLASS_NUM is not the model's.
+    """
+    library = element.get("postProcessLibPath")
+    if library and KNOWN_LIBRARY not in library.lower():
+        context.notice(
+            element,
+            f"{library!r} is code for the device; Resnet50PostProcess stands in for it",
+        )
+    if element.factory == "mxpi_classpostprocessor" and element.get("funcLanguage") == "python":
+        what = "funcLanguage 'python' would run a module named in the file; not supported"
+        raise context.fail(Code.UNREALIZED, element, what)
+    config, notices = _config(element, context)
+    context.notices += notices
+    if config.class_num == 0 and card is not None:
+        config = PostConfig(len(card.classes), config.softmax, config.top_k, config.check_model)
+        context.notice(element, f"no CLASS_NUM, so the model's {config.class_num} classes")
+    if card is not None:
+        _check(element, context, config, card)
+    names: Sequence[str] = card.names if card is not None else ()
+    if element.get("labelPath"):
+        names, notices = read_names(context.path(element, "labelPath"), config.class_num)
+        context.notices += notices
+        if card is not None:
+            _check_names(element, context, names, card)
+    return ClassSettings(config, tuple(names))
+
+
+def _config(element: Element, context: Context) -> tuple[PostConfig, list[str]]:
+    content = element.get("postProcessConfigContent")
+    if content:
+        return config_from_json(content, context.at(element, "postProcessConfigContent"))
+    if element.get("postProcessConfigPath"):
+        return read_config(context.path(element, "postProcessConfigPath"))
+    return PostConfig(), []
+
+
+def _check(element: Element, context: Context, config: PostConfig, card: ModelCard) -> None:
+    answers = len(card.classes)
+    if answers < config.class_num or (config.check_model and answers != config.class_num):
+        raise context.fail(
+            Code.INVALID_PARAM,
+            element,
+            f"CLASS_NUM={config.class_num}, but the model answers {answers} classes; write "
+            f"CLASS_NUM={answers} into {element.get('postProcessConfigPath') or 'its properties'}",
+        )
+    if not config.softmax and card.output.kind == "logits":
+        context.notice(
+            element,
+            "SOFTMAX is false and the model gives logits: its confidences are no probabilities",
+        )
+    if config.softmax and card.output.kind == "probabilities":
+        context.notice(
+            element, "SOFTMAX is true and the model gives probabilities: they are flattened"
+        )
+
+
+def _check_names(element: Element, context: Context, names: Sequence[str], card: ModelCard) -> None:
+    for known in (card.classes, card.names):
+        if set(names) == set(known) and tuple(names) != known:
+            context.notice(
+                element, "labelPath names the model's classes in another order than its card"
+            )
+            return

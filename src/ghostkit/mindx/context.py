@@ -1,0 +1,104 @@
+"""What an element may ask while it is compiled: its sources, the stream's model, files by path."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ghostkit.classifier import Classifier
+from ghostkit.errors import PipelineError
+from ghostkit.mindx.codes import Code
+from ghostkit.mindx.links import nearest
+from ghostkit.mindx.structure import Element, Stream
+
+PASSING = ("queue", "tee")  # what comes out is what went in
+MODEL_FACTORIES = ("mxpi_tensorinfer", "mxpi_modelinfer")
+
+
+@dataclass
+class Context:
+    """One stream while it is compiled; `notices` collects what its owner should know."""
+
+    stream: Stream
+    folder: str  # of the pipeline file, where paths lead that lead nowhere from here
+    load: Callable[[str], Classifier]
+    model: str | None = None  # stands in for the modelPath of the file
+    notices: list[str] = field(default_factory=list)
+    classifiers: dict[str, Classifier] = field(default_factory=dict)  # by element
+
+    def at(self, element: Element, key: str = "") -> str:
+        """How a message calls an element or its property."""
+        return f"{self.stream.name}.{element.name}" + (f".{key}" if key else "")
+
+    def notice(self, element: Element, what: str) -> None:
+        """Keep a remark about `element`."""
+        self.notices.append(f"{self.at(element)}: {what}")
+
+    def fail(self, code: Code, element: Element, what: str) -> PipelineError:
+        """The error to raise about `element`."""
+        return PipelineError(code, f"{self.at(element)}: {what} ({int(code)})")
+
+    def source_of(self, element: Element) -> str:
+        """The element whose metadata `element` works on: its dataSource, or the one before."""
+        return self.sources_of(element)[0]
+
+    def sources_of(self, element: Element) -> list[str]:
+        """As `source_of`, for an element that may name several."""
+        named = element.properties.get("dataSource") or element.properties.get("parentName") or ""
+        if named and named != "auto":
+            names = [name.strip() for name in named.split(",")]
+            for name in names:
+                if name not in self.stream.elements:
+                    hint = nearest(name, self.stream.elements)
+                    what = f"dataSource {name!r} is no element of this stream{hint}"
+                    raise self.fail(Code.METADATA_IS_NULL, element, what)
+            return names
+        return [self._maker(name) for name in self.stream.feeding(element.name)]
+
+    def _maker(self, name: str) -> str:
+        """`name`, or the element before it where it only passes on."""
+        while self.stream.elements[name].factory in PASSING:
+            [name] = self.stream.feeding(name)
+        return name
+
+    def path(self, element: Element, key: str) -> str:
+        """The file that a property names: from here, else from the pipeline's own folder."""
+        given = element.get(key)
+        beside = os.path.join(self.folder, given)
+        return beside if not os.path.exists(given) and os.path.exists(beside) else given
+
+    def classifier(self, element: Element) -> Classifier:
+        """The model of an element that infers, opened once."""
+        if element.name not in self.classifiers:
+            self.classifiers[element.name] = self._open(element)
+        return self.classifiers[element.name]
+
+    def classifier_after(self, element: Element) -> Classifier | None:
+        """The model of the first element that infers from what `element` gives on."""
+        waiting = [link.target for link in element.next]
+        while waiting:
+            following = self.stream.elements[waiting.pop(0)]
+            if following.factory in MODEL_FACTORIES:
+                return self.classifier(following)
+            waiting += [link.target for link in following.next]
+        return None
+
+    def _open(self, element: Element) -> Classifier:
+        given = element.get("modelPath")
+        if self.model is not None:
+            self.notice(element, f"modelPath {given!r} is replaced by {self.model!r}")
+            return self.load(self.model)
+        stem = os.path.splitext(given)[0]
+        tried = []
+        for name in dict.fromkeys([f"{stem}.onnx", given]):
+            for path in dict.fromkeys([name, os.path.join(self.folder, name)]):
+                tried.append(path)
+                if os.path.isfile(path) and not path.endswith(".om"):
+                    if name != given:
+                        self.notice(element, f"modelPath {given!r} is answered by {path!r}")
+                    return self.load(path)
+        raise self.fail(
+            Code.NOT_EXIST,
+            element,
+            f"modelPath {given!r}: no ONNX model for it; looked for {', '.join(tried)}. Put the "
+            "model that the .om was made from beside it, or name it with --model",
+        )

@@ -1,0 +1,193 @@
+"""Every element that a pipeline may name, and what it does to a request: one table.
+
+`FACTORIES` says which properties each has; here each is compiled once and then called for every
+picture, from several threads.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
+from threading import Lock
+
+from ghostkit.errors import OutputError
+from ghostkit.files import write_text
+from ghostkit.mindx.classes import ClassPostProcessor, class_settings
+from ghostkit.mindx.codes import Code
+from ghostkit.mindx.context import Context
+from ghostkit.mindx.inferring import Infer
+from ghostkit.mindx.links import nearest
+from ghostkit.mindx.pictures import (
+    Work,
+    center_crop,
+    image_crop,
+    image_decoder,
+    image_normalize,
+    image_resize,
+)
+from ghostkit.mindx.request import Request
+from ghostkit.mindx.serialize import compact, metadata_json
+from ghostkit.mindx.structure import Element
+
+
+def build(element: Element, context: Context) -> Work:
+    """What `element` does to a request.
+
+    Raises:
+        PipelineError: its properties make no sense, or a file that they name is missing.
+    """
+    return BUILDERS[element.factory](element, context)
+
+
+def _pass_on(element: Element, context: Context) -> Work:
+    def work(request: Request) -> None:
+        """Nothing: the next element takes the same request."""
+
+    return work
+
+
+def _infer(element: Element, context: Context) -> Work:
+    sources = context.sources_of(element)
+    if len(sources) > 1:
+        what = f"{len(sources)} inputs; models of one input are supported"
+        raise context.fail(Code.UNREALIZED, element, what)
+    classifier = context.classifier(element)
+    classes = None
+    if element.factory == "mxpi_modelinfer" and (
+        element.get("postProcessConfigPath") or element.get("postProcessConfigContent")
+    ):
+        classes = class_settings(element, context, classifier.card)
+    return Infer(element.name, sources[0], classifier, classes)
+
+
+def _class_post_processor(element: Element, context: Context) -> Work:
+    source = context.source_of(element)
+    classifier = context.classifiers.get(source)
+    settings = class_settings(element, context, None if classifier is None else classifier.card)
+    return ClassPostProcessor(element.name, source, settings)
+
+
+def _data_serialize(element: Element, context: Context) -> Work:
+    named = [key.strip() for key in element.get("outputDataKeys").split(",") if key.strip()]
+    for key in named:
+        if key not in context.stream.elements:
+            hint = nearest(key, context.stream.elements)
+            context.notice(element, f"outputDataKeys {key!r} is no element of this stream{hint}")
+    erase = element.get("eraseHeaderVecFlag") == "1"
+
+    def work(request: Request) -> None:
+        keys = named or list(request.metadata)
+        text = metadata_json(request.metadata, keys, erase_headers=erase)
+        request.buffer = text.encode()
+
+    return work
+
+
+def _dump_data(element: Element, context: Context) -> Work:
+    location = element.get("location")
+    wanted = [key for key in element.get("requiredMetaDataKeys").split(",") if key]
+    unwanted = set(element.get("filterMetaDataKeys").split(","))
+    with_memory = element.get("dumpMemoryData") == "true"
+    numbers, lock = count(), Lock()
+
+    def work(request: Request) -> None:
+        keys = [key for key in wanted or request.metadata if key not in unwanted]
+        text = dump_json(request, keys, with_memory=with_memory)
+        if not location:
+            request.buffer = text.encode()
+            return
+        with lock:
+            number = next(numbers)
+        write_text(location if number == 0 else f"{location}{number}", text)
+
+    return work
+
+
+def dump_json(request: Request, keys: list[str], *, with_memory: bool) -> str:
+    """A request as mxpi_dumpdata writes it: the buffer, and each metadata as JSON in JSON."""
+    from ghostkit.mindx.messages import PACKAGE, entries, to_message
+
+    records = []
+    for key in keys:
+        metadata = request.metadata.get(key)
+        if not metadata:
+            continue
+        message = to_message(metadata)
+        [field] = message.DESCRIPTOR.fields
+        content = entries(metadata)[1]
+        if not with_memory:
+            _blank_memory(content)
+        records.append(
+            {
+                "key": key,
+                "content": compact({field.name: content}),
+                "protoDataType": f"{PACKAGE}.{message.DESCRIPTOR.name}",
+            }
+        )
+    data = request.buffer
+    if data is None:
+        data = request.data if isinstance(request.data, bytes) else b""
+    buffer = {"bufferData": base64.b64encode(data).decode()}
+    return json.dumps({"buffer": buffer, "metaData": records}, ensure_ascii=False)
+
+
+def _blank_memory(content: object) -> None:
+    """Empty each ``dataStr``, which holds pixels and tensors."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key == "dataStr":
+                content[key] = ""
+            else:
+                _blank_memory(value)
+    elif isinstance(content, list):
+        for each in content:
+            _blank_memory(each)
+
+
+def _appsink(element: Element, context: Context) -> Work:
+    def work(request: Request) -> None:
+        data = request.buffer
+        if data is None:
+            data = request.data if isinstance(request.data, bytes) else b""
+        request.outputs[element.name] = data
+
+    return work
+
+
+def _filesink(element: Element, context: Context) -> Work:
+    path, lock = Path(element.get("location")), Lock()
+    try:
+        path.write_bytes(b"")
+    except OSError as error:
+        raise OutputError(
+            f"{context.at(element)}: cannot write location {str(path)!r}: {error.strerror}"
+        ) from error
+
+    def work(request: Request) -> None:
+        if request.buffer is not None:
+            with lock, open(path, "ab") as stream:
+                stream.write(request.buffer)
+
+    return work
+
+
+BUILDERS: Mapping[str, Callable[[Element, Context], Work]] = {
+    "appsrc": _pass_on,
+    "appsink": _appsink,
+    "fakesink": _pass_on,
+    "filesink": _filesink,
+    "queue": _pass_on,
+    "tee": _pass_on,
+    "mxpi_parallel2serial": _pass_on,
+    "mxpi_imagedecoder": image_decoder,
+    "mxpi_imageresize": image_resize,
+    "mxpi_opencvcentercrop": center_crop,
+    "mxpi_imagecrop": image_crop,
+    "mxpi_imagenormalize": image_normalize,
+    "mxpi_tensorinfer": _infer,
+    "mxpi_modelinfer": _infer,
+    "mxpi_classpostprocessor": _class_post_processor,
+    "mxpi_dataserialize": _data_serialize,
+    "mxpi_dumpdata": _dump_data,
+}

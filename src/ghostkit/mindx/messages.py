@@ -1,0 +1,239 @@
+"""The SDK's protobuf messages, and metadata to and from them.
+
+The table below says which fields each message has, with their numbers; from it protobuf builds the
+same classes that the SDK's ``MxpiDataType_pb2`` has. Needs the extra ``mindx``.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ghostkit.errors import ElementError, MissingExtra
+from ghostkit.mindx.codes import Code
+from ghostkit.mindx.postprocess import ClassInfo
+from ghostkit.mindx.request import Classes, Metadata, Vision
+
+PACKAGE = "MxTools"
+
+# field: number, type (a message, an enum or a scalar), with * where it is repeated
+MESSAGES: Mapping[str, str] = {
+    "MxpiFrame": "frameInfo 1 MxpiFrameInfo, visionList 2 MxpiVisionList",
+    "MxpiFrameInfo": "channelId 1 uint32, frameId 2 uint32, isEos 3 bool",
+    "MxpiVisionList": "visionVec 1 MxpiVision*",
+    "MxpiVision": (
+        "headerVec 1 MxpiMetaHeader*, visionInfo 2 MxpiVisionInfo, visionData 3 MxpiVisionData"
+    ),
+    "MxpiMetaHeader": "parentName 1 string, memberId 2 int32, dataSource 3 string",
+    "MxpiVisionInfo": (
+        "format 1 uint32, width 2 uint32, height 3 uint32, widthAligned 4 uint32, "
+        "heightAligned 5 uint32, resizeType 6 uint32, keepAspectRatioScaling 7 float, "
+        "preprocessInfo 8 MxpiVisionPreProcess*"
+    ),
+    "MxpiVisionPreProcess": (
+        "widthSrc 1 uint32, heightSrc 2 uint32, cropLeft 3 uint32, cropRight 4 uint32, "
+        "cropTop 5 uint32, cropBottom 6 uint32, pasteLeft 7 uint32, pasteRight 8 uint32, "
+        "pasteTop 9 uint32, pasteBottom 10 uint32, interpolation 11 uint32, elementName 12 string"
+    ),
+    "MxpiVisionData": (
+        "dataPtr 1 uint64, dataSize 2 int32, deviceId 3 uint32, memType 4 MxpiMemoryType, "
+        "freeFunc 5 uint64, dataStr 6 bytes, dataType 7 MxpiDataType, matPtr 8 uint64"
+    ),
+    "MxpiObjectList": "objectVec 1 MxpiObject*",
+    "MxpiObject": (
+        "headerVec 1 MxpiMetaHeader*, x0 2 float, y0 3 float, x1 4 float, y1 5 float, "
+        "classVec 6 MxpiClass*, imageMask 7 MxpiImageMask"
+    ),
+    "MxpiImageMaskList": "imageMaskVec 1 MxpiImageMask*",
+    "MxpiImageMask": (
+        "headerVec 1 MxpiMetaHeader*, className 2 string*, shape 3 int32*, dataType 4 int32, "
+        "dataStr 5 bytes"
+    ),
+    "MxpiClass": "headerVec 1 MxpiMetaHeader*, classId 2 int32, className 3 string, "
+    "confidence 4 float",
+    "MxpiClassList": "classVec 1 MxpiClass*",
+    "MxpiAttributeList": "attributeVec 1 MxpiAttribute*",
+    "MxpiAttribute": (
+        "headerVec 1 MxpiMetaHeader*, attrId 2 int32, attrName 3 string, attrValue 4 string, "
+        "confidence 5 float"
+    ),
+    "MxpiTensorPackageList": "tensorPackageVec 1 MxpiTensorPackage*",
+    "MxpiTensorPackage": "headerVec 1 MxpiMetaHeader*, tensorVec 2 MxpiTensor*",
+    "MxpiTensor": (
+        "tensorDataPtr 1 uint64, tensorDataSize 2 int32, deviceId 3 uint32, "
+        "memType 4 MxpiMemoryType, freeFunc 5 uint64, tensorShape 6 int32*, dataStr 7 bytes, "
+        "tensorDataType 8 int32"
+    ),
+    "MxpiFeatureVectorList": "featureVec 1 MxpiFeatureVector*",
+    "MxpiFeatureVector": "headerVec 1 MxpiMetaHeader*, featureValues 2 float*",
+}
+ENUMS: Mapping[str, tuple[str, ...]] = {
+    "MxpiMemoryType": (
+        "MXPI_MEMORY_HOST",
+        "MXPI_MEMORY_DEVICE",
+        "MXPI_MEMORY_DVPP",
+        "MXPI_MEMORY_HOST_MALLOC",
+        "MXPI_MEMORY_HOST_NEW",
+    ),
+    "MxpiDataType": ("MXPI_DATA_TYPE_UINT8", "MXPI_DATA_TYPE_FLOAT32"),
+}
+PIXEL_FORMATS = {"RGB": 12, "BGR": 13}
+TENSOR_TYPES = {0: "float32", 1: "float16", 2: "int8", 3: "int32", 4: "uint8"}
+HOST_MALLOC = 3
+
+
+@cache
+def message_classes() -> Mapping[str, Any]:
+    """The message classes by name.
+
+    Raises:
+        MissingExtra: protobuf is not installed.
+    """
+    try:
+        from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    except ImportError as error:
+        raise MissingExtra("mindx", "protobuf") from error
+    field_type = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="MxpiDataType.proto", package=PACKAGE, syntax="proto3"
+    )
+    for name, values in ENUMS.items():
+        enum = file.enum_type.add(name=name)
+        for position, value in enumerate(values):
+            enum.value.add(name=value, number=position)
+    for name, fields in MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for words in fields.split(", "):
+            key, number, kind = words.split(" ")
+            repeated = kind.endswith("*")
+            kind = kind.rstrip("*")
+            field = message.field.add(name=key, number=int(number))
+            field.label = field_type.LABEL_REPEATED if repeated else field_type.LABEL_OPTIONAL
+            if kind in MESSAGES or kind in ENUMS:
+                field.type = field_type.TYPE_ENUM if kind in ENUMS else field_type.TYPE_MESSAGE
+                field.type_name = f".{PACKAGE}.{kind}"
+            else:
+                field.type = getattr(field_type, f"TYPE_{kind.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
+        for name in MESSAGES
+    }
+
+
+def to_message(metadata: Metadata) -> Any:
+    """The list message that holds `metadata`: visions, tensors or classes."""
+    kinds = message_classes()
+    if metadata and isinstance(metadata[0], Classes):
+        message = kinds["MxpiClassList"]()
+        for member, group in enumerate(each for each in metadata if isinstance(each, Classes)):
+            for info in group.infos:
+                entry = message.classVec.add(
+                    classId=info.class_id,
+                    className=info.name,
+                    confidence=float(info.confidence),
+                )
+                entry.headerVec.add(memberId=member, dataSource=group.source)
+        return message
+    if metadata and isinstance(metadata[0], Vision):
+        message = kinds["MxpiVisionList"]()
+        for vision in metadata:
+            assert isinstance(vision, Vision), "metadata is of one kind"
+            _add_vision(message.visionVec.add(), vision)
+        return message
+    message = kinds["MxpiTensorPackageList"]()
+    for tensor in metadata:
+        assert isinstance(tensor, np.ndarray), "metadata is of one kind"
+        codes = {name: code for code, name in TENSOR_TYPES.items()}
+        message.tensorPackageVec.add().tensorVec.add(
+            tensorDataSize=tensor.nbytes,
+            memType=HOST_MALLOC,
+            tensorShape=tensor.shape,
+            dataStr=tensor.tobytes(),
+            tensorDataType=codes[str(tensor.dtype)],
+        )
+    return message
+
+
+def _add_vision(message: Any, vision: Vision) -> None:
+    height, width = vision.pixels.shape[:2]
+    info, data = message.visionInfo, message.visionData
+    info.format = PIXEL_FORMATS[vision.color]
+    info.width = info.widthAligned = width
+    info.height = info.heightAligned = height
+    data.dataSize, data.memType = vision.pixels.nbytes, HOST_MALLOC
+    data.dataStr = vision.pixels.tobytes()
+    data.dataType = 0 if vision.pixels.dtype == np.uint8 else 1
+
+
+def from_message(kind: str, data: bytes, element: str) -> Metadata:
+    """The metadata in a serialized list message named ``MxTools.MxpiVisionList`` and alike.
+
+    Raises:
+        ElementError: it is of another kind, damaged, or its sizes disagree.
+    """
+    name = kind.removeprefix(f"{PACKAGE}.")
+    reader = _READERS.get(name)
+    if reader is None:
+        reason = f"messages of {kind!r} are not taken; known are: {', '.join(_READERS)}"
+        raise ElementError(Code.PROTOBUF_NAME_MISMATCH, reason, element)
+    try:
+        message = message_classes()[name].FromString(data)
+        metadata: Metadata = reader(message)
+    except Exception as error:  # protobuf's DecodeError; numpy's ValueError where sizes disagree
+        reason = f"the {name} cannot be read: {' '.join(str(error).split())}"
+        raise ElementError(Code.INVALID_PARAM, reason, element) from error
+    return metadata
+
+
+def _read_visions(message: Any) -> list[Vision]:
+    visions = []
+    for each in message.visionVec:
+        dtype = np.uint8 if each.visionData.dataType == 0 else np.float32
+        pixels = np.frombuffer(each.visionData.dataStr, dtype)
+        shape = (each.visionInfo.height, each.visionInfo.width, 3)
+        rgb = each.visionInfo.format == PIXEL_FORMATS["RGB"]
+        visions.append(Vision(pixels.reshape(shape), "RGB" if rgb else "BGR"))
+    return visions
+
+
+def _read_tensors(message: Any) -> list[Any]:
+    return [
+        np.frombuffer(tensor.dataStr, TENSOR_TYPES[tensor.tensorDataType]).reshape(
+            tuple(tensor.tensorShape)
+        )
+        for package in message.tensorPackageVec
+        for tensor in package.tensorVec
+    ]
+
+
+def _read_classes(message: Any) -> list[Classes]:
+    groups: dict[int, list[ClassInfo]] = {}
+    source = ""
+    for each in message.classVec:
+        header = each.headerVec[0] if each.headerVec else None
+        member, source = (header.memberId, header.dataSource) if header else (0, source)
+        confidence = np.float32(each.confidence)
+        groups.setdefault(member, []).append(ClassInfo(each.classId, each.className, confidence))
+    return [Classes(tuple(infos), source) for _, infos in sorted(groups.items())]
+
+
+_READERS = {
+    "MxpiVisionList": _read_visions,
+    "MxpiTensorPackageList": _read_tensors,
+    "MxpiClassList": _read_classes,
+}
+
+
+def entries(metadata: Metadata) -> tuple[str, list[dict[str, Any]]]:
+    """The name and the JSON objects of the messages in the list that holds `metadata`."""
+    from google.protobuf.json_format import MessageToDict
+
+    message = to_message(metadata)
+    record = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    [entries] = record.values()
+    return type(message).DESCRIPTOR.name.removesuffix("List"), entries

@@ -1,0 +1,238 @@
+"""The elements that make and change pictures: decode, resize, crop, normalise."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.errors import ElementError, ImageRefused
+from ghostkit.image import decode
+from ghostkit.mindx import pixels as ops
+from ghostkit.mindx.codes import Code
+from ghostkit.mindx.context import Context
+from ghostkit.mindx.request import ColorOrder, Request, Vision
+from ghostkit.mindx.structure import Element
+
+Work = Callable[[Request], None]
+LEAST_WIDTH, LEAST_HEIGHT = 32, 6  # of a resized picture, in the SDK
+NEAREST = ("2", "4")  # the device's interpolations that take the nearest pixel
+
+
+def image_decoder(element: Element, context: Context) -> Work:
+    """mxpi_imagedecoder: the pixels that OpenCV gives, after our judge of pictures.
+
+    ``image.decode`` gives OpenCV's pixels for JPEG, PNG and BMP, and refuses what OpenCV would
+    answer with half a picture.
+    """
+    context.source_of(element)
+    _note_device(element, context)
+    color: ColorOrder = "RGB" if element.get("outputDataFormat") == "RGB" else "BGR"
+    floats = element.get("dataType") == "float32"
+
+    def work(request: Request) -> None:
+        try:
+            rgb = decode(request.data)
+        except ImageRefused as error:
+            raise ElementError(Code.DECODE_FAIL, error.reason, element.name) from error
+        pixels = rgb if color == "RGB" else rgb[..., ::-1]
+        contiguous = np.ascontiguousarray(pixels, dtype=np.float32 if floats else np.uint8)
+        request.metadata[element.name] = [Vision(contiguous, color)]
+
+    return work
+
+
+def image_resize(element: Element, context: Context) -> Work:
+    """mxpi_imageresize."""
+    ops.opencv()
+    source = context.source_of(element)
+    _note_device(element, context)
+    settings, colors = resize_settings(element, context)
+    wanted = element.get("outputDataFormat")
+    # OpenCV's settings depend on the channel order only in the padding's colour
+    by_color = {order: _with_color(settings, colors, order) for order in ("BGR", "RGB")}
+
+    def work(request: Request) -> None:
+        made = []
+        for vision in request.visions(source, element.name):
+            resized = ops.resize(vision.pixels, by_color[vision.color], element.name)
+            made.append(_in_order(Vision(resized, vision.color), wanted or vision.color))
+        request.metadata[element.name] = list(made)
+
+    return work
+
+
+def resize_settings(
+    element: Element, context: Context
+) -> tuple[ops.ResizeSettings, tuple[float, float, float]]:
+    """The settings of an mxpi_imageresize, and its padding colour (B, G, R).
+
+    Raises:
+        PipelineError: a size is missing or out of range.
+    """
+    width, height = element.number("resizeWidth"), element.number("resizeHeight")
+    kind = element.get("resizeType")
+    exact = ops.ResizeSettings(kind).exact
+    if exact and not (width and height):
+        classifier = context.classifier_after(element)
+        wants = None if classifier is None else classifier.card.input
+        if wants is None or wants.width is None or wants.height is None:
+            what = "needs resizeWidth and resizeHeight, as no model after it says its input size"
+            raise context.fail(Code.IMAGE_WIDTH, element, what)
+        width, height = wants.width, wants.height
+        context.notice(element, f"no resizeWidth and resizeHeight: the model's {width}x{height}")
+    if exact and (width < LEAST_WIDTH or height < LEAST_HEIGHT):
+        code = Code.IMAGE_WIDTH if width < LEAST_WIDTH else Code.IMAGE_HEIGHT
+        what = f"{width}x{height} is too small; at least {LEAST_WIDTH}x{LEAST_HEIGHT}"
+        raise context.fail(code, element, what)
+    if element.number("minDimension") > element.number("maxDimension"):
+        raise context.fail(Code.INIT_FAIL, element, "minDimension is above maxDimension")
+    nearest = element.get("interpolation") in NEAREST and not _by_opencv(element)
+    if element.get("interpolation") != "0" and _by_opencv(element):
+        context.notice(element, "interpolation has no effect with opencv: always bilinear")
+    settings = ops.ResizeSettings(
+        kind=kind,
+        width=width,
+        height=height,
+        scale_value=element.number("scaleValue"),
+        min_dimension=element.number("minDimension"),
+        max_dimension=element.number("maxDimension"),
+        padding=element.get("paddingType"),
+        padding_width=element.number("paddingWidth"),
+        padding_height=element.number("paddingHeight"),
+        nearest=nearest,
+    )
+    blue, green, red = (float(element.get(f"paddingColor{channel}")) for channel in "BGR")
+    return settings, (blue, green, red)
+
+
+def center_crop(element: Element, context: Context) -> Work:
+    """mxpi_opencvcentercrop."""
+    source = context.source_of(element)
+    size = element.number("cropWidth"), element.number("cropHeight")
+    if not all(size):
+        raise context.fail(Code.INIT_FAIL, element, "needs cropWidth and cropHeight above 0")
+
+    def work(request: Request) -> None:
+        request.metadata[element.name] = [
+            Vision(ops.center_crop(vision.pixels, size, element.name), vision.color)
+            for vision in request.visions(source, element.name)
+        ]
+
+    return work
+
+
+def image_crop(element: Element, context: Context) -> Work:
+    """mxpi_imagecrop with its own coordinates: one picture for each rectangle."""
+    source = context.source_of(element)
+    if element.get("dataSourceImage") not in ("auto", ""):
+        source = element.get("dataSourceImage")
+    _note_device(element, context)
+    if element.get("autoDetectFrame") == "1":
+        what = "autoDetectFrame 1 takes rectangles of a detector; set it to 0 and give cropPoint…"
+        raise context.fail(Code.UNREALIZED, element, what)
+    boxes = crop_boxes(element, context)
+    grow = [float(element.get(f"{side}ExpandRatio")) for side in ("left", "up", "right", "down")]
+
+    def work(request: Request) -> None:
+        request.metadata[element.name] = [
+            Vision(_cut(vision.pixels, box, grow, element.name), vision.color)
+            for vision in request.visions(source, element.name)
+            for box in boxes
+        ]
+
+    return work
+
+
+def crop_boxes(element: Element, context: Context) -> list[tuple[int, int, int, int]]:
+    """The rectangles (x0, y0, x1, y1) that an mxpi_imagecrop names."""
+    keys = ("cropPointx0", "cropPointy0", "cropPointx1", "cropPointy1")
+    try:
+        columns = [[int(float(word)) for word in element.get(key).split(",")] for key in keys]
+        boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in zip(*columns, strict=True)]
+    except ValueError:
+        what = "cropPointx0, y0, x1 and y1 must be lists of as many numbers: '0,10'"
+        raise context.fail(Code.INVALID_PARAM, element, what) from None
+    for box in boxes:
+        if not (0 <= box[0] < box[2] and 0 <= box[1] < box[3]):
+            what = f"the rectangle {box} is empty; expected x0 < x1 and y0 < y1"
+            raise context.fail(Code.INVALID_PARAM, element, what)
+    return boxes
+
+
+def image_normalize(element: Element, context: Context) -> Work:
+    """mxpi_imagenormalize: ``(x - alpha) / beta``, alpha and beta in the order R, G, B."""
+    source = context.source_of(element)
+    mean, std = (_three(element, context, key) for key in ("alpha", "beta"))
+    if not std.all():
+        raise context.fail(Code.INVALID_PARAM, element, "beta holds 0, which nothing divides by")
+    stretch = element.get("processType") == "0"
+    to, wanted = element.get("dataType"), element.get("format").removesuffix("888")
+    if not stretch and to == "auto":
+        context.notice(element, "dataType auto keeps uint8 of uint8: results are rounded to 0..255")
+
+    def work(request: Request) -> None:
+        made = []
+        for vision in request.visions(source, element.name):
+            to_bytes = to == "UINT8" or (to == "auto" and vision.pixels.dtype == np.uint8)
+            if stretch:
+                values = ops.min_max(vision.pixels, to_bytes=to_bytes)
+            else:
+                turn = slice(None) if vision.color == "RGB" else slice(None, None, -1)
+                values = ops.normalize(vision.pixels, mean[turn], std[turn])
+                values = ops.saturated(values) if to_bytes else values
+            order = vision.color if wanted == "auto" else wanted
+            made.append(_in_order(Vision(values, vision.color), order))
+        request.metadata[element.name] = list(made)
+
+    return work
+
+
+def _three(element: Element, context: Context, key: str) -> NDArray[np.float64]:
+    try:
+        values = np.array([float(word) for word in element.get(key).split(",")])
+    except ValueError:
+        values = np.empty(0)
+    if values.shape != (3,) or not np.isfinite(values).all():
+        what = f"{key} {element.get(key)!r}: expected three numbers, 'R,G,B'"
+        raise context.fail(Code.INIT_FAIL, element, what)
+    return values
+
+
+def _cut(
+    pixels: ops.Pixels, box: tuple[int, int, int, int], grow: list[float], element: str
+) -> ops.Pixels:
+    """The rectangle, grown by shares of its sides and kept within the picture."""
+    (height, width), (x0, y0, x1, y1) = pixels.shape[:2], box
+    box_width, box_height = x1 - x0, y1 - y0
+    left = int(max(x0 - box_width * grow[0], 0))
+    top = int(max(y0 - box_height * grow[1], 0))
+    right = min(int(x1 + box_width * grow[2]), width)
+    bottom = min(int(y1 + box_height * grow[3]), height)
+    if left >= right or top >= bottom:
+        reason = f"the rectangle {box} lies outside the picture of {width}x{height}"
+        raise ElementError(Code.CROP_FAIL, reason, element)
+    return pixels[top:bottom, left:right]
+
+
+def _in_order(vision: Vision, order: str) -> Vision:
+    if order == vision.color:
+        return vision
+    turned = np.ascontiguousarray(vision.pixels[..., ::-1])
+    return Vision(turned, "RGB" if order == "RGB" else "BGR")
+
+
+def _with_color(
+    settings: ops.ResizeSettings, colors: tuple[float, float, float], order: str
+) -> ops.ResizeSettings:
+    return replace(settings, padding_color=colors if order == "BGR" else colors[::-1])
+
+
+def _by_opencv(element: Element) -> bool:
+    """Whether the file asks for OpenCV; the older property wins, as in the SDK."""
+    return (element.get("handleMethod") or element.get("cvProcessor")) == "opencv"
+
+
+def _note_device(element: Element, context: Context) -> None:
+    if not _by_opencv(element):
+        context.notice(element, "asks for the device's own processing; OpenCV's stands in for it")

@@ -1,0 +1,156 @@
+"""A stream compiled: its elements as functions in order, run picture by picture or by the engine.
+
+With one model, `load`, `infer` and `finish` are the stages that ``stream.answers`` drives, as for
+``predict``: batches, ordering and errors are the engine's. `run` does all of it for one request.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.classifier import Classifier
+from ghostkit.errors import GhostkitError, PipelineError
+from ghostkit.mindx.codes import Code
+from ghostkit.mindx.context import Context
+from ghostkit.mindx.elements import build
+from ghostkit.mindx.inferring import Infer
+from ghostkit.mindx.pictures import Work
+from ghostkit.mindx.request import Request
+from ghostkit.mindx.structure import Element, Pipeline, Stream
+from ghostkit.stream import answers, ordered_map
+
+Record = Callable[[str, float], None]
+"""Takes an element's name and the seconds that it spent on one picture."""
+
+
+def no_record(element: str, seconds: float) -> None:
+    """Keep no times."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One stream, ready for pictures from any thread."""
+
+    stream: Stream
+    works: tuple[tuple[Element, Work], ...]
+    classifiers: Mapping[str, Classifier]  # by element
+    notices: tuple[str, ...]
+
+    @property
+    def infer(self) -> Infer | None:
+        """The stream's one element that infers from one picture, if that is how it is built."""
+        found = [work for _, work in self.works if isinstance(work, Infer)]
+        several = self.stream.of("mxpi_imagecrop")  # may make several pictures of one
+        return found[0] if len(found) == 1 and not several else None
+
+    def run(self, request: Request, record: Record = no_record) -> None:
+        """Take one request through every element.
+
+        Raises:
+            ElementError, ModelError: an element or the model refuses it.
+        """
+        request.started_s = time.perf_counter()
+        self._walk(self.works, request, record)
+
+    def stream_of(
+        self,
+        requests: Iterable[Request],
+        *,
+        batch_size: int = 8,
+        workers: int | None = None,
+        record: Record = no_record,
+    ) -> Iterator[tuple[Request, GhostkitError | None]]:
+        """Requests in their order, each run to its sinks or with what went wrong."""
+        if self.infer is None:
+            return ordered_map(lambda each: self._attempt(each, record), requests, workers)
+        return self._by_engine(self.infer, requests, batch_size, workers, record)
+
+    def _by_engine(
+        self,
+        infer: Infer,
+        requests: Iterable[Request],
+        batch_size: int,
+        workers: int | None,
+        record: Record,
+    ) -> Iterator[tuple[Request, GhostkitError | None]]:
+        at = [work for _, work in self.works].index(infer)
+        before, after = self.works[:at], self.works[at + 1 :]
+
+        def load(request: Request) -> NDArray[np.generic]:
+            request.started_s = time.perf_counter()
+            self._walk(before, request, record)
+            [image] = infer.inputs(request)
+            return image
+
+        def run(images: NDArray[Any]) -> NDArray[np.float32]:
+            begin = time.perf_counter()
+            rows = infer.classifier.backend.infer(images)
+            each = (time.perf_counter() - begin) / len(images)
+            for _ in images:
+                record(infer.name, each)
+            return rows
+
+        found = answers(requests, load, run, batch_size=batch_size, workers=workers)
+        for answer in found:
+            error = answer.error
+            if answer.logits is not None:
+                try:
+                    infer.accept(answer.source, [answer.logits])
+                    self._walk(after, answer.source, record)
+                except GhostkitError as caught:
+                    error = caught
+            yield answer.source, error
+
+    def _attempt(self, request: Request, record: Record) -> tuple[Request, GhostkitError | None]:
+        try:
+            self.run(request, record)
+        except GhostkitError as error:
+            return request, error
+        return request, None
+
+    def _walk(
+        self, works: Iterable[tuple[Element, Work]], request: Request, record: Record
+    ) -> None:
+        for element, work in works:
+            begin = time.perf_counter()
+            work(request)
+            record(element.name, time.perf_counter() - begin)
+
+
+def compile_stream(
+    pipeline: Pipeline,
+    name: str,
+    *,
+    model: str | None = None,
+    load: Callable[[str], Classifier] | None = None,
+) -> Program:
+    """The stream `name` as a program; the models that it names are opened.
+
+    Args:
+        model: stands in for the modelPath of the file.
+        load: opens a model; `artifacts.load` by default.
+
+    Raises:
+        PipelineError: an element's properties make no sense, or a file is missing.
+        ModelError, CardError: a model cannot be opened.
+    """
+    if load is None:
+        from ghostkit.artifacts import load as open_any
+
+        load = open_any
+    stream = pipeline.streams[name]
+    context = Context(stream, os.path.dirname(pipeline.source), load, model)
+    works = tuple((element, build(element, context)) for element in stream.elements.values())
+    if model is not None and len(context.classifiers) > 1:
+        raise PipelineError(
+            Code.INVALID_PARAM,
+            f"{pipeline.source}: {name} has {len(context.classifiers)} models; which one does "
+            "--model stand for? Write it into the file (1004)",
+        )
+    notices = tuple(dict.fromkeys(context.notices))
+    return Program(stream, works, context.classifiers, notices)

@@ -1,0 +1,88 @@
+"""What travels through a stream: one picture, and what each element has made of it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.errors import ElementError, GhostkitError, ImageRefused, ModelError
+from ghostkit.mindx.codes import Code
+from ghostkit.mindx.postprocess import ClassInfo
+
+ColorOrder = Literal["BGR", "RGB"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vision:
+    """One picture of an MxpiVisionList: (H, W, 3), uint8 or float32."""
+
+    pixels: NDArray[Any]
+    color: ColorOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The answers to one picture: the MxpiClass entries with one ``memberId``."""
+
+    infos: tuple[ClassInfo, ...]
+    source: str  # the element that gave the tensor
+
+
+Tensor = NDArray[Any]  # with its batch axis
+Metadata = list[Vision] | list[Tensor] | list[Classes]
+
+
+@dataclass(slots=True)
+class Request:
+    """One buffer: what was sent, metadata by the element that made it, and what the sinks got."""
+
+    data: bytes | str | os.PathLike[str]  # a picture file's bytes or its path
+    metadata: dict[str, Metadata] = field(default_factory=dict)
+    buffer: bytes | None = None  # the text that took the place of `data`, e.g. the JSON
+    outputs: dict[str, bytes] = field(default_factory=dict)  # appsink -> what it holds
+    started_s: float = 0.0  # by time.perf_counter
+
+    def visions(self, key: str, element: str) -> list[Vision]:
+        """The pictures that `key` made.
+
+        Raises:
+            ElementError: there are none.
+        """
+        return [each for each in self._of(key, element) if _is(each, Vision, key, element)]
+
+    def tensors(self, key: str, element: str) -> list[Tensor]:
+        """The tensors that `key` made; raises as `visions` does."""
+        return [each for each in self._of(key, element) if _is(each, np.ndarray, key, element)]
+
+    def _of(self, key: str, element: str) -> list[Any]:
+        found = self.metadata.get(key)
+        if found is None:
+            reason = f"{key!r} has given no metadata; name another in dataSource"
+            raise ElementError(Code.METADATA_IS_NULL, reason, element)
+        return found
+
+
+def _is(value: object, kind: type, key: str, element: str) -> bool:
+    if not isinstance(value, kind):
+        wanted = "pictures" if kind is Vision else "tensors"
+        reason = f"{key!r} gives {_KINDS.get(type(value), 'other data')}, but {wanted} are needed"
+        raise ElementError(Code.PROTOBUF_NAME_MISMATCH, reason, element)
+    return True
+
+
+_KINDS: Mapping[type, str] = {Vision: "pictures", np.ndarray: "tensors", Classes: "classes"}
+
+
+def code_of(error: GhostkitError) -> Code:
+    """The SDK's code for what befell a picture."""
+    match error:
+        case ElementError():
+            return Code(error.code)
+        case ImageRefused():
+            return Code.DECODE_FAIL
+        case ModelError():
+            return Code.INFER_FAIL
+    return Code.FAILURE

@@ -1,0 +1,92 @@
+"""``sdk.conf``: whether and how often statistics are written, as the SDK reads it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ghostkit.errors import UsageError
+
+HOME = "MX_SDK_HOME"  # the variable that names the SDK's folder
+
+RANGES: Mapping[str, tuple[int, int, int]] = {  # key: default, lowest, highest
+    "ps_max_log_size": (10, 1, 20),
+    "ps_queue_size_warn_percent": (80, 0, 100),
+    "ps_interval_time": (60, 1, 86_400),
+    "ps_queue_size_interval_time": (50, 10, 1000),
+    "ps_queue_size_times": (100, 1, 1000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SdkConf:
+    """What the file says; numbers out of range are brought into it, as the SDK does."""
+
+    enable: bool = False
+    log_dir: str = "logs"
+    log_filename: str = "performance—statistics.log"  # with the dash of the seed's file names
+    max_log_size_mb: int = 10
+    queue_size_warn_percent: int = 80
+    interval_s: int = 60
+    queue_size_interval_ms: int = 50
+    queue_size_times: int = 100
+
+    @property
+    def folder(self) -> Path:
+        """Where the statistics go: a relative folder lies in the SDK's, or here without one."""
+        return Path(os.environ.get(HOME, ""), self.log_dir)
+
+
+def default_path() -> Path | None:
+    """``$MX_SDK_HOME/config/sdk.conf`` where there is one."""
+    home = os.environ.get(HOME)
+    path = Path(home, "config", "sdk.conf") if home else None
+    return path if path is not None and path.is_file() else None
+
+
+def read_sdk_conf(path: str | os.PathLike[str]) -> tuple[SdkConf, list[str]]:
+    """The configuration in the file, and notices about values that were mended.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    source = os.fspath(path)
+    try:
+        text = Path(path).read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"{source}: cannot be read: {error.strerror}") from error
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        key, equals, value = line.partition("#")[0].partition("=")
+        if equals:
+            values.setdefault(key.strip(), value.strip())
+    notices: list[str] = []
+    numbers = {key: _number(values, key, source, notices) for key in RANGES}
+    defaults = SdkConf()
+    conf = SdkConf(
+        values.get("enable_ps", "false").lower() == "true",
+        values.get("ps_log_dir") or defaults.log_dir,
+        values.get("ps_log_filename") or defaults.log_filename,
+        numbers["ps_max_log_size"],
+        numbers["ps_queue_size_warn_percent"],
+        numbers["ps_interval_time"],
+        numbers["ps_queue_size_interval_time"],
+        numbers["ps_queue_size_times"],
+    )
+    return conf, notices
+
+
+def _number(values: Mapping[str, str], key: str, source: str, notices: list[str]) -> int:
+    default, low, high = RANGES[key]
+    text = values.get(key)
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        notices.append(f"{source}: {key}={text!r} is no whole number; {default} stands")
+        return default
+    clamped = min(max(value, low), high)
+    if clamped != value:
+        notices.append(f"{source}: {key}={value} is out of {low}..{high}; taken as {clamped}")
+    return clamped
