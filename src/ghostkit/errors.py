@@ -61,6 +61,8 @@ class AippError(GhostkitError):
 
 class CompilerError(GhostkitError):
     """A vendor's compiler failed, or wrote no whole file; holds what it said."""
+
+
 class PipelineError(UsageError):
     """A MindX pipeline is wrong, in one line per problem; `code` is the SDK's of the first."""
 
