@@ -20,7 +20,7 @@ from ghostkit.errors import CardError
 from ghostkit.files import write_text
 from ghostkit.steps import Normalize, Step, output_size
 
-SCHEMA_VERSION = "1.1"  # the minor number grows with new fields, the major with new meanings
+SCHEMA_VERSION = "1.2"  # the minor number grows with new fields, the major with new meanings
 ONNX_METADATA_KEY = "ghostkit.card"
 CHECKPOINT_KEY = "card"
 
@@ -81,6 +81,7 @@ class Provenance(_Record):
     versions: dict[str, str] = Field(default_factory=dict)
     parents: tuple[str, ...] = ()  # hashes of the cards it was made from
     note: str = ""
+    conversions: tuple[dict[str, JsonValue], ...] | None = None  # how it was made from the parents
 
 
 class ModelCard(_Record):

@@ -18,6 +18,7 @@ COMMANDS = (  # in the order of the help
     "train",
     "evaluate",
     "export",
+    "convert",
     "verify",
     "predict",
     "benchmark",

@@ -1,0 +1,184 @@
+"""``ghostkit convert``: a model for another machine, its card with it, its answers compared."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from ghostkit.cli.options import Json, Overwrite, say
+
+if TYPE_CHECKING:
+    from ghostkit.convert.requested import Outcome, Request, Table
+    from ghostkit.errors import AgreementError
+
+BUNDLED_PHOTOS = 96  # about so many of the bundled ones are compared: seconds, not minutes
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(convert)
+
+
+def convert(
+    context: typer.Context,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file, or: default.")],
+    to: Annotated[str, typer.Option(help="int8, or om (Ascend).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photos to compare the result with its source on; else bundled ones."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference of a probability that passes.")
+    ] = 1e-4,
+    calibration: Annotated[
+        Path | None, typer.Option(help="int8: a folder of some hundred photos, without labels.")
+    ] = None,
+    max_drop: Annotated[
+        float, typer.Option(min=0, max=100, help="int8: percentage points that may be lost.")
+    ] = 0.5,
+    data: Annotated[
+        Path | None, typer.Option(help="int8: labelled photos to measure the accuracy on.")
+    ] = None,
+    soc: Annotated[str, typer.Option(help="om: the chip.")] = "Ascend310",
+    aipp: Annotated[
+        Path | None, typer.Option(help="om: your AIPP file; else one is made from the card.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="om: check everything, and only say the command.")
+    ] = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Convert an ONNX model for another machine; refused where its answers change too much.
+
+    The exit status is 1 where it is refused: nothing is written then.
+
+    Example: ghostkit convert model.onnx --to int8 --calibration photos/train --data photos/val
+    -o model-int8.onnx
+    """
+    from tempfile import TemporaryDirectory
+
+    from ghostkit.convert import require_onnx
+
+    require_onnx()
+    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.convert.requested import Request
+    from ghostkit.errors import AgreementError
+    from ghostkit.progress import bars_for
+
+    _check_options(to, context)
+    source = _model_path(model, output, overwrite)
+    with TemporaryDirectory() as folder:
+        request = Request(
+            model=source,
+            output=output,
+            pictures=() if to == "om" else _pictures(images, to, Path(folder)),
+            tolerance=tolerance,
+            calibration=calibration,
+            max_drop=max_drop,
+            data=data,
+            soc=soc,
+            aipp=aipp,
+            dry_run=dry_run,
+            overwrite=overwrite,
+            bars=bars_for(),
+            say=say,
+        )
+        try:
+            outcome = _run(to, request)
+        except AgreementError as error:
+            _refused(error, as_json)
+    if as_json:
+        print_json(outcome.record)
+    else:
+        _print(outcome.summary, outcome.tables)
+    name_unanswered(outcome.unanswered, "--json")
+    raise typer.Exit(1 if outcome.unanswered else 0)
+
+
+def _run(to: str, request: "Request") -> "Outcome":
+    from ghostkit.convert.targets import TARGETS
+
+    return TARGETS[to].convert(request)
+
+
+def _check_options(to: str, context: typer.Context) -> None:
+    """Refuse an unknown target, and an option that this one would not read."""
+    from ghostkit.convert.targets import TARGETS
+    from ghostkit.errors import UsageError
+
+    if to not in TARGETS:
+        raise UsageError(f"--to {to!r} is no target; there are: {', '.join(TARGETS)}")
+    special = {name for target in TARGETS.values() for name in target.options}
+    for name in sorted(special - TARGETS[to].options):
+        given = context.get_parameter_source(name)
+        if given is not None and given.name != "DEFAULT":
+            of = ", ".join(key for key, each in TARGETS.items() if name in each.options)
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} belongs to --to {of}; --to {to} does not read it")
+
+
+def _model_path(model: Path, output: Path, overwrite: bool) -> Path:
+    """The ONNX file that is meant, after making sure that the result may be written."""
+    from ghostkit.artifacts import CHECKPOINT_SUFFIXES, names_model
+    from ghostkit.bundled import DEFAULT, default_model
+    from ghostkit.errors import UsageError
+    from ghostkit.files import check_target
+
+    name = str(model)
+    if not model.exists() and names_model(name) and name == DEFAULT:
+        model = default_model()
+    if name.lower().endswith(CHECKPOINT_SUFFIXES):
+        raise UsageError(
+            f"{name!r} is a checkpoint; a conversion starts from ONNX: ghostkit export {name} "
+            "-o model.onnx"
+        )
+    check_target(output, overwrite=overwrite)
+    if output.exists() and model.exists() and output.samefile(model):
+        raise UsageError(f"the output {str(output)!r} is the model itself; choose another")
+    return model
+
+
+def _pictures(images: list[Path] | None, to: str, folder: Path) -> tuple[str, ...]:
+    """Where the result is compared with its source."""
+    from ghostkit.bundled import unpack_trashnet
+    from ghostkit.sources import find_pictures
+
+    if images:
+        return find_pictures(images).pictures
+    if to == "int8":  # those of the calibration that are held out are nearer to the model's use
+        return ()
+    photos = find_pictures([unpack_trashnet(folder)]).pictures
+    photos = photos[:: max(1, len(photos) // BUNDLED_PHOTOS)]  # some of each class
+    say(f"the result is compared on {len(photos)} bundled photos; name your own with --images")
+    return photos
+
+
+def _refused(error: "AgreementError", as_json: bool) -> NoReturn:
+    """Tell why nothing is written, with the table of what was tried; exit status 1."""
+    from ghostkit.cli.results import print_json
+    from ghostkit.convert.int8 import BudgetError
+    from ghostkit.convert.int8_target import trial_record, trials_table
+
+    trials = error.trials if isinstance(error, BudgetError) else ()
+    if as_json:
+        record = {"written": False, "reason": str(error)}
+        print_json(record | {"trials": [trial_record(trial) for trial in trials]})
+    elif trials:
+        _print((), (trials_table(trials),))
+    print(f"ghostkit: not converted: {error}", file=sys.stderr)  # each line printable
+    raise typer.Exit(1)
+
+
+def _print(summary: tuple[tuple[str, str], ...], tables: "tuple[Table, ...]") -> None:
+    from rich.console import Console
+
+    from ghostkit.cli.report import PIPE_WIDTH, plain_table
+
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    for table in tables:
+        console.print(plain_table(table.columns, table.rows))
+    if summary:
+        console.print(plain_table(("", ""), summary, header=False))

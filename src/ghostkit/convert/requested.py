@@ -1,0 +1,49 @@
+"""What a conversion is asked for, and what comes of it, the same for every target."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ghostkit.progress import Bars, silent
+from ghostkit.verify import DEFAULT_TOLERANCE
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of ``ghostkit convert``; a target reads what concerns it."""
+
+    model: Path  # ONNX
+    output: Path
+    pictures: Sequence[str]  # over which the result is compared with its source
+    tolerance: float = DEFAULT_TOLERANCE  # of a probability, where the result should be equal
+    calibration: Path | None = None
+    max_drop: float = 0.5  # percentage points
+    data: Path | None = None  # labelled pictures to judge by
+    resize: bool = False  # of a folded graph
+    half: bool = False  # half precision, where a target has it
+    int8: bool = False  # of OpenVINO
+    soc: str = "Ascend310"
+    aipp: Path | None = None
+    dry_run: bool = False
+    overwrite: bool = False
+    bars: Bars = silent
+    say: Callable[[str], None] = field(default=lambda line: None)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header, for people."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was written, and what is to be told of it."""
+
+    summary: tuple[tuple[str, str], ...]  # label, words
+    record: dict[str, Any]  # the same and more, for JSON
+    tables: tuple[Table, ...] = ()
+    unanswered: tuple[tuple[str, str], ...] = ()  # pictures that neither model could read

@@ -1,0 +1,76 @@
+"""A graph in memory run on prepared inputs, and how fast it is beside another one."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from ghostkit.backend import Backend
+from ghostkit.stream import available_cores
+
+BATCH = 8
+ROUNDS, ROUND_S = 7, 0.4
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Images per second of the model alone, over several rounds."""
+
+    median: float
+    least: float
+    most: float
+
+
+def logits_of(model: onnx.ModelProto, images: NDArray[np.generic]) -> NDArray[np.float32]:
+    """The first output (N, K) of `model` for the prepared `images` (N, ...), on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    [given] = session.get_inputs()
+    parts = [
+        session.run(None, {given.name: images[start : start + BATCH]})[0]
+        for start in range(0, len(images), BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def throughputs(
+    backends: Mapping[str, Backend], images: NDArray[np.generic], *, rounds: int = ROUNDS
+) -> dict[str, Throughput]:
+    """What each backend reaches with a batch per core at once, taken in turns.
+
+    Args:
+        images: one prepared batch.
+    """
+    found: dict[str, list[float]] = {name: [] for name in backends}
+    for backend in backends.values():
+        backend.infer(images)
+    for _ in range(rounds):
+        for name, backend in backends.items():
+            found[name].append(_round(backend, images))
+    return {name: Throughput(median(v), min(v), max(v)) for name, v in found.items()}
+
+
+def _round(backend: Backend, images: NDArray[np.generic]) -> float:
+    cores = available_cores()
+    begin = time.perf_counter()
+
+    def work(_: int) -> int:
+        done = 0
+        while time.perf_counter() - begin < ROUND_S:
+            backend.infer(images)
+            done += len(images)
+        return done
+
+    with ThreadPoolExecutor(cores) as pool:
+        total = sum(pool.map(work, range(cores)))
+    return total / (time.perf_counter() - begin)

@@ -1,0 +1,30 @@
+"""The targets of a conversion by name: a new one is one entry here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+
+from ghostkit.convert.requested import Outcome, Request
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target: where its function stands, and which options it reads beside the common ones."""
+
+    module: str  # under ghostkit.convert
+    function: str
+    options: frozenset[str]
+
+    def convert(self, request: Request) -> Outcome:
+        """Run it; its module is imported now."""
+        module = import_module(f"ghostkit.convert.{self.module}")
+        run: Callable[[Request], Outcome] = getattr(module, self.function)
+        return run(request)
+
+
+TARGETS: Mapping[str, Target] = {
+    "int8": Target(
+        "int8_target", "convert_to_int8", frozenset({"calibration", "max_drop", "data"})
+    ),
+    "om": Target("om_target", "convert_for_ascend", frozenset({"soc", "aipp", "dry_run"})),
+}
