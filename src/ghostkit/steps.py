@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+from ghostkit.filters import Filter as Filter
+
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 Size = tuple[Pixels, Pixels]  # (height, width) in pixels
 Channels = tuple[float, float, float]  # in the card's colour order, in units where 255 is 1.0

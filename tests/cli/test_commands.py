@@ -7,6 +7,7 @@ import pytest
 
 import ghostkit.cli
 from ghostkit.cli.commands import COMMANDS, Commands
+from tiny import RED, save_square
 
 MODULES = Path(ghostkit.cli.__file__).parent.glob("*.py")
 
@@ -51,5 +52,12 @@ def test_a_command_loads_neither_another_one_nor_the_options_of_train():
 
 def test_the_list_of_commands_needs_none_of_their_options():
     modules = loaded_by("--help")
-    heavy = {"ghostkit.train.recipe", "ghostkit.card", "numpy", "onnxruntime", "torch", "PIL"}
+    heavy = {"ghostkit.train.recipe", "pydantic", "numpy", "onnxruntime", "torch", "PIL"}
     assert not heavy & modules
+
+
+def test_predict_loads_what_classifying_needs_and_no_more(make_model, tmp_path):
+    modules = loaded_by("predict", make_model(), save_square(tmp_path / "a.png", RED))
+    assert {"onnxruntime", "PIL", "numpy"} <= modules
+    surplus = {"torch", "onnx", "rich", "yaml", "safetensors", "ghostkit.train.recipe"}
+    assert not surplus & modules

@@ -4,6 +4,7 @@ Exit status: 0 all good, 1 some inputs failed (each one named), 2 wrong usage or
 goes wrong is one message on standard error that begins with ``ghostkit:``, never a traceback.
 """
 
+import gc
 import io
 import os
 import sys
@@ -53,7 +54,9 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:  # what Pillow says of a damaged picture names no file; we do
         warnings.filterwarnings("ignore", module=r"PIL\.")
-    sys.exit(run())
+    status = run()
+    gc.freeze()  # or Python, on its way out, searches all of it for cycles: a fifth of the time
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ghostkit.cli.options import Json, Overwrite, say
-from ghostkit.steps import Filter
+from ghostkit.filters import Filter
 
 if TYPE_CHECKING:
     from ghostkit.card import ModelCard
