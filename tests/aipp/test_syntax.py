@@ -61,8 +61,8 @@ def test_what_is_printed_is_read_again():
     [block] = parse(SEED_FILE)
     [again] = parse(to_text((block,), ("made by hand", "")))
     assert [(e.key, e.value) for e in again.entries] == [(e.key, e.value) for e in block.entries]
-    quoted = parse('aipp_op { related_input_name: "a\\\\b\\"c" }')
-    assert parse(to_text(quoted))[0].get("related_input_name") == 'a\\b"c'
+    quoted = parse('aipp_op { related_input_name: "a\\\\b\\"c\\nd" }')
+    assert parse(to_text(quoted))[0].get("related_input_name") == 'a\\b"c\nd'
 
 
 def test_a_key_that_is_not_given_has_its_default():

@@ -2,7 +2,9 @@ import json
 
 import pytest
 
+from aipp_files import SEED_FILE
 from ghostkit import train
+from seed_model import write_model
 from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad
 
 
@@ -116,3 +118,17 @@ def test_without_torch_a_checkpoint_says_what_to_install(
     monkeypatch.setattr(train, "find_spec", lambda name: None)
     arguments = (tmp_path / "model_best.pth.tar", make_model(), "--images", photos)
     assert 'pip install "ghostkit[train]"' in ghostkit("verify", *arguments).error
+
+
+def test_a_chip_that_normalises_otherwise_fails(ghostkit, tmp_path, photos):
+    model = write_model(tmp_path / "model.onnx", 48)
+    aipp = tmp_path / "my.cfg"
+    aipp.write_text(SEED_FILE)
+    chip = ("--images", photos, "--aipp", aipp, "--tolerance", 1e-3)
+    passed = ghostkit("verify", model, model, *chip)
+    assert (passed.status, "pass: the same answers to 3 pictures" in passed.out) == (0, True)
+    aipp.write_text(SEED_FILE.replace("var_reci_chn_0 : 0.017", "var_reci_chn_0 : 0.034"))
+    assert ghostkit("verify", model, model, *chip).status == 1
+    aipp.write_text(SEED_FILE.replace("min_chn_0", "min_chan_0"))
+    outcome = ghostkit("verify", model, model, *chip)
+    assert "my.cfg:6:5: unknown key 'min_chan_0'; did you mean 'min_chn_0'?" in outcome.error

@@ -26,6 +26,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -105,7 +107,7 @@ def _print(entry: Entry) -> str:
     if isinstance(entry.value, bool):
         return "true" if entry.value else "false"
     if KEYS[entry.key].kind == "string":
-        return '"' + str(entry.value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return '"' + str(entry.value).translate(_ESCAPED) + '"'
     return str(entry.value)
 
 

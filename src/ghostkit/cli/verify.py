@@ -1,11 +1,14 @@
 """``ghostkit verify``: do two artifacts give the same answers, from file bytes to probabilities?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ghostkit.cli.options import BatchSize, Json, Overwrite, say
+
+if TYPE_CHECKING:
+    from ghostkit.classifier import Classifier
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +32,10 @@ def verify(
     html: Annotated[
         Path | None, typer.Option(help="Write a page too: figures, and the disputed photos.")
     ] = None,
+    aipp: Annotated[
+        Path | None,
+        typer.Option(help="Preprocess for B, an .onnx file, as a chip does by this AIPP file."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     batch_size: BatchSize = 8,
@@ -49,7 +56,7 @@ def verify(
 
     if html is not None:
         check_target(html, overwrite=overwrite)
-    one, two = load(a), load(b)
+    one, two = load(a), load(b) if aipp is None else _on_chip(b, aipp)
     agreement = compare(
         one,
         two,
@@ -70,3 +77,12 @@ def verify(
         write_text(html, agreement_page(agreement, ((str(a), one), (str(b), two))))
         say(f"page: {html}")
     raise typer.Exit(0 if agreement.passed and not agreement.unanswered else 1)
+
+
+def _on_chip(model: Path, aipp: Path) -> "Classifier":
+    """The ONNX file `model` behind the AIPP file, simulated."""
+    from ghostkit.bundled import DEFAULT, default_model
+    from ghostkit.convert.chip import open_on_chip
+
+    bundled = str(model) == DEFAULT and not model.exists()
+    return open_on_chip(default_model() if bundled else model, aipp)

@@ -51,7 +51,7 @@ def check_graph(path: Path, card: ModelCard, shape: str) -> tuple[str, ...]:
     check_weights(model, path)
     _check_input(model, card, shape, path)
     _check_output(model, card, path)
-    return _check_operators(model, path)
+    return (*_weights_beside(model), *_check_operators(model, path))
 
 
 def _check_opset(model: onnx.ModelProto, path: Path) -> None:
@@ -61,6 +61,15 @@ def _check_opset(model: onnx.ModelProto, path: Path) -> None:
             f"{path}: operators of set {found}, ATC is reported to take {NEWEST_OPSET} at most; "
             "ghostkit export writes set 17, torch.onnx.export takes opset_version=17"
         )
+
+
+def _weights_beside(model: onnx.ModelProto) -> tuple[str, ...]:
+    if all(t.data_location != onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
+        return ()
+    return (
+        "the weights lie in a file beside the graph, which an older ATC may not read; in that "
+        "case export both as one file (ghostkit export)",
+    )
 
 
 def _check_input(model: onnx.ModelProto, card: ModelCard, shape: str, path: Path) -> None:
