@@ -14,9 +14,9 @@ import numpy as np
 
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.bundled import default_model, default_weights
-from ghostkit.train.architectures import build_carded
-from ghostkit.train.carded import read_carded
 from ghostkit.train.export import onnx_bytes
+from ghostkit.train.network.architectures import build_carded
+from ghostkit.train.network.carded import read_carded
 
 ROUNDS, RUNS, BATCH = 9, 20, 8
 

@@ -40,7 +40,7 @@ from ghostkit.bundled import unpack_trashnet
 from ghostkit.image import decode
 from ghostkit.sources import find_pictures
 from ghostkit.steps import IMAGENET_MEAN, IMAGENET_STD
-from ghostkit.train.augment import augment, sample_generator
+from ghostkit.train.pictures.augment import augment, sample_generator
 from ghostkit.train.recipe import Recipe
 
 WIDTH, HEIGHT, QUALITY = 500, 375, 90

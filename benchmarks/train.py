@@ -236,7 +236,7 @@ def child(task: dict[str, Any]) -> None:
 def by_ghostkit(task: dict[str, Any], stamps: list[float]) -> dict[str, str]:
     from ghostkit.dataset import open_splits
     from ghostkit.train import loop
-    from ghostkit.train.allocator import keep_freed_memory
+    from ghostkit.train.machines.allocator import keep_freed_memory
     from ghostkit.train.recipe import Recipe
 
     keep_freed_memory()  # as the command line does

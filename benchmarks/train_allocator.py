@@ -1,4 +1,4 @@
-"""What `ghostkit.train.allocator.keep_freed_memory` gains: training steps with it and without.
+"""What `keep_freed_memory` of train/machines/allocator.py gains: training steps with and without.
 
     python benchmarks/train_allocator.py [--runs 5] [--steps 6]
 
@@ -60,7 +60,7 @@ def measure(side: int, batch: int, keep: int, steps: int) -> dict[str, float]:
     from torch.nn import functional
 
     from ghostkit.train import ghostnet
-    from ghostkit.train.allocator import keep_freed_memory
+    from ghostkit.train.machines.allocator import keep_freed_memory
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

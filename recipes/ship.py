@@ -19,8 +19,8 @@ from ghostkit.classifier import Classifier
 from ghostkit.dataset import open_dataset
 from ghostkit.dataset.titles import read_titles
 from ghostkit.files import write_bytes
-from ghostkit.train.carded import read_carded, write_carded
 from ghostkit.train.linked import write_linked
+from ghostkit.train.network.carded import read_carded, write_carded
 from ghostkit.verify import Agreement, compare
 
 BUNDLED = Path(__file__).parent.parent / "src" / "ghostkit" / "bundled"

@@ -25,10 +25,10 @@ import ghostkit
 from ghostkit.bundled import DEFAULT
 from ghostkit.dataset import open_splits
 from ghostkit.files import write_json
-from ghostkit.train.allocator import keep_freed_memory
 from ghostkit.train.job import open_pretrained
 from ghostkit.train.loop import train
-from ghostkit.train.recipe_file import load_recipe
+from ghostkit.train.machines.allocator import keep_freed_memory
+from ghostkit.train.recipe.file import load_recipe
 
 STARTS = ("default", "random")
 RECIPES = Path(__file__).parent

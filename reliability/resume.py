@@ -148,7 +148,7 @@ def broken(
 def differences(whole: Path, folder: Path) -> list[str]:
     """What of the two finished runs is not the same to the bit."""
     from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
-    from ghostkit.train.checksum import checksum
+    from ghostkit.train.files.checksum import checksum
 
     found = []
     for name in (LAST, BEST):
@@ -175,8 +175,8 @@ def run_to_the_end(photos: Path, folder: Path, workers: int, seed: int) -> None:
     from ghostkit.dataset import open_splits
     from ghostkit.errors import UsageError
     from ghostkit.train.checkpoint import open_resume
-    from ghostkit.train.devices import pick_device
     from ghostkit.train.loop import Stopped, train
+    from ghostkit.train.machines.devices import pick_device
     from ghostkit.train.recipe import Recipe
 
     torch.set_num_threads(1)

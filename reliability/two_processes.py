@@ -94,7 +94,7 @@ def compare(what: str, one: Path, other: Path) -> float:
 def survive(photos: Path, scratch: Path, epochs: int) -> bool:
     """Print what a SIGKILL of one of two processes does, and whether its run goes on bit-equal."""
     from ghostkit.train.checkpoint import LAST, open_checkpoint
-    from ghostkit.train.checksum import checksum
+    from ghostkit.train.files.checksum import checksum
 
     whole, broken = scratch / "whole", scratch / "broken"
     chosen = {**RECIPE, "drop": 0.2, "epochs": epochs, "batch_size": BATCH // 2}

@@ -99,9 +99,9 @@ def test_the_archive_is_the_one_of_the_manifest(data_root):
 
 def test_the_bundled_weights_load_whole_and_their_card_says_what_they_are():
     pytest.importorskip("torch")
-    from ghostkit.train.architectures import build_carded
-    from ghostkit.train.carded import read_carded
-    from ghostkit.train.catalogue import resolve
+    from ghostkit.train.network.architectures import build_carded
+    from ghostkit.train.network.carded import read_carded
+    from ghostkit.train.published.catalogue import resolve
 
     path = resolve("default")
     assert path == default_weights()

@@ -17,7 +17,7 @@ from ghostkit import card, errors, steps
 from ghostkit.artifacts import load
 from ghostkit.cli import app
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.seed_flags import SEED_FLAGS
+from ghostkit.train.recipe.seed_flags import SEED_FLAGS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

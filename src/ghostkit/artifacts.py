@@ -41,7 +41,7 @@ def load(model: str | os.PathLike[str] = DEFAULT) -> Classifier:
 
 def names_model(name: str) -> bool:
     """Whether `name`, of which there is no file, is that of a model or of weights."""
-    from ghostkit.train.catalogue import is_known
+    from ghostkit.train.published.catalogue import is_known
 
     return name == DEFAULT or is_known(name)
 
@@ -57,7 +57,7 @@ def _path(name: str) -> str:
     """The file meant by the path or name of a model."""
     if os.path.lexists(name) or not names_model(name):
         return name
-    from ghostkit.train.catalogue import resolve
+    from ghostkit.train.published.catalogue import resolve
 
     return str(default_model() if name == DEFAULT else resolve(name))
 
@@ -89,9 +89,9 @@ def _load_checkpoint(path: str) -> Classifier:
     from ghostkit.train import require_torch
 
     require_torch()
-    from ghostkit.train.architectures import build_carded
-    from ghostkit.train.carded import read_carded
-    from ghostkit.train.torch_backend import TorchBackend
+    from ghostkit.train.network.architectures import build_carded
+    from ghostkit.train.network.carded import read_carded
+    from ghostkit.train.network.torch_backend import TorchBackend
 
     weights, card = read_carded(path)
     return Classifier(TorchBackend(build_carded(card, weights, path)), card)

@@ -26,14 +26,14 @@ from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.files import write_json
 from ghostkit.progress import Bars
 from ghostkit.stream import StageTimes, available_cores
-from ghostkit.train.architectures import build_carded
-from ghostkit.train.carded import read_carded
 from ghostkit.train.checkpoint import BEST
 from ghostkit.train.export import ExportReport, export
 from ghostkit.train.job import open_pretrained
 from ghostkit.train.loop import TrainingResult, train
+from ghostkit.train.network.architectures import build_carded
+from ghostkit.train.network.carded import read_carded
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.recipe_file import load_recipe
+from ghostkit.train.recipe.file import load_recipe
 from ghostkit.train.start import Pretrained
 from ghostkit.verify import Agreement, compare
 from ghostkit.writers import open_writer

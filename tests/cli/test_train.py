@@ -17,7 +17,7 @@ torch.set_num_threads(1)  # see tests/train/conftest.py
 
 from ghostkit.train.checkpoint import BEST, LAST, PREVIOUS, open_checkpoint  # noqa: E402
 from ghostkit.train.recipe import Recipe  # noqa: E402
-from ghostkit.train.seed_flags import SEED_FLAGS  # noqa: E402
+from ghostkit.train.recipe.seed_flags import SEED_FLAGS  # noqa: E402
 
 SMALL = QUICK | {"width": 0.12, "epochs": 1, "batch_size": 6}
 FILES = {"args.yaml", "curves.png", "events.jsonl", LAST, BEST, "recipe.toml", "summary.csv"}

@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 
 from ghostkit.bundled import default_weights  # noqa: E402
 from ghostkit.cli import run  # noqa: E402
-from ghostkit.train.architectures import build  # noqa: E402
-from ghostkit.train.carded import read_carded  # noqa: E402
-from ghostkit.train.catalogue import CATALOGUE  # noqa: E402
+from ghostkit.train.network.architectures import build  # noqa: E402
+from ghostkit.train.network.carded import read_carded  # noqa: E402
+from ghostkit.train.published.catalogue import CATALOGUE  # noqa: E402
 from weights_site import serving  # noqa: E402
 
 OFFICIAL = "/huawei-noah/Efficient-AI-Backbones/raw/master/ghostnet_pytorch/models/"

@@ -16,7 +16,6 @@ import yaml
 
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.errors import OutputError
-from ghostkit.train.architectures import build_carded
 from ghostkit.train.checkpoint import (
     BEST,
     LAST,
@@ -27,6 +26,7 @@ from ghostkit.train.checkpoint import (
     save_epoch,
     save_recovery,
 )
+from ghostkit.train.network.architectures import build_carded
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import first_card
 from ghostkit.train.state import EpochRow, Position, RunState

@@ -7,8 +7,8 @@ import torch
 
 from ghostkit.card import CHECKPOINT_KEY
 from ghostkit.errors import CardError, CheckpointError
-from ghostkit.train.architectures import build_carded
 from ghostkit.train.checkpoint import LAST, open_checkpoint
+from ghostkit.train.network.architectures import build_carded
 from ghostkit.train.state import EpochRow
 
 ROW = vars(EpochRow(0, 1.5, 1.25, 1.0, 100.0))

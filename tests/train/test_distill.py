@@ -14,9 +14,9 @@ from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, Sample
 from ghostkit.errors import UsageError
-from ghostkit.train.devices import Device
 from ghostkit.train.distill import distillation_loss, soft_targets, teacher_logits
 from ghostkit.train.loop import train
+from ghostkit.train.machines.devices import Device
 from ghostkit.train.recipe import Recipe
 from squares import QUICK
 from tiny import BLUE, GREEN, RED, save_square, tiny_card

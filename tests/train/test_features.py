@@ -13,15 +13,15 @@ from ghostkit.artifacts import load
 from ghostkit.dataset import Sample
 from ghostkit.errors import DatasetError, ImageRefused, UsageError
 from ghostkit.evaluate import evaluate
-from ghostkit.train.architectures import build_carded
-from ghostkit.train.carded import read_carded
 from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
 from ghostkit.train.features import Features, RememberingBackbone, compute_features
 from ghostkit.train.loop import train
+from ghostkit.train.network.architectures import build_carded
+from ghostkit.train.network.carded import read_carded
+from ghostkit.train.network.torch_backend import TorchBackend
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.recipe_file import load_recipe
+from ghostkit.train.recipe.file import load_recipe
 from ghostkit.train.start import Pretrained
-from ghostkit.train.torch_backend import TorchBackend
 from squares import QUICK
 
 

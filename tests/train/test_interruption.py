@@ -11,9 +11,9 @@ import torch
 
 from ghostkit.errors import CheckpointError, UsageError
 from ghostkit.train.checkpoint import LAST, PREVIOUS, open_checkpoint, open_resume
-from ghostkit.train.devices import pick_device
 from ghostkit.train.interruption import stop_on_signal
 from ghostkit.train.loop import Stopped, train
+from ghostkit.train.machines.devices import pick_device
 from ghostkit.train.recipe import Recipe
 from squares import QUICK
 
@@ -150,7 +150,7 @@ def test_reading_processes_do_not_outlive_a_killed_run(photos):
     program = (
         "import multiprocessing, sys, time\n"
         "from ghostkit.dataset import open_splits\n"
-        "from ghostkit.train.loader import training_batches\n"
+        "from ghostkit.train.pictures.loader import training_batches\n"
         "from ghostkit.train.recipe import Recipe\n"
         "recipe = Recipe(img_size=32, batch_size=2, workers=2)\n"
         "next(batches := training_batches(open_splits(sys.argv[1])[0], recipe, 0))\n"

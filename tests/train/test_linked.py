@@ -12,10 +12,10 @@ from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import Architecture, Input, ModelCard
 from ghostkit.errors import CheckpointError, ModelError
 from ghostkit.steps import evaluation_steps
-from ghostkit.train.architectures import build, build_carded
-from ghostkit.train.carded import read_carded, write_carded
 from ghostkit.train.linked import linked_files, write_linked
-from ghostkit.train.torch_backend import TorchBackend
+from ghostkit.train.network.architectures import build, build_carded
+from ghostkit.train.network.carded import read_carded, write_carded
+from ghostkit.train.network.torch_backend import TorchBackend
 
 CARD = ModelCard(
     architecture=Architecture(width=0.25, stem_stride=1),

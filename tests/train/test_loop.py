@@ -14,9 +14,9 @@ from ghostkit.errors import DatasetError, ModelError, OutputError
 from ghostkit.evaluate import evaluate
 from ghostkit.train import loop
 from ghostkit.train.checkpoint import LAST, open_checkpoint
-from ghostkit.train.devices import pick_device
 from ghostkit.train.loop import train
 from ghostkit.train.loss import Objective
+from ghostkit.train.machines.devices import pick_device
 from ghostkit.train.recipe import Recipe
 from squares import QUICK, save_photos
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from ghostkit.train.loss import Objective
-from ghostkit.train.mixing import Mix
+from ghostkit.train.pictures.mixing import Mix
 from ghostkit.train.recipe import Recipe
 
 LOGITS = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)) * 3

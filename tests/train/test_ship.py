@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ghostkit.artifacts import load
-from ghostkit.train.carded import read_carded
+from ghostkit.train.network.carded import read_carded
 
 SHIP = Path(__file__).parent.parent.parent / "recipes" / "ship.py"
 

@@ -32,7 +32,7 @@ def demo(
     from ghostkit.cli.report import demo_table
     from ghostkit.demo import run
     from ghostkit.progress import bars_for
-    from ghostkit.train.allocator import keep_freed_memory
+    from ghostkit.train.machines.allocator import keep_freed_memory
 
     keep_freed_memory()
     summary = run(output, bars=bars_for(), log=say, overrides=tuple(overrides or ()))

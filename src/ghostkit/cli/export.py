@@ -54,10 +54,10 @@ def export(
     check_target(output, overwrite=overwrite)
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UsageError(f"the output {str(output)!r} is the checkpoint itself; choose another")
-    from ghostkit.train.architectures import build_carded
-    from ghostkit.train.carded import read_carded
-    from ghostkit.train.catalogue import resolve
     from ghostkit.train.export import export as write
+    from ghostkit.train.network.architectures import build_carded
+    from ghostkit.train.network.carded import read_carded
+    from ghostkit.train.published.catalogue import resolve
 
     if names_model(str(checkpoint)):
         checkpoint = resolve(checkpoint)

@@ -8,7 +8,7 @@ from ghostkit.errors import OutputError
 from ghostkit.files import check_target
 
 if TYPE_CHECKING:
-    from ghostkit.train.world import World
+    from ghostkit.train.machines.world import World
 
 
 def check_run_folder(folder: Path, resume: Path | None) -> None:

@@ -16,10 +16,10 @@ from ghostkit.errors import GhostkitError, UsageError
 if TYPE_CHECKING:
     from ghostkit.dataset import Dataset
     from ghostkit.train.checkpoint import Checkpoint
-    from ghostkit.train.devices import Device
-    from ghostkit.train.place import Place
+    from ghostkit.train.machines.devices import Device
+    from ghostkit.train.machines.place import Place
     from ghostkit.train.recipe import Recipe
-    from ghostkit.train.seed_arguments import Arguments, Options
+    from ghostkit.train.recipe.seed_arguments import Arguments, Options
     from ghostkit.train.start import Pretrained
 
 Tell = Callable[[str], None]
@@ -87,13 +87,13 @@ def train(
     from ghostkit.train import require_torch
 
     require_torch()
-    from ghostkit.train.allocator import keep_freed_memory
     from ghostkit.train.job import open_data, open_teacher
     from ghostkit.train.loop import Stopped
     from ghostkit.train.loop import train as run
-    from ghostkit.train.recipe_file import load_recipe, to_toml
-    from ghostkit.train.trackers import open_trackers
-    from ghostkit.train.world import open_world
+    from ghostkit.train.machines.allocator import keep_freed_memory
+    from ghostkit.train.machines.world import open_world
+    from ghostkit.train.recipe.file import load_recipe, to_toml
+    from ghostkit.train.reporting.trackers import open_trackers
 
     arguments = _arguments(config, flags)
     options: Options = arguments[0].options | arguments[1].options
@@ -165,7 +165,7 @@ def _unsaid(line: str) -> None:
 
 
 def _find_place(options: "Options") -> "Place":
-    from ghostkit.train.place import find_place
+    from ghostkit.train.machines.place import find_place
 
     return find_place(
         os.environ,
@@ -188,7 +188,7 @@ def _named(place: "Place") -> Iterator[None]:
 
 def _arguments(config: Path | None, flags: dict[str, Any]) -> tuple["Arguments", "Arguments"]:
     """What the YAML file says, and what the command line says over it."""
-    from ghostkit.train.seed_arguments import Arguments, from_command_line, from_yaml
+    from ghostkit.train.recipe.seed_arguments import Arguments, from_command_line, from_yaml
 
     given = {key: value for key, value in flags.items() if value is not None}
     return Arguments() if config is None else from_yaml(config), from_command_line(given)
@@ -204,7 +204,7 @@ def _say_notes(arguments: tuple["Arguments", ...], recipe: "Recipe", tell: Tell)
 def _pick_device(
     device: str | None, options: "Options", recipe: "Recipe", place: "Place", tell: Tell
 ) -> "Device":
-    from ghostkit.train.devices import pick_device
+    from ghostkit.train.machines.devices import pick_device
 
     asked = options.get("device")
     if device is not None and asked not in (None, device):

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from ghostkit.train.recipe import Amp, Recipe
-from ghostkit.train.seed_flags import SEED_FLAGS, SeedFlag
+from ghostkit.train.recipe.seed_flags import SEED_FLAGS, SeedFlag
 
 MORE_NAMES = {"batch_size": ("-b",), "workers": ("-j",), "decay_rate": ("--dr",)}
 SEED_PANEL = "The seed's flags"

@@ -15,8 +15,8 @@ from ghostkit.filters import Filter
 
 if TYPE_CHECKING:
     from ghostkit.card import ModelCard
-    from ghostkit.train.catalogue import Published
-    from ghostkit.train.download import Progress
+    from ghostkit.train.published.catalogue import Published
+    from ghostkit.train.published.download import Progress
 
 ClassNames = Annotated[
     Path | None,
@@ -41,7 +41,7 @@ def weights(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from ghostkit.artifacts import load
-    from ghostkit.train.catalogue import CATALOGUE, path_of
+    from ghostkit.train.published.catalogue import CATALOGUE, path_of
 
     bundled = load().card
     here = {name: path_of(name) for name in CATALOGUE if path_of(name).is_file()}
@@ -74,11 +74,11 @@ def get(
     Example: ghostkit weights get ghostnetv2-1.0 --labels imagenet.names
     """
     from ghostkit.train import require_torch
-    from ghostkit.train.catalogue import find
+    from ghostkit.train.published.catalogue import find
 
     entry = find(name)
     require_torch()
-    from ghostkit.train.weight_cache import fetch, read_labels
+    from ghostkit.train.published.weight_cache import fetch, read_labels
 
     classes = None if labels is None else read_labels(labels)
     with _bar(entry.file) as progress:
@@ -115,10 +115,10 @@ def add(
     from ghostkit.errors import UsageError
     from ghostkit.steps import evaluation_steps
     from ghostkit.train import require_torch
-    from ghostkit.train.catalogue import CATALOGUE
+    from ghostkit.train.published.catalogue import CATALOGUE
 
     require_torch()
-    from ghostkit.train import weight_cache as cache
+    from ghostkit.train.published import weight_cache as cache
 
     classes = None if labels is None else cache.read_labels(labels)
     if name in CATALOGUE:
@@ -194,7 +194,7 @@ def _about_bundled(card: "ModelCard") -> tuple[str, ...]:
 
 
 def _say_kept(path: Path) -> None:
-    from ghostkit.train.carded import read_carded
+    from ghostkit.train.network.carded import read_carded
 
     weights, card = read_carded(path)
     first, last = card.classes[0], card.classes[-1]

@@ -95,7 +95,7 @@ def openvino(device: str) -> Seen:
 
 def torch(kind: str) -> Seen:
     """Three layers of torch on ``cpu``, ``cuda`` or ``npu``."""
-    from ghostkit.train.probe import probe_device
+    from ghostkit.train.machines.probe import probe_device
 
     seen, answer = probe_device(kind, _picture())
     return seen if answer is None else seen | _timed(answer)

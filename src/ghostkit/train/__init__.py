@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from ghostkit.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from ghostkit.train.model import GhostNet, ghostnet
-    from ghostkit.train.model_v2 import ghostnetv2
-    from ghostkit.train.model_v3 import fuse, ghostnetv3
+    from ghostkit.train.network.model import GhostNet, ghostnet
+    from ghostkit.train.network.model_v2 import ghostnetv2
+    from ghostkit.train.network.model_v3 import fuse, ghostnetv3
 
 _HOME_OF = {
-    "GhostNet": "model",
-    "fuse": "model_v3",
-    "ghostnet": "model",
-    "ghostnetv2": "model_v2",
-    "ghostnetv3": "model_v3",
+    "GhostNet": "network.model",
+    "fuse": "network.model_v3",
+    "ghostnet": "network.model",
+    "ghostnetv2": "network.model_v2",
+    "ghostnetv3": "network.model_v3",
 }
 
 __all__ = ["GhostNet", "fuse", "ghostnet", "ghostnetv2", "ghostnetv3"]

@@ -27,10 +27,10 @@ from ghostkit.files import (
     temporary_beside,
     write_text,
 )
-from ghostkit.train.checksum import checksum
+from ghostkit.train.files.checksum import checksum
+from ghostkit.train.network.weights import read_checkpoint
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import EpochRow, Position, RunState
-from ghostkit.train.weights import read_checkpoint
 
 FORMAT_VERSION = 2  # of the seed's checkpoint dict: the stored epoch is the finished one
 LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"

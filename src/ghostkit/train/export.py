@@ -27,9 +27,9 @@ from ghostkit.errors import AgreementError, ImageRefused, UsageError
 from ghostkit.files import write_bytes
 from ghostkit.progress import Bars, silent
 from ghostkit.stream import batched, ordered_map
-from ghostkit.train.model import GhostNet
-from ghostkit.train.model_v3 import fuse
-from ghostkit.train.torch_backend import TorchBackend
+from ghostkit.train.network.model import GhostNet
+from ghostkit.train.network.model_v3 import fuse
+from ghostkit.train.network.torch_backend import TorchBackend
 
 OPSET = 17  # the newest that Huawei's ATC compiler is reported to take
 IR_VERSION = 8  # the one that came with opset 17

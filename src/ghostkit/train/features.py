@@ -19,13 +19,13 @@ from ghostkit.image import decode, prepare, resize_and_crop
 from ghostkit.progress import Bars, silent
 from ghostkit.steps import Normalize
 from ghostkit.stream import answers
-from ghostkit.train.augment import augment, sample_generator
-from ghostkit.train.loader import Batch, batch_indices
-from ghostkit.train.model import HEAD_CHANNELS, GhostNet
+from ghostkit.train.machines.world import ALONE, World
+from ghostkit.train.network.model import HEAD_CHANNELS, GhostNet
+from ghostkit.train.network.torch_backend import TorchBackend
+from ghostkit.train.pictures.augment import augment, sample_generator
+from ghostkit.train.pictures.loader import Batch, batch_indices
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import RunState
-from ghostkit.train.torch_backend import TorchBackend
-from ghostkit.train.world import ALONE, World
 
 EVALUATION, MIRRORED = 0, 1  # the first two views; those after them are augmented
 PICTURES = 32  # in one batch through the backbone

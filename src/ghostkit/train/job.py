@@ -8,13 +8,13 @@ from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_splits
 from ghostkit.progress import Bars
-from ghostkit.train.carded import card_in
-from ghostkit.train.catalogue import resolve
 from ghostkit.train.distill import TeacherLogits, teacher_logits
+from ghostkit.train.machines.world import ALONE, World
+from ghostkit.train.network.carded import card_in
+from ghostkit.train.network.weights import read_checkpoint, weights_in
+from ghostkit.train.published.catalogue import resolve
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import Pretrained
-from ghostkit.train.weights import read_checkpoint, weights_in
-from ghostkit.train.world import ALONE, World
 
 Log = Callable[[str], None]
 

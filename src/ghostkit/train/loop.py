@@ -17,10 +17,7 @@ from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
 from ghostkit.progress import Bars, silent
 from ghostkit.train.checkpoint import BEST, LAST, Checkpoint
-from ghostkit.train.devices import Device
 from ghostkit.train.distill import TeacherLogits
-from ghostkit.train.draws import mix_generator, step_seed
-from ghostkit.train.events import EventLog
 from ghostkit.train.features import Features, networks
 from ghostkit.train.health import (
     non_finite,
@@ -30,19 +27,22 @@ from ghostkit.train.health import (
     worst,
 )
 from ghostkit.train.interruption import StopRequest, stop_on_signal
-from ghostkit.train.loader import Batch, batch_indices, training_batches
 from ghostkit.train.loss import Objective
-from ghostkit.train.mixing import Mix, draw_mix
+from ghostkit.train.machines.devices import Device
+from ghostkit.train.machines.world import ALONE, World
+from ghostkit.train.network.torch_backend import TorchBackend
+from ghostkit.train.network.weights import LoadReport
+from ghostkit.train.pictures.draws import mix_generator, step_seed
+from ghostkit.train.pictures.loader import Batch, batch_indices, training_batches
+from ghostkit.train.pictures.mixing import Mix, draw_mix
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.reporting import Quiet, Report, Reporter
+from ghostkit.train.reporting.events import EventLog
+from ghostkit.train.reporting.trackers import Tracker
 from ghostkit.train.schedule import learning_rate, save_is_due
 from ghostkit.train.start import Pretrained, check, first_card, first_state, go_on
 from ghostkit.train.state import EpochRow, Position, RunState, set_rate, set_training_mode
-from ghostkit.train.torch_backend import TorchBackend
-from ghostkit.train.trackers import Tracker
 from ghostkit.train.validation import validate
-from ghostkit.train.weights import LoadReport
-from ghostkit.train.world import ALONE, World
 
 CPU = Device("cpu", "float32")
 Network = Callable[[torch.Tensor], torch.Tensor]

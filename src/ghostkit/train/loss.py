@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from ghostkit.train.distill import TeacherLogits, distillation_loss, soft_targets
-from ghostkit.train.mixing import Mix
+from ghostkit.train.pictures.mixing import Mix
 from ghostkit.train.recipe import Recipe
 
 

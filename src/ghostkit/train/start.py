@@ -16,17 +16,17 @@ import ghostkit
 from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.dataset import Dataset
 from ghostkit.errors import CheckpointError, DatasetError, UsageError
-from ghostkit.train.architectures import Shape, build, identify
 from ghostkit.train.averaging import AveragedWeights
 from ghostkit.train.checkpoint import Checkpoint
-from ghostkit.train.devices import Device
-from ghostkit.train.head import reuse_rows
-from ghostkit.train.model import GhostNet, weaken_branches
+from ghostkit.train.machines.devices import Device
+from ghostkit.train.machines.shared_norm import share_norms
+from ghostkit.train.machines.world import ALONE, World
+from ghostkit.train.network.architectures import Shape, build, identify
+from ghostkit.train.network.head import reuse_rows
+from ghostkit.train.network.model import GhostNet, weaken_branches
+from ghostkit.train.network.weights import BIAS, WEIGHT, LoadReport, load_into
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.shared_norm import share_norms
 from ghostkit.train.state import Position, RunState, build_optimizer
-from ghostkit.train.weights import BIAS, WEIGHT, LoadReport, load_into
-from ghostkit.train.world import ALONE, World
 
 # Recipe keys that a resume cannot change.
 FIXED = ("model", "width", "stem_stride", "freeze", "opt")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ghostkit.train.averaging import AveragedWeights
-from ghostkit.train.model import GhostNet
+from ghostkit.train.network.model import GhostNet
 from ghostkit.train.recipe import Recipe
 
 

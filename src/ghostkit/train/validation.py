@@ -12,7 +12,7 @@ from ghostkit.errors import ImageRefused, ModelError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.progress import Bars
 from ghostkit.stream import Answer
-from ghostkit.train.world import World
+from ghostkit.train.machines.world import World
 
 BATCH = 32
 

@@ -1,0 +1,1 @@
+"""Weights that others have published: which there are, fetching and keeping them."""

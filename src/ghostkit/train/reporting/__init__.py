@@ -1,0 +1,131 @@
+"""What a run writes and tells while it goes: the run folder, its events, trackers, lines.
+
+Of several processes the first one does it, with a `Reporter`, and the others are `Quiet`; `loop`
+does not know which of the two it has.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ghostkit.card import ModelCard
+from ghostkit.evaluate import Evaluation
+from ghostkit.files import write_text
+from ghostkit.train.checkpoint import (
+    Checkpoint,
+    resume_folder,
+    save_epoch,
+    save_recovery,
+    write_arguments,
+)
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.recipe.file import to_toml
+from ghostkit.train.reporting.curves import CURVES, write_curves
+from ghostkit.train.reporting.events import EventLog
+from ghostkit.train.reporting.trackers import Tracker
+from ghostkit.train.state import RunState
+
+
+class Report(Protocol):
+    """What `loop` tells of a run."""
+
+    def begin(self, resume: Checkpoint | None) -> None:
+        """The run begins, or goes on from `resume`."""
+
+    def event(self, event: str, **details: Any) -> None:
+        """Something happened, in all processes alike, that belongs into ``events.jsonl``."""
+
+    def own_event(self, event: str, **details: Any) -> None:
+        """Something happened in this process alone."""
+
+    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float) -> None:
+        """The last epoch of `state.history` is finished and was measured."""
+
+    def recovery(self, state: RunState) -> str:
+        """`state`, inside an epoch, is to be kept; the name of its file."""
+
+    def unheard(self) -> list[dict[str, Any]]:
+        """This process's own events that are written nowhere yet; each of them once."""
+
+
+class Reporter:
+    """Writes the run in `folder`; `card` is what a checkpoint says of itself."""
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        card: ModelCard,
+        events: EventLog,
+        trackers: Sequence[Tracker],
+        log: Callable[[str], None],
+    ) -> None:
+        self._folder, self._recipe, self._card = folder, recipe, card
+        self._events, self._trackers, self._log = events, trackers, log
+
+    def begin(self, resume: Checkpoint | None) -> None:
+        """See `Report.begin`."""
+        if resume is not None:
+            resume_folder(self._folder, resume)
+        write_arguments(self._folder, self._recipe, self._card)
+        write_text(self._folder / "recipe.toml", to_toml(self._recipe))
+
+    def event(self, event: str, **details: Any) -> None:
+        """See `Report.event`."""
+        self._events.write(event, **details)
+
+    def own_event(self, event: str, **details: Any) -> None:
+        """See `Report.own_event`."""
+        self.event(event, **details)
+
+    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float) -> None:
+        """See `Report.epoch`."""
+        row = state.history[-1]
+        card = self._card.model_copy(update={"measurements": (evaluation.measurement(),)})
+        save_epoch(self._folder, state, self._recipe, card)
+        write_curves(self._folder / CURVES, state.history)
+        self.event("epoch", **vars(row), images_per_s=images_per_s)
+        for tracker in self._trackers:
+            tracker.epoch(row)
+        self._log(
+            f"epoch {row.epoch + 1}/{self._recipe.total_epochs}: "
+            f"training loss {row.train_loss:.3f}, validation loss {row.eval_loss:.3f}, "
+            f"top-1 {evaluation.top1}, {images_per_s:.0f} images/s"
+        )
+
+    def recovery(self, state: RunState) -> str:
+        """See `Report.recovery`."""
+        return save_recovery(self._folder, state, self._recipe, self._card).name
+
+    def unheard(self) -> list[dict[str, Any]]:
+        """See `Report.unheard`."""
+        return []
+
+
+class Quiet:
+    """Writes nothing, and keeps its own events for the one that does."""
+
+    def __init__(self) -> None:
+        self._kept: list[dict[str, Any]] = []
+
+    def begin(self, resume: Checkpoint | None) -> None:
+        """See `Report.begin`."""
+
+    def event(self, event: str, **details: Any) -> None:
+        """See `Report.event`."""
+
+    def own_event(self, event: str, **details: Any) -> None:
+        """See `Report.own_event`."""
+        self._kept.append({"event": event, **details})
+
+    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float) -> None:
+        """See `Report.epoch`."""
+
+    def recovery(self, state: RunState) -> str:
+        """See `Report.recovery`."""
+        return ""
+
+    def unheard(self) -> list[dict[str, Any]]:
+        """See `Report.unheard`."""
+        kept, self._kept = self._kept, []
+        return kept

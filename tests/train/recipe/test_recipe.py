@@ -1,0 +1,63 @@
+import pytest
+
+from ghostkit.errors import UsageError
+from ghostkit.steps import CenterCrop, Resize
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.recipe.file import load_recipe, to_toml
+
+
+def test_the_defaults_are_the_seeds_240_and_274():
+    resize, crop, _ = Recipe().steps
+    assert (resize, crop) == (Resize(short=274), CenterCrop(size=(240, 240)))
+
+
+def test_size_and_crop_follow_the_recipe():
+    resize, crop, _ = Recipe(img_size=64, crop_pct=1.0, interpolation="bicubic").steps
+    assert (resize, crop) == (Resize(short=64, filter="bicubic"), CenterCrop(size=(64, 64)))
+
+
+def test_a_file_then_flags_then_overrides(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('lr = 0.1\nepochs = 7\nsched = "constant"\n')
+    recipe = load_recipe(path, ["sched=cosine", "clip-grad=none", "scale=[0.5, 1]"], {"epochs": 8})
+    assert (recipe.lr, recipe.epochs, recipe.sched) == (0.1, 8, "cosine")
+    assert recipe.clip_grad is None
+    assert recipe.scale == (0.5, 1.0)
+
+
+def test_all_problems_are_told_at_once_with_the_nearest_name(tmp_path):
+    with pytest.raises(UsageError) as caught:
+        load_recipe(None, ["epoch=3", "lr=fast", "width=-1"])
+    message = str(caught.value)
+    assert "3 problem(s)" in message
+    assert "epoch: no such key; did you mean 'epochs'?" in message
+    assert "lr: " in message and "'fast'" in message
+    assert "width: " in message
+
+
+@pytest.mark.parametrize(
+    "override", ["epochs", "scale=[1.0, 0.5]", "warmup_epochs=30", "batch_size=1", "lr=nan"]
+)
+def test_what_cannot_train_is_refused(override):
+    with pytest.raises(UsageError):
+        load_recipe(None, [override])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("lr = ", "is not TOML"), (b"\xff", "is not TOML"), (None, "cannot read")],
+)
+def test_a_bad_file_is_named(tmp_path, content, words):
+    path = tmp_path / "食谱.toml"
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(UsageError, match=words) as caught:
+        load_recipe(path)
+    assert "食谱.toml" in str(caught.value)
+
+
+def test_a_printed_recipe_reads_back_equal(tmp_path):
+    recipe = Recipe(lr=0.1, val_split=0.2, clip_grad=None, scale=(0.5, 1), sched="constant")
+    path = tmp_path / "r.toml"
+    path.write_text(to_toml(recipe))
+    assert load_recipe(path) == recipe

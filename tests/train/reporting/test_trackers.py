@@ -1,0 +1,151 @@
+"""Trackers are told each epoch; the two packages are stood in for by what they are called with."""
+
+import sys
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from ghostkit.errors import MissingExtra, OutputError, UsageError
+from ghostkit.train.loop import train
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.reporting import trackers
+from ghostkit.train.reporting.trackers import open_trackers
+from ghostkit.train.state import EpochRow
+from squares import QUICK
+
+ROW = EpochRow(2, 0.5, 0.75, 80.0, 99.0)
+TOLD = {
+    "loss/train": 0.5,
+    "loss/validation": 0.75,
+    "top1/validation": 80.0,
+    "top5/validation": 99.0,
+}
+
+
+def stand_in(monkeypatch, name, **content):
+    """A package called `name`, as if it were installed."""
+    module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
+    vars(module).update(content)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.fixture
+def tensorboard(monkeypatch):
+    """What a SummaryWriter was told."""
+    told = []
+
+    class SummaryWriter:
+        def __init__(self, folder):
+            told.append(("folder", folder))
+
+        def __getattr__(self, name):
+            return lambda *arguments: told.append((name, *arguments))
+
+    stand_in(monkeypatch, "tensorboard")
+    stand_in(monkeypatch, "torch.utils.tensorboard", SummaryWriter=SummaryWriter)
+    return told
+
+
+@pytest.fixture
+def mlflow(monkeypatch):
+    """What mlflow was told; it does not take epoch 13."""
+    told = []
+
+    def log_metrics(values, step):
+        if step == 13:
+            raise ValueError("no route to its server")
+        told.append(("metrics", values, step))
+
+    def start_run(run_id, run_name):
+        told.append(("start", run_id, run_name))
+        return SimpleNamespace(info=SimpleNamespace(run_id=run_id or "abc"))
+
+    stand_in(
+        monkeypatch,
+        "mlflow",
+        start_run=start_run,
+        log_text=lambda text, name: told.append(("text", text, name)),
+        log_metrics=log_metrics,
+        MlflowException=ValueError,
+        end_run=lambda: told.append(("end",)),
+    )
+    return told
+
+
+def test_tensorboard_gets_each_number_at_its_epoch(tensorboard, tmp_path):
+    with open_trackers(["tensorboard"], tmp_path, Recipe()) as (tracker,):
+        tracker.epoch(ROW)
+    assert tensorboard[0] == ("folder", str(tmp_path / "tensorboard"))
+    assert tensorboard[1][0] == "add_text"
+    assert tensorboard[2:] == [
+        *(("add_scalar", name, value, 3) for name, value in TOLD.items()),
+        ("flush",),
+        ("close",),
+    ]
+
+
+def test_mlflow_gets_them_and_a_resumed_run_goes_on_in_the_same(mlflow, tmp_path):
+    for _ in range(2):
+        with open_trackers(["mlflow"], tmp_path, Recipe()) as (tracker,):
+            tracker.epoch(ROW)
+    starts = [told for told in mlflow if told[0] == "start"]
+    assert starts == [("start", None, tmp_path.name), ("start", "abc", tmp_path.name)]
+    assert ("metrics", TOLD, 3) in mlflow
+    assert mlflow[-1] == ("end",)
+
+
+def test_each_name_once_and_none_is_nothing(mlflow, tmp_path):
+    with open_trackers(["mlflow", "mlflow"], tmp_path, Recipe()) as several:
+        assert len(several) == 1
+    with open_trackers([], tmp_path, Recipe()) as none:
+        assert none == ()
+
+
+def test_an_error_in_the_run_closes_them_all_the_same(mlflow, tmp_path):
+    with pytest.raises(ZeroDivisionError), open_trackers(["mlflow"], tmp_path, Recipe()):
+        raise ZeroDivisionError
+    assert mlflow[-1] == ("end",)
+
+
+def test_a_server_that_is_gone_is_told_with_what_to_do(mlflow, tmp_path):
+    with open_trackers(["mlflow"], tmp_path, Recipe()) as (tracker,):
+        with pytest.raises(OutputError, match="epoch 13 is saved.*--resume.*no route"):
+            tracker.epoch(replace(ROW, epoch=12))
+
+
+def test_an_unknown_one_is_refused_with_those_there_are(tmp_path):
+    with (
+        pytest.raises(UsageError, match="'wandb' is unknown; choose from: tensorboard, mlflow"),
+        open_trackers(["wandb"], tmp_path, Recipe()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_a_missing_package_says_what_to_install(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(trackers, "find_spec", lambda package: None)
+    with (
+        pytest.raises(MissingExtra, match=rf"{name}.*ghostkit\[track\]"),
+        open_trackers([name], tmp_path, Recipe()),
+    ):
+        pass
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs tensorboard")
+def test_the_real_tensorboard_writes_its_file(tmp_path):
+    with open_trackers(["tensorboard"], tmp_path, Recipe()) as (tracker,):
+        tracker.epoch(ROW)
+    [events] = (tmp_path / "tensorboard").iterdir()
+    assert events.stat().st_size > 0
+
+
+def test_a_run_tells_its_trackers_each_epoch(splits, tmp_path):
+    told = []
+    recorder = SimpleNamespace(epoch=told.append)
+    recipe = Recipe(**QUICK | {"epochs": 2})
+    run = train(*splits, recipe, tmp_path, trackers=(recorder,))
+    assert tuple(told) == run.history
