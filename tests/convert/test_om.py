@@ -105,6 +105,15 @@ def test_a_dry_run_needs_no_compiler_and_writes_the_aipp_file_alone(model, tmp_p
     assert any("mean 0.485 and std 0.229" in line for line in result.aipp_words)
 
 
+def test_a_made_aipp_file_does_not_replace_one_that_was_changed(model, tmp_path):
+    options = OmOptions(output=tmp_path / "m.om", dry_run=True)
+    made = convert_to_om(model, seed_card(240), options).aipp
+    convert_to_om(model, seed_card(240), options)  # the same again is no loss
+    made.write_text(made.read_text() + "# mine\n")
+    with pytest.raises(OutputError, match="m.aipp.cfg' exists"):
+        convert_to_om(model, seed_card(240), options)
+
+
 def test_a_missing_compiler_says_where_it_comes_from(model, tmp_path):
     options = OmOptions(output=tmp_path / "m.om", atc="no-such-atc")
     with pytest.raises(UsageError, match="set_env.sh.*--dry-run"):

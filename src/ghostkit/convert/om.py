@@ -74,6 +74,7 @@ def convert_to_om(model: Path, card: ModelCard, options: OmOptions) -> OmResult:
     om = om if om.suffix == ".om" else om.with_name(om.name + ".om")
     check_soc(options.soc)
     check_target(om, overwrite=options.overwrite)
+    program = None if options.dry_run else _find(options.atc)
     shape = input_shape(card, options.batch_size, options.input_shape)
     warnings = _check_graph(model, card, shape)
     aipp, checked = _aipp(card, options, om)
@@ -84,8 +85,7 @@ def convert_to_om(model: Path, card: ModelCard, options: OmOptions) -> OmResult:
         warnings += (f"ATC may refuse these characters in a path: {', '.join(odd)}",)
     log = None
     host_card = checked.match.host_card
-    if not options.dry_run:
-        program = _find(options.atc)
+    if program is not None:
         log, host_card = _compile(program, call, om, options, host_card, checked.text)
     return OmResult(
         om=None if options.dry_run else om,
@@ -123,7 +123,9 @@ def _aipp(card: ModelCard, options: OmOptions, om: Path) -> tuple[Path, _Checked
     blocks = (generate(card, host_color=options.host_color),)
     text = to_text(blocks, ("made by ghostkit from the model's card", f"card {card.hash}"))
     found = match(card, parse(text, str(target)), str(target), soc=options.soc)
-    write_text(target, text)
+    if not (target.is_file() and target.read_bytes() == text.encode()):
+        check_target(target, overwrite=options.overwrite)  # it may be one that a person changed
+        write_text(target, text)
     return target, _CheckedAipp(text, found)
 
 
