@@ -26,7 +26,7 @@ def load(model: str | os.PathLike[str] = DEFAULT) -> Classifier:
         MissingExtra: a checkpoint, and torch is not installed.
         UsageError: the name is of published weights that are not here.
     """
-    name = _path(os.fspath(model))
+    name = path_of(os.fspath(model))
     if os.path.isdir(name):
         raise ModelError(f"{name}: a folder, not a model; name the .onnx file, then the photos")
     if name.lower().endswith(COMPILED_SUFFIX):
@@ -53,8 +53,12 @@ def begins_as_model(path: str) -> bool:
     return start.startswith((*CHECKPOINT_STARTS, ONNX_START)) or start[8:9] == b"{"
 
 
-def _path(name: str) -> str:
-    """The file meant by the path or name of a model."""
+def path_of(name: str) -> str:
+    """The file meant by the path or name of a model.
+
+    Raises:
+        UsageError: the name is of published weights that are not here.
+    """
     if os.path.lexists(name) or not names_model(name):
         return name
     from ghostkit.train.published.catalogue import resolve

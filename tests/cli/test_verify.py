@@ -104,6 +104,13 @@ def test_a_page_holds_the_disputed_pictures_and_what_was_refused(
     assert "exists" in again.error
 
 
+def test_the_aipp_file_that_a_card_needs_is_made_on_the_spot(ghostkit, make_model, photos):
+    options = ["--images", photos, "--tolerance", "1e-3", "--aipp", "auto"]
+    outcome = ghostkit("verify", make_model(), make_model(), *options)
+    assert outcome.status == 0, outcome
+    assert "B gives the model uint8 pixels of 0..255 to normalise inside" in outcome.out
+
+
 def test_photos_have_to_be_named_and_found(ghostkit, make_model, tmp_path):
     model = make_model()
     (tmp_path / "empty").mkdir()

@@ -32,6 +32,7 @@ def _new(table, value):
 
 def init(config=""):
     calls.append("init")
+    assert _state["on"] is not None, "acl.init after acl.finalize"
     if _state["on"]:
         return REPEATED
     _state["on"] = True
@@ -39,7 +40,7 @@ def init(config=""):
 
 
 def finalize():
-    _state["on"] = False
+    _state["on"] = None  # for the rest of the process
     return 0
 
 

@@ -29,12 +29,16 @@ def verify(
         float,
         typer.Option(min=0, max=1, help="Least share of photos with the same class that passes."),
     ] = 1.0,
+    aipp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|auto",
+            help="Preprocess for B, an .onnx file, as a chip does by this AIPP file; auto: by the "
+            "one that its card needs.",
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page too: figures, and the disputed photos.")
-    ] = None,
-    aipp: Annotated[
-        Path | None,
-        typer.Option(help="Preprocess for B, an .onnx file, as a chip does by this AIPP file."),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -79,10 +83,9 @@ def verify(
     raise typer.Exit(0 if agreement.passed and not agreement.unanswered else 1)
 
 
-def _on_chip(model: Path, aipp: Path) -> "Classifier":
+def _on_chip(model: Path, aipp: str) -> "Classifier":
     """The ONNX file `model` behind the AIPP file, simulated."""
-    from ghostkit.bundled import DEFAULT, default_model
+    from ghostkit.artifacts import path_of
     from ghostkit.convert.chip import open_on_chip
 
-    bundled = str(model) == DEFAULT and not model.exists()
-    return open_on_chip(default_model() if bundled else model, aipp)
+    return open_on_chip(Path(path_of(str(model))), None if aipp == "auto" else Path(aipp))

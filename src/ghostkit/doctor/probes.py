@@ -118,8 +118,7 @@ def acl(om: str) -> Seen:
     count, status = runtime.rt.get_device_count()
     if status or not count:
         raise RuntimeError(f"no Ascend device ({count}, status {status}); check: npu-smi info")
-    chip = str(runtime.get_soc_name())
-    runtime.finalize()
+    chip = str(runtime.get_soc_name())  # no acl.finalize: after it nothing may be opened again
     seen: Seen = {"detail": f"{count} device(s), {chip}", "chip": chip}
     return seen | _om_answer(om, "acl") if om else seen
 
