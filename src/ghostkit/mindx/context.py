@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from ghostkit.classifier import Classifier
 from ghostkit.errors import PipelineError
@@ -87,12 +88,14 @@ class Context:
         if self.model is not None:
             self.notice(element, f"modelPath {given!r} is replaced by {self.model!r}")
             return self.load(self.model)
-        stem = os.path.splitext(given)[0]
+        stem, on_device = os.path.splitext(given)[0], find_spec("acl") is not None
         tried = []
-        for name in dict.fromkeys([f"{stem}.onnx", given]):
+        for name in dict.fromkeys([given, f"{stem}.onnx"]):
+            if name.endswith(".om") and not on_device:
+                continue
             for path in dict.fromkeys([name, os.path.join(self.folder, name)]):
                 tried.append(path)
-                if os.path.isfile(path) and not path.endswith(".om"):
+                if os.path.isfile(path):
                     if name != given:
                         self.notice(element, f"modelPath {given!r} is answered by {path!r}")
                     return self.load(path)
