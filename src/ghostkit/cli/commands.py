@@ -23,6 +23,7 @@ COMMANDS = (  # in the order of the help
     "predict",
     "benchmark",
     "pipeline",
+    "mxbase",
     "score",
     "weights",
     "doctor",

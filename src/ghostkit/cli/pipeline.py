@@ -31,6 +31,14 @@ def pipeline(
         Path | None,
         typer.Option(help="sdk.conf; by default $MX_SDK_HOME/config/sdk.conf where it exists."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what each element does; run nothing.")
+    ] = False,
+    svg: Annotated[Path | None, typer.Option(help="Write a drawing of the pipeline.")] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(help="Write the pipeline with the steps of the model's card; run nothing."),
+    ] = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="Percentiles per element, while it runs and at the end.")
     ] = False,
@@ -44,14 +52,25 @@ def pipeline(
     its reason and gets no file, the rest goes on, the exit status is 1.
 
     Example: ghostkit pipeline ghostnet.pipeline imagenet_val/ result/
+
+    Example: ghostkit pipeline ghostnet.pipeline --explain
     """
     from ghostkit.cli.pipeline_run import Settings, compile_named, run
     from ghostkit.errors import UsageError
+    from ghostkit.mindx.explain import disagreements
 
-    program = compile_named(file, stream, model)
+    content, program = compile_named(file, stream, model)
+    if explain or svg is not None or fix is not None:
+        from ghostkit.cli.pipeline_explain import tell
+
+        raise typer.Exit(tell(content, program, explain, svg, fix, overwrite))
     if images is None or result_dir is None:
         raise UsageError("name the folder of pictures and the folder of results after the file")
     settings = Settings(images, result_dir, sdk_conf, stats, overwrite, batch_size, workers)
     for notice in program.notices:
         say(f"note: {notice}")
+    for number, sentence in enumerate(disagreements(program)):
+        if number == 0:
+            say("note: the pipeline (A) disagrees with the model's card (B); --fix mends it")
+        say(f"note: {sentence}")
     raise typer.Exit(run(program, settings))

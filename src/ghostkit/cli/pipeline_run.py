@@ -16,6 +16,7 @@ from ghostkit.mindx.program import Program, compile_stream
 from ghostkit.mindx.sdk_conf import default_path, read_sdk_conf
 from ghostkit.mindx.statistics import Statistics
 from ghostkit.mindx.statistics_files import StatisticsFiles
+from ghostkit.mindx.structure import Pipeline
 from ghostkit.sources import find_pictures
 from ghostkit.writers import check_result_names, result_name
 
@@ -35,8 +36,8 @@ class Settings:
     workers: int | None
 
 
-def compile_named(file: Path, stream: str | None, model: Path | None) -> Program:
-    """The program of the stream that is asked for, or of the only one."""
+def compile_named(file: Path, stream: str | None, model: Path | None) -> tuple[Pipeline, Program]:
+    """The file, and the program of the stream that is asked for, or of the only one."""
     pipeline = read_pipeline(file)
     for notice in pipeline.notices:
         say(f"note: {file}: {notice}")
@@ -49,14 +50,15 @@ def compile_named(file: Path, stream: str | None, model: Path | None) -> Program
             Code.STREAM_NOT_EXIST,
             f"{file}: no stream {name!r}; it holds: {', '.join(names)} ({Code.STREAM_NOT_EXIST:d})",
         )
-    return compile_stream(pipeline, name, model=None if model is None else str(model))
+    program = compile_stream(pipeline, name, model=None if model is None else str(model))
+    return pipeline, program
 
 
 def run(program: Program, settings: Settings) -> int:
     """Run every picture; returns the exit status."""
     found = find_pictures([settings.images])
     check_result_names(found.pictures)
-    _check_folder(settings)
+    check_results_folder(settings.result_dir, settings.overwrite)
     statistics = Statistics(program.stream)
     answered = failed = 0
     with ExitStack() as stack:
@@ -91,19 +93,33 @@ def run(program: Program, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-def _answer(name: str, outcome: Outcome, folder: Path) -> None:
+def run_time_line(elapsed_s: float) -> str:
+    """The SDK runner's line, in whole microseconds; the original leaves out whole seconds."""
+    return f"sdk run time: {round(elapsed_s * 1e6)}"
+
+
+def print_line(line: str) -> None:
+    """A line of results on standard output.
+
+    Raises:
+        OutputError: nobody takes it.
+    """
     try:
-        print(f"sdk run time: {round(outcome.elapsed_s * 1e6)}")
-        print(printable(f"process img: {name}, infer result: {outcome.text}"), flush=True)
+        print(printable(line), flush=True)
     except OSError as error:
         raise OutputError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def _answer(name: str, outcome: Outcome, folder: Path) -> None:
+    print_line(run_time_line(outcome.elapsed_s))
+    print_line(f"process img: {name}, infer result: {outcome.text}")
     if outcome.ids is not None:
         text = "".join(f"{index} " for index in outcome.ids) + "\n"
         write_text(folder / result_name(outcome.source), text)
 
 
-def _check_folder(settings: Settings) -> None:
-    folder = settings.result_dir
+def check_results_folder(folder: Path, overwrite: bool) -> None:
+    """Make the folder of results; refuse one that holds some, unless they may be replaced."""
     try:
         make_folder(folder)
         earlier = next(folder.glob("*_1.txt"), None)
@@ -111,7 +127,7 @@ def _check_folder(settings: Settings) -> None:
         raise OutputError(
             f"cannot write results to {str(folder)!r}: {error.strerror or error}"
         ) from error
-    if earlier is not None and not settings.overwrite:
+    if earlier is not None and not overwrite:
         raise OutputError(
             f"{str(folder)!r} holds results, e.g. {earlier.name!r}; choose another folder, or "
             "replace them with --overwrite"

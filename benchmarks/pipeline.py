@@ -1,0 +1,103 @@
+"""A pipeline against predict with equal steps: photos per second.
+
+    python benchmarks/pipeline.py MODEL PHOTOS [ROUNDS]
+
+Writes the seed's pipeline with the sizes of MODEL's card, stretching as the seed does, and gives
+the classifier the same steps (stretch by OpenCV's bilinear rule, crop, normalise). Both go through
+up to 400 photos below PHOTOS in alternating rounds, without writing results; needs the extra
+``mindx``.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from measured import machine, spread
+
+from ghostkit.artifacts import load
+from ghostkit.classifier import Classifier
+from ghostkit.mindx.folder_run import run_pictures
+from ghostkit.mindx.grammar import read_pipeline
+from ghostkit.mindx.program import compile_stream
+from ghostkit.sources import find_pictures
+from ghostkit.steps import CenterCrop, Normalize, Resize
+
+
+def seeds_pipeline(model: str, size: int, resized: int, classes: int) -> str:
+    """The seed's elements with these sizes."""
+    chain = {
+        "appsrc0": {},
+        "mxpi_imagedecoder0": {"handleMethod": "opencv"},
+        "mxpi_imageresize0": {
+            "handleMethod": "opencv",
+            "resizeHeight": str(resized),
+            "resizeWidth": str(resized),
+        },
+        "mxpi_opencvcentercrop0": {"cropHeight": str(size), "cropWidth": str(size)},
+        "mxpi_tensorinfer0": {"modelPath": model},
+        "mxpi_classpostprocessor0": {
+            "postProcessLibPath": "libresnet50postprocess.so",
+            "postProcessConfigContent": json.dumps(
+                {"CLASS_NUM": str(classes), "SOFTMAX": "true", "TOP_K": "5"}
+            ),
+        },
+        "mxpi_dataserialize0": {"outputDataKeys": "mxpi_classpostprocessor0"},
+        "appsink0": {},
+    }
+    names = list(chain)
+    elements = {
+        name: {"factory": name.rstrip("0"), "props": chain[name]}
+        | ({"next": following} if following else {})
+        for name, following in zip(names, [*names[1:], ""], strict=True)
+    }
+    return json.dumps({"im_ghostnet": elements})
+
+
+def main(model: str, photos: str, rounds: int) -> None:
+    classifier = load(model)
+    card = classifier.card
+    size = card.input.height or 224
+    resized = int(size / 0.875)
+    last = [step for step in card.steps if isinstance(step, Normalize)]
+    steps = (
+        Resize(size=(resized, resized), antialias=False),
+        CenterCrop(size=(size, size)),
+        *last,
+    )
+    equal = Classifier(classifier.backend, card.model_copy(update={"steps": steps}))
+    pictures = find_pictures([photos]).pictures[:400]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "seed.pipeline")
+        path.write_text(seeds_pipeline(model, size, resized, len(card.classes)))
+        program = compile_stream(read_pipeline(path), "im_ghostnet", load=lambda _: classifier)
+        agree = sum(
+            prediction.index == (outcome.ids or (-1,))[0]
+            for prediction, outcome in zip(
+                equal.stream(pictures), run_pictures(program, pictures), strict=True
+            )
+        )
+        rates: dict[str, list[float]] = {"predict": [], "pipeline": []}
+        for _ in range(rounds):
+            rates["predict"].append(_rate(lambda: sum(1 for _ in equal.stream(pictures)), pictures))
+            rates["pipeline"].append(
+                _rate(lambda: sum(1 for _ in run_pictures(program, pictures)), pictures)
+            )
+    print(json.dumps(machine()))
+    print(f"{len(pictures)} photos, {agree} with the same best class, {rounds} rounds")
+    for name, values in rates.items():
+        print(f"{name}: {spread(values)} photos/s")
+    ratios = [b / a for a, b in zip(rates["predict"], rates["pipeline"], strict=True)]
+    print(f"pipeline / predict: {spread(ratios, 2)}")
+
+
+def _rate(work: Callable[[], int], pictures: tuple[str, ...]) -> float:
+    begin = time.perf_counter()
+    assert work() == len(pictures), "every picture has an outcome"
+    return len(pictures) / (time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 5)

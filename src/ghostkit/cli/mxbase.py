@@ -1,0 +1,71 @@
+"""``ghostkit mxbase``: the log lines and result files of the seed's mxBase program."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import BatchSize, Overwrite, Workers, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(mxbase)
+
+
+def mxbase(
+    images: Annotated[Path, typer.Argument(metavar="IMAGE_DIR", help="The folder of pictures.")],
+    model: Annotated[Path, typer.Option(help="The model: .onnx, or .om on an Ascend machine.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="A .names file; by default the names in the card.")
+    ] = None,
+    topk: Annotated[int, typer.Option(min=1, max=16, help="Classes per picture.")] = 1,
+    softmax: Annotated[
+        bool, typer.Option(help="Probabilities; the original's constant is --no-softmax.")
+    ] = True,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of results.")] = Path(
+        "result"
+    ),
+    overwrite: Overwrite = False,
+    batch_size: BatchSize = 8,
+    workers: Workers = None,
+) -> None:
+    """Classify a folder with the arguments, log lines and files of the seed's mxBase program.
+
+    Example: ghostkit mxbase imagenet_val/ --model ghostnet.onnx --topk 5
+    """
+    from ghostkit.artifacts import load
+    from ghostkit.classifier import picture_name
+    from ghostkit.cli.pipeline_run import check_results_folder, print_line
+    from ghostkit.files import write_text
+    from ghostkit.mindx.labels import read_names
+    from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
+    from ghostkit.sources import find_pictures
+    from ghostkit.stream import StageTimes
+    from ghostkit.writers import check_result_names, result_name
+
+    classifier = load(model)
+    names, notices = classifier.card.names, list[str]()
+    if labels is not None:
+        names, notices = read_names(labels, len(classifier.classes))
+    for notice in notices:
+        say(f"note: {notice}")
+    found = find_pictures([images])
+    check_result_names(found.pictures)
+    check_results_folder(output, overwrite)
+    times, failed = StageTimes(), 0
+    answers = classifier.answers(
+        found.pictures, batch_size=batch_size, workers=workers, times=times
+    )
+    for answer in answers:
+        source = picture_name(answer.source)
+        if answer.logits is None:
+            failed += 1
+            say(str(failed_line(answer, source)))
+            continue
+        infos = classes_of(answer, classifier, names, topk, softmax)
+        write_text(output / result_name(source), "".join(f"{i.class_id} " for i in infos) + "\n")
+        for line in lines_of(source, infos, str(output)):
+            print_line(str(line))
+    print_line(str(total_line(len(found.pictures), times.elapsed_s, times.infer_s)))
+    raise typer.Exit(1 if failed else 0)

@@ -1,0 +1,92 @@
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from ghostkit.mindx.grammar import read_pipeline
+from mindx.pipelines import SIZE, ghostnet, write_project
+from tiny import RED, save_square, tiny_card
+
+pytest.importorskip("cv2")
+
+SHORT = int(SIZE / 0.875)  # of the tiny model's card: 36
+
+
+def test_the_stretch_of_the_seed_against_the_cards_aspect_is_told_before_the_run(
+    ghostkit, tmp_path, make_model
+):
+    project = write_project(tmp_path / "d", make_model)
+    save_square(tmp_path / "val" / "a.png", RED, (60, 40))
+    outcome = ghostkit("pipeline", project, tmp_path / "val", tmp_path / "r")
+    said = outcome.err.index(
+        f"A stretches to {SHORT}, whatever the picture's aspect, B resizes the short side "
+        f"to {SHORT} and keeps the aspect"
+    )
+    assert said < outcome.err.index("1 pictures: 1 answered")
+
+
+def test_explain_says_what_each_element_does_and_runs_nothing(ghostkit, tmp_path, make_model):
+    project = write_project(tmp_path / "d", make_model)
+    outcome = ghostkit("pipeline", project, "--explain", "--svg", tmp_path / "p.svg")
+    assert outcome.status == 1  # it disagrees
+    assert f"mxpi_imageresize0: stretches it to {SHORT}x{SHORT}" in outcome.out
+    assert f"mxpi_opencvcentercrop0: cuts out the middle, {SIZE}x{SIZE}" in outcome.out
+    assert "disagrees" in outcome.out and "keeps the aspect" in outcome.out
+    root = ElementTree.parse(tmp_path / "p.svg").getroot()
+    texts = ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("text")]
+    assert "mxpi_tensorinfer0" in texts and any("the picture's aspect" in text for text in texts)
+
+
+def test_fix_writes_a_file_that_prepares_as_the_card_says(ghostkit, tmp_path, make_model):
+    project = write_project(tmp_path / "d", make_model)
+    fixed = project.parent / "fixed.pipeline"
+    outcome = ghostkit("pipeline", project, "--fix", fixed)
+    assert outcome.status == 0
+    before, after = (
+        read_pipeline(path).streams["im_ghostnet"].elements for path in (project, fixed)
+    )
+    resize = after["mxpi_imageresize0"]
+    assert resize.get("resizeType") == "Resizer_KeepAspectRatio_Short"
+    assert resize.get("scaleValue") == str(SHORT)
+    assert "resizeHeight" not in resize.properties
+    for name in set(before) - {"mxpi_imageresize0"}:
+        assert before[name] == after[name]
+    assert list(json.loads(fixed.read_text())) == ["im_ghostnet"]
+    again = ghostkit("pipeline", fixed, "--explain")
+    assert again.status == 0 or "keeps the aspect, B" not in again.out
+    assert "exists" in ghostkit("pipeline", project, "--fix", fixed).err
+
+
+def test_the_fixed_pipeline_gives_the_pixels_of_the_cards_geometry(tmp_path, make_model, ghostkit):
+    import cv2
+    import numpy as np
+
+    from ghostkit.mindx.program import compile_stream
+    from ghostkit.mindx.request import Request
+
+    project = write_project(tmp_path / "d", make_model)
+    fixed = project.parent / "fixed.pipeline"
+    ghostkit("pipeline", project, "--fix", fixed)
+    pixels = np.random.default_rng(4).integers(0, 255, (60, 90, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "x.png"), pixels)
+    program = compile_stream(read_pipeline(fixed), "im_ghostnet")
+    request = Request(str(tmp_path / "x.png"))
+    program.run(request)
+    [vision] = request.visions("mxpi_imageresize0", "x")
+    assert vision.pixels.shape == (SHORT, 54, 3)
+    np.testing.assert_array_equal(vision.pixels, cv2.resize(pixels, (54, SHORT)))
+    assert tiny_card(SIZE).steps[0].short == SHORT
+
+
+def test_a_crop_of_another_size_is_refused_by_the_model_and_mended_by_fix(
+    ghostkit, tmp_path, make_model
+):
+    content = ghostnet(mxpi_opencvcentercrop={"cropHeight": "30", "cropWidth": "34"})
+    project = write_project(tmp_path / "d", make_model, content)
+    save_square(tmp_path / "val" / "a.png", RED, (60, 40))
+    outcome = ghostkit("pipeline", project, tmp_path / "val", tmp_path / "r")
+    assert "picture of 34x30, but the model takes 32x32" in outcome.err
+    fixed = project.parent / "fixed.pipeline"
+    ghostkit("pipeline", project, "--fix", fixed)
+    crop = read_pipeline(fixed).streams["im_ghostnet"].elements["mxpi_opencvcentercrop0"]
+    assert (crop.get("cropHeight"), crop.get("cropWidth")) == ("32", "32")

@@ -1,0 +1,78 @@
+import re
+
+import pytest
+
+from tiny import BLUE, RED, save_square, tiny_card
+
+TIMED = r"\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ GhostNetClassify\.cpp:"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "val"
+    save_square(folder / "a.b.JPEG", RED, (60, 40))
+    save_square(folder / "c.png", BLUE, (40, 60))
+    (folder / "d.jpg").write_text("no picture")
+    return folder
+
+
+def test_lines_and_files_are_the_programs(ghostkit, make_model, photos, tmp_path):
+    result = tmp_path / "result"
+    outcome = ghostkit("mxbase", photos, "--model", make_model(), "--topk", 2, "--output", result)
+    assert outcome.status == 1
+    lines = outcome.out.splitlines()
+    first = [re.sub(f"^I{TIMED}", "", line) for line in lines[:4]]
+    assert first[0] == f"239] image path: {photos}/a.b.JPEG"
+    assert first[1] == f"241] file path for saving result: {result}/a.b_1.txt"
+    assert re.fullmatch(
+        r"253\] batchIndex:0 top1 className:red confidence:0\.57\d* classIndex:0", first[2]
+    )
+    assert first[3].startswith("253] batchIndex:0 top2 className:")
+    total = re.sub(f"^I{TIMED}", "", lines[-1])
+    assert re.fullmatch(
+        r"\d+\] \[Total Process Delay\] cost: [\d.e+]+ ms, fps: [\d.e+]+ imgs/sec", total
+    )
+    assert re.match(f"E{TIMED}128\\] image path: {photos}/d.jpg: not a picture", outcome.err)
+    assert {path.name: path.read_text()[:2] for path in result.iterdir()} == {
+        "a.b_1.txt": "0 ",
+        "c_1.txt": "2 ",
+    }
+
+
+def test_without_softmax_the_confidence_is_the_raw_output(ghostkit, make_model, photos, tmp_path):
+    outcome = ghostkit(
+        "mxbase", photos, "--model", make_model(), "--no-softmax", "-o", tmp_path / "r"
+    )
+    red = float(re.search(r"className:red confidence:([\d.]+)", outcome.out)[1])
+    assert red == pytest.approx(254 / 255, abs=0.02)
+
+
+def test_names_of_a_file_stand_in_for_the_cards(ghostkit, make_model, photos, tmp_path):
+    names = tmp_path / "x.names"
+    names.write_text("# x\nunknown type\nrot\ngruen\nblau\n")
+    outcome = ghostkit(
+        "mxbase", photos, "--model", make_model(), "--labels", names, "-o", tmp_path / "r"
+    )
+    assert "className:rot" in outcome.out and "className:blau" in outcome.out
+    assert "unknown type" in outcome.err
+
+
+def test_the_preprocessing_is_the_cards_and_not_a_stretch(ghostkit, make_model, tmp_path):
+    """A picture that is red in the middle and blue at both ends: only a stretch sees the blue."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.zeros((40, 400, 3), np.uint8)
+    pixels[..., 2] = 255
+    pixels[:, 170:230] = (255, 0, 0)
+    (tmp_path / "val").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "val" / "wide.png")
+    model = make_model("wide.onnx", card=tiny_card(32).to_json())
+    outcome = ghostkit("mxbase", tmp_path / "val", "--model", model, "-o", tmp_path / "r")
+    assert "className:red" in outcome.out
+
+
+def test_earlier_results_stand(ghostkit, make_model, photos, tmp_path):
+    arguments = ("mxbase", photos, "--model", make_model(), "-o", tmp_path / "r")
+    ghostkit(*arguments)
+    assert "holds results" in ghostkit(*arguments).err
