@@ -84,7 +84,9 @@ def _plain_bars(stream: TextIO) -> Bars:
         done, last_note = 0, ""
 
         def line(now: float) -> None:
-            words = (f"{done}/{total or '?'}", _rate(done, now - started), last_note)
+            elapsed_s = now - started
+            left = _left(done, total, elapsed_s)
+            words = (f"{done}/{total or '?'}", _rate(done, elapsed_s), left, last_note)
             print(f"{title}: {', '.join(filter(None, words))}", file=stream, flush=True)
 
         class PlainBar:
@@ -104,3 +106,11 @@ def _plain_bars(stream: TextIO) -> Bars:
 
 def _rate(done: int, elapsed_s: float) -> str:
     return f"{done / elapsed_s:.0f} images/s" if elapsed_s > 0.5 and done else ""
+
+
+def _left(done: int, total: int, elapsed_s: float) -> str:
+    if not 0 < done < total:
+        return ""
+    left_s = round((total - done) * elapsed_s / done)
+    hours, minutes, seconds = left_s // 3600, left_s // 60 % 60, left_s % 60
+    return f"{hours}:{minutes:02}:{seconds:02} left"

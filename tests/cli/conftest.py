@@ -1,5 +1,8 @@
 """The command line as a function: arguments in, exit status and both streams out."""
 
+import io
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,3 +39,14 @@ def ghostkit(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(status, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def give_list(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts paths on standard input, each followed by `end`."""
+
+    def give(*paths: object, end: str = "\n") -> None:
+        data = b"".join(os.fsencode(f"{path}{end}") for path in paths)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return give

@@ -52,9 +52,19 @@ def test_all_good_is_exit_0(ghostkit, model, tmp_path):
     ]
 
 
-def test_a_missing_picture_is_named_and_the_rest_goes_on(ghostkit, model, tmp_path):
+def test_a_path_that_does_not_exist_is_wrong_usage(ghostkit, model, tmp_path):
     good = save_square(tmp_path / "a.png", GREEN)
-    outcome = ghostkit("predict", model, "missing.jpg", good)
+    message = ghostkit("predict", model, good, "missing.jpg", "-o", tmp_path / "out.jsonl").error
+    assert message.startswith("'missing.jpg': no such file or folder; check the path")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_missing_picture_of_a_list_is_named_and_the_rest_goes_on(
+    ghostkit, model, tmp_path, give_list
+):
+    good = save_square(tmp_path / "a.png", GREEN)
+    give_list("missing.jpg", good)
+    outcome = ghostkit("predict", model, "-")
     assert outcome.status == 1
     assert outcome.err.startswith("refused: missing.jpg: file not found\n")
     assert outcome.out.startswith(f"{good}: green")
@@ -100,14 +110,18 @@ def test_pictures_that_would_share_a_result_file_are_refused_before_any_work(
     assert not (tmp_path / "results").exists()
 
 
-def test_of_many_failures_the_first_are_named_and_the_rest_counted(ghostkit, model, tmp_path):
+def test_of_many_failures_the_first_are_named_and_the_rest_counted(
+    ghostkit, model, tmp_path, give_list
+):
     missing = [f"no{i}.jpg" for i in range(50)]
-    outcome = ghostkit("predict", model, *missing, "-o", tmp_path / "out.jsonl")
+    give_list(*missing)
+    outcome = ghostkit("predict", model, "-", "-o", tmp_path / "out.jsonl")
     named = [line for line in outcome.err.splitlines() if line.startswith("refused: ")]
     assert named == [f"refused: no{i}.jpg: file not found" for i in range(20)]
     assert f"and 30 more without an answer; {tmp_path}/out.jsonl names them all" in outcome.err
     assert [row["path"] for row in records(tmp_path / "out.jsonl")] == missing
-    everyone = ghostkit("predict", model, *missing)
+    give_list(*missing)
+    everyone = ghostkit("predict", model, "-")
     assert everyone.err.count("refused: ") == 50  # no file names them
 
 
@@ -121,7 +135,7 @@ ODD_NAMES = [
 ]
 
 
-def test_odd_names_are_kept_in_files_and_escaped_for_people(ghostkit, model, tmp_path):
+def test_odd_names_are_kept_in_files_and_escaped_for_people(ghostkit, model, tmp_path, give_list):
     paths = [str(tmp_path / "photos" / name) for name in ODD_NAMES]
     for path in paths:
         os.makedirs(tmp_path / "photos", exist_ok=True)
@@ -140,7 +154,9 @@ def test_odd_names_are_kept_in_files_and_escaped_for_people(ghostkit, model, tmp
     listed = ghostkit("predict", model, tmp_path / "photos", "-o", "-")
     assert {json.loads(line)["path"] for line in listed.out.splitlines()} == set(paths)
     for name in ("gone\nx.jpg", "gone\x1b[2J.jpg"):
-        error = ghostkit("predict", model, name).err
+        assert ghostkit("predict", model, name).error.isprintable()
+        give_list(name, end="\0")
+        error = ghostkit("predict", model, "--null", "-").err
         assert error.replace("\n", "").isprintable()
         assert len(error.splitlines()) == 2
 

@@ -14,6 +14,7 @@ from ghostkit.errors import UsageError
 from ghostkit.image.formats import identify
 from ghostkit.image.limits import Refusal
 from ghostkit.sources import is_picture
+from ghostkit.sources.kinds import STANDARD_INPUT, is_archive, is_pattern, is_table
 
 MODEL_SUFFIXES = (".onnx", *CHECKPOINT_SUFFIXES)
 
@@ -27,7 +28,7 @@ def split_arguments(arguments: Sequence[Path]) -> tuple[Path | None, Sequence[Pa
     """
     first, *others = arguments
     if not _is_model(os.fspath(first), alone=not others):
-        if late := [each for each in others if os.fspath(each).lower().endswith(MODEL_SUFFIXES)]:
+        if late := [each for each in others if _is_named_as_model(os.fspath(each))]:
             raise UsageError(f"{late[0]} is a model: name it first, then the pictures")
         return None, arguments
     if not others:
@@ -51,6 +52,8 @@ def about_default(card: ModelCard) -> str:
 
 
 def _is_model(name: str, *, alone: bool) -> bool:
+    if name == STANDARD_INPUT or (is_pattern(name) and not os.path.lexists(name)):
+        return False
     if os.path.isdir(name):
         models = [] if alone else _models_in(name)
         if models:
@@ -59,10 +62,10 @@ def _is_model(name: str, *, alone: bool) -> bool:
                 "classify the pictures in the folder, give --model"
             )
         return False
-    if is_picture(name):
-        return False
-    if name.lower().endswith(MODEL_SUFFIXES) or (not os.path.lexists(name) and names_model(name)):
+    if _is_named_as_model(name) or (not os.path.lexists(name) and names_model(name)):
         return True
+    if is_picture(name) or is_archive(name) or is_table(name):
+        return False
     if os.path.isfile(name) and begins_as_model(name):
         return True
     if alone or (os.path.exists(name) and (not os.path.isfile(name) or _begins_as_picture(name))):
@@ -70,8 +73,21 @@ def _is_model(name: str, *, alone: bool) -> bool:
     seen = "is a file that" if os.path.exists(name) else "does not exist, and its name"
     raise UsageError(
         f"{name!r} {seen} says neither model nor picture; name a model (.onnx, .pth.tar), a "
-        "picture or a folder of pictures first, or give --model"
+        "picture, a folder, an archive (.tar) or a table (.parquet) first, or give --model"
     )
+
+
+def _is_named_as_model(name: str) -> bool:
+    """Checkpoints are called .tar as archives are; what is a tar archive holds pictures."""
+    if not name.lower().endswith(MODEL_SUFFIXES):
+        return False
+    if is_archive(name) and not os.path.lexists(name):
+        return not is_pattern(name)
+    if not (is_archive(name) and os.path.isfile(name)):
+        return True
+    import tarfile
+
+    return not tarfile.is_tarfile(name)
 
 
 def _models_in(folder: str) -> list[str]:

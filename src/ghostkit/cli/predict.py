@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Overwrite, Workers, say
+from ghostkit.cli.options import BatchSize, Overwrite, Workers
 
 TOP_WRITTEN, TOP_SHOWN = 5, 3  # classes per picture, in a file and on the terminal
 
@@ -20,7 +20,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="[MODEL] SOURCE",
-            help="A model, or the bundled one without; then pictures, and folders of pictures.",
+            help="A model, or the bundled one without; then pictures, folders, quoted patterns, "
+            "tar archives, Parquet files, or -: paths on standard input.",
         ),
     ],
     model: Annotated[
@@ -32,11 +33,11 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="FILE.jsonl, FILE.csv, FOLDER/ (NAME_1.txt), or -: JSON lines.",
+            help="FILE.jsonl, FILE.csv, FILE.parquet, FOLDER/ (NAME_1.txt), or -: JSON lines.",
         ),
     ] = None,
     format: Annotated[
-        Literal["jsonl", "csv", "txt"] | None,
+        Literal["jsonl", "csv", "txt", "parquet"] | None,
         typer.Option(help="Result format; by default what the output's name says."),
     ] = None,
     top_k: Annotated[
@@ -44,6 +45,22 @@ def predict(
         typer.Option(min=1, help="Classes per picture; by default 5, and 3 on the terminal."),
     ] = None,
     overwrite: Overwrite = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an output that a stopped run has left.")
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only the I-th of N parts of the pictures, from 1."),
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="A zero byte ends each path on standard input.")
+    ] = False,
+    picture_column: Annotated[
+        str | None, typer.Option(help="Parquet: the column of the pictures' bytes.")
+    ] = None,
+    name_column: Annotated[
+        str | None, typer.Option(help="Parquet: the column of the pictures' names.")
+    ] = None,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -54,47 +71,30 @@ def predict(
 
     Example: ghostkit predict photos/
 
-    Example: ghostkit predict model.onnx photos/ -o results.jsonl
+    Example: ghostkit predict model.onnx photos/ 'shards/*.tar' -o results.jsonl --resume
     """
     from ghostkit.artifacts import load
     from ghostkit.bundled import DEFAULT
+    from ghostkit.cli.job import Job, run
     from ghostkit.cli.model_argument import about_default, split_arguments
-    from ghostkit.cli.results import NAMED_FAILURES, Tally, TextWriter
-    from ghostkit.progress import bars_for, silent
-    from ghostkit.sources import find_pictures
-    from ghostkit.stream import StageTimes
-    from ghostkit.writers import Writer, check_result_names, kind_of, open_writer
+    from ghostkit.sources import Sources
+    from ghostkit.sources.shards import parse_shard
+    from ghostkit.sources.tables import Columns
+    from ghostkit.writers import kind_of
 
     named, sources = (model, arguments) if model is not None else split_arguments(arguments)
+    part = None if shard is None else parse_shard(shard)
     classifier = load(DEFAULT if named is None else named)
-    found = find_pictures(sources)
-    target, kind = output or "-", format or (kind_of(output) if output else "terminal")
-    writer: Writer
-    if kind == "terminal":
-        writer = TextWriter(top_k or TOP_SHOWN)
-    else:
-        if kind == "txt":
-            check_result_names(found.pictures)
-        writer = open_writer(
-            kind,
-            target,
-            overwrite=overwrite,
-            top_k=top_k or TOP_WRITTEN,
-            model_hash=classifier.card.hash,
-            titles=classifier.card.titles is not None,
-        )
-    if named is None:
-        say(about_default(classifier.card))
-    bars = silent if target == "-" else bars_for()
-    times = StageTimes()
-    tally = Tally(NAMED_FAILURES if kind in ("jsonl", "csv") else None)  # else no file names them
-    predictions = classifier.stream(
-        found.pictures, batch_size=batch_size, workers=workers, times=times
+    pictures = Sources(
+        tuple(map(str, sources)),
+        classifier.limits.max_bytes,
+        part,
+        null,
+        Columns(picture_column, name_column),
     )
-    with writer, bars("Classifying", len(found.pictures)) as bar:
-        for prediction in predictions:
-            writer.write(prediction)
-            tally.add(prediction)
-            bar.advance(1)
-    tally.close(times.elapsed_s, len(found.skipped), "the output" if target == "-" else target)
-    raise typer.Exit(1 if tally.unanswered else 0)
+    pictures.check()
+    kind = format or (kind_of(output) if output else "terminal")
+    classes = top_k or (TOP_SHOWN if kind == "terminal" else TOP_WRITTEN)
+    job = Job(classifier, pictures, kind, output or "-", classes, batch_size, workers)
+    notice = about_default(classifier.card) if named is None else None
+    raise typer.Exit(run(job, overwrite=overwrite, resume=resume, notice=notice))

@@ -43,6 +43,12 @@ class Tally:
     def __init__(self, named: int | None) -> None:
         self._counts: Counter[str] = Counter()
         self._named = named  # the most that are named; None for all
+        self._earlier: Counter[str] = Counter()  # by earlier runs, which have named theirs
+
+    @property
+    def total(self) -> int:
+        """How many pictures are accounted for."""
+        return self._counts.total()
 
     @property
     def unanswered(self) -> int:
@@ -54,18 +60,29 @@ class Tally:
         self._counts[prediction.status] += 1
         if prediction.error is None:
             return
-        if self._named is None or self.unanswered <= self._named:
+        if self._named is None or self._unanswered_now <= self._named:
             say(f"{prediction.status}: {prediction.source}: {prediction.error}")
+
+    def recall(self, status: str) -> None:
+        """Account for one picture of an earlier run of the job."""
+        self._counts[status] += 1
+        self._earlier[status] += 1
 
     def close(self, elapsed_s: float, skipped: int, where: str) -> None:
         """Say the totals; `where` names the pictures that were not named here."""
         if self._named is not None:
-            _say_more(self.unanswered - self._named, where)
-        total = self._counts.total()
+            _say_more(self._unanswered_now - self._named, where)
         words = [f"{self._counts[s]} {s}" for s in ("answered", "refused", "failed")]
+        earlier = self._earlier.total()
+        by_whom = f"; {earlier} of them by earlier runs" if earlier else ""
         other = f"; {skipped} other files skipped" if skipped else ""
-        rate = f"; {total / elapsed_s:.0f} images/s" if elapsed_s > 0 else ""
-        say(f"{total} pictures: {', '.join(words)}{other}{rate}")
+        now = self.total - earlier
+        rate = f"; {now / elapsed_s:.0f} images/s" if elapsed_s > 0 and now else ""
+        say(f"{self.total} pictures: {', '.join(words)}{by_whom}{other}{rate}")
+
+    @property
+    def _unanswered_now(self) -> int:
+        return self.unanswered - (self._earlier.total() - self._earlier["answered"])
 
 
 def name_unanswered(unanswered: Sequence[tuple[str, str]], where: str) -> None:

@@ -9,10 +9,9 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ghostkit.errors import DatasetError
-from ghostkit.sources import PICTURE_SUFFIXES, is_picture, natural_key
-
-NOT_DATA = {"__MACOSX"}  # what macOS puts into zip files
+from ghostkit.errors import DatasetError, UsageError
+from ghostkit.sources import PICTURE_SUFFIXES, is_picture, natural_key, walk
+from ghostkit.sources.listing import NO_FILE, is_hidden
 
 
 @dataclass
@@ -35,9 +34,7 @@ def check_folder(folder: str) -> None:
 def subfolders(folder: str) -> list[str]:
     """Names of the visible folders in `folder`, in class order; links to folders count."""
     names = [
-        entry.name
-        for entry in _entries(folder)
-        if _is_folder(entry) and not entry.name.startswith(".") and entry.name not in NOT_DATA
+        entry.name for entry in _entries(folder) if _is_folder(entry) and not is_hidden(entry.name)
     ]
     return sorted(names, key=natural_key)
 
@@ -95,32 +92,20 @@ def find_pictures(folder: str, root: str = "") -> tuple[list[str], list[str]]:
 
     Each real folder is entered once, and neither `root` nor a parent of the two, so links can
     neither loop nor lead into another class.
+
+    Raises:
+        DatasetError: a folder cannot be read.
     """
     pictures: list[str] = []
     skipped: list[str] = []
-    above = _upwards(os.path.dirname(os.path.realpath(folder))) + (_upwards(root) if root else [])
-    seen = {_identity(parent) for parent in above}
-    waiting = [""]
-    while waiting:
-        relative = waiting.pop()
-        here = os.path.join(folder, relative)
-        if (identity := _identity(here)) in seen:
-            skipped.append(f"{relative}: a link to a folder that is already counted")
-            continue
-        seen.add(identity)
-        inner = []
-        for entry in _entries(here):
-            path = relative + entry.name
-            if not _is_folder(entry):
-                if reason := stray(entry):
-                    skipped.append(f"{path}: {reason}")
-                else:
-                    pictures.append(path)
-            elif entry.name.startswith(".") or entry.name in NOT_DATA:
-                skipped.append(f"{path}/: a hidden folder")
+    try:
+        for path, reason in walk(folder, root):
+            if reason:
+                skipped.append(f"{path}: {reason}")
             else:
-                inner.append(f"{path}/")
-        waiting += reversed(inner)
+                pictures.append(path)
+    except UsageError as error:
+        raise DatasetError(*error.args) from error
     pictures.sort(key=natural_key)
     return pictures, skipped
 
@@ -131,7 +116,7 @@ def stray(entry: os.DirEntry[str]) -> str:
         return "a hidden file"
     if not is_picture(entry.name):
         return "not a picture"
-    return "" if os.path.isfile(entry.path) else "a broken link, or not a file"
+    return "" if os.path.isfile(entry.path) else NO_FILE
 
 
 def suffixes() -> str:
@@ -151,16 +136,3 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
-
-
-def _identity(folder: str) -> tuple[int, int]:
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
-
-
-def _upwards(folder: str) -> list[str]:
-    path = os.path.realpath(folder)
-    paths = [path]
-    while (parent := os.path.dirname(path)) != path:
-        paths.append(path := parent)
-    return paths

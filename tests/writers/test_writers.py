@@ -290,14 +290,14 @@ def test_the_kind_follows_from_the_name(tmp_path):
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out", "out.jsonl.gz"])
 def test_an_unknown_suffix_lists_the_allowed_ones(name):
-    with pytest.raises(UsageError, match=r"\.jsonl, \.json, \.csv, or a folder"):
+    with pytest.raises(UsageError, match=r"\.jsonl, \.json, \.csv, \.parquet, or a folder"):
         open_writer(None, name)
 
 
 def test_an_unknown_kind_lists_the_allowed_ones():
-    with pytest.raises(UsageError, match="'xlsx'; choose one of: jsonl, csv, txt"):
+    with pytest.raises(UsageError, match="'xlsx'; choose one of: jsonl, csv, txt, parquet"):
         open_writer("xlsx", "out.csv")
-    assert list(WRITERS) == ["jsonl", "csv", "txt"]
+    assert list(WRITERS) == ["jsonl", "csv", "txt", "parquet"]
 
 
 def test_a_short_write_is_completed(tmp_path, monkeypatch):

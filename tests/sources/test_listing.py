@@ -1,9 +1,12 @@
 import os
+import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ghostkit.errors import UsageError
-from ghostkit.sources import find_pictures, natural_key
+from ghostkit.sources import find_pictures, natural_key, walk
 
 
 def touch(folder, *names):
@@ -61,3 +64,44 @@ def test_a_link_to_itself_is_a_file_like_any_other(tmp_path):
     touch(tmp_path, "a.jpg")
     (tmp_path / "self").symlink_to(tmp_path / "self")
     assert found(tmp_path) == ["a.jpg"]
+
+
+def by_parts(name):
+    """The order in words of its own: text, number, text, ..., and the name itself at last."""
+    parts = re.split(r"([0-9]{1,300})", name.lower())
+    return tuple(zip(parts[::2], [int(p) for p in parts[1::2]] + [-1], strict=True)), name
+
+
+NAMES = st.lists(st.text(st.sampled_from("aB0129.-_ \x01垃²\udcff"), min_size=1, max_size=8))
+
+
+@settings(deadline=None, max_examples=40)
+@given(NAMES)
+def test_the_order_is_that_of_texts_and_numbers_in_turn(names):
+    assert sorted(names, key=natural_key) == sorted(names, key=by_parts)
+
+
+def test_what_is_no_picture_has_its_reason(tmp_path):
+    touch(tmp_path, "a.jpg", "b.txt", ".c.jpg", ".git/d.jpg", "__MACOSX/e.jpg")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert dict(walk(str(tmp_path))) == {
+        ".c.jpg": "a hidden file",
+        ".git/": "a hidden folder",
+        "__MACOSX/": "a hidden folder",
+        "a.jpg": "",
+        "b.txt": "not a picture",
+        "gone.png": "a broken link, or not a file",
+        "pipe.png": "a broken link, or not a file",
+    }
+
+
+def test_a_picture_that_is_a_broken_link_is_not_passed_over(tmp_path):
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert found(tmp_path) == ["gone.png"]
+
+
+def test_a_folder_that_two_links_name_counts_once(tmp_path):
+    touch(tmp_path, "real/x.jpg")
+    (tmp_path / "a").symlink_to("real")
+    assert [path for path, reason in walk(str(tmp_path)) if not reason] == ["a/x.jpg"]

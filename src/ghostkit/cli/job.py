@@ -1,0 +1,155 @@
+"""One job of ``ghostkit predict``: its output opened, its pictures answered, its account closed."""
+
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+
+from ghostkit import __version__
+from ghostkit.classifier import Classifier
+from ghostkit.cli.options import INTERRUPTED, say
+from ghostkit.cli.results import NAMED_FAILURES, Tally, TextWriter
+from ghostkit.errors import UsageError
+from ghostkit.jobs import Output, Record, Stop, answers
+from ghostkit.jobs.output import can_resume
+from ghostkit.progress import bars_for, silent
+from ghostkit.sources import Item, Sources
+from ghostkit.stream import StageTimes
+from ghostkit.writers import Writer, check_result_names, open_writer
+
+
+@dataclass(frozen=True)
+class Job:
+    """What goes where."""
+
+    classifier: Classifier
+    sources: Sources
+    kind: str  # of writer, or "terminal"
+    target: str
+    top_k: int
+    batch_size: int
+    workers: int | None
+
+
+def run(job: Job, *, overwrite: bool, resume: bool, notice: str | None) -> int:
+    """Answer the pictures; gives the exit status. `notice` is said before the first answer.
+
+    Raises:
+        UsageError: something is wrong that can be told before the first answer, or the output can
+            no longer be written.
+    """
+    tally = Tally(NAMED_FAILURES if job.kind in ("jsonl", "csv", "parquet") else None)
+    stop = Stop()
+    with stop.on_signals():
+        items = iter(job.sources)
+        items = chain(list(islice(items, 1)), items)  # no picture at all is said before any work
+        output = _output(job, resume)
+        with closing(output) if output else nullcontext():
+            writer = _open(job, output, items, tally, overwrite=overwrite, resume=resume)
+            if notice is not None:
+                say(notice)
+            if output and output.held:
+                say(_about_held(output))
+            times = StageTimes()
+            stopped = writer is not None and not _answer(job, writer, items, tally, times, stop)
+    tally.close(times.elapsed_s, job.sources.skipped, _where(job))
+    if stopped:
+        say(f"stopped after {tally.total} pictures; {_how_to_go_on(output)}")
+        return INTERRUPTED
+    return 1 if tally.unanswered else 0
+
+
+def _answer(
+    job: Job, writer: Writer, items: Iterator[Item], tally: Tally, times: StageTimes, stop: Stop
+) -> bool:
+    """Answer all `items`; False if it was asked to stop, with what is answered written."""
+    bars = silent if job.target == "-" else bars_for()
+    total = max(0, job.sources.count() - tally.total) if bars is not silent else 0
+    predictions = answers(
+        job.classifier, items, batch_size=job.batch_size, workers=job.workers, times=times
+    )
+    try:
+        with writer, bars("Classifying", total) as bar:
+            for prediction in predictions:
+                with stop.held():
+                    writer.write(prediction)
+                    tally.add(prediction)
+                    bar.advance(1)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _output(job: Job, resume: bool) -> Output | None:
+    """The output that can be gone on with later, if it is of such a kind."""
+    if can_resume(job.kind, job.target):
+        return Output(job.kind, job.target, _record(job))
+    if resume:
+        raise UsageError(
+            f"--resume goes on with a file of one record per picture, not with {job.target!r} of "
+            f"format {job.kind!r}; choose an output FILE.jsonl, FILE.csv or FILE.parquet"
+        )
+    return None
+
+
+def _open(
+    job: Job,
+    output: Output | None,
+    items: Iterator[Item],
+    tally: Tally,
+    *,
+    overwrite: bool,
+    resume: bool,
+) -> Writer | None:
+    """The writer; None where everything has been written by an earlier run."""
+    if job.kind == "terminal":
+        return TextWriter(job.top_k)
+    card = job.classifier.card
+    titles = card.titles is not None
+    if output is not None:
+        if resume and overwrite:
+            raise UsageError("--resume keeps what --overwrite replaces; give one of them")
+        if resume:
+            return output.go_on(items, tally.recall, titles=titles)
+        return output.begin(overwrite=overwrite, titles=titles)
+    if job.kind == "txt" and job.sources.can_be_listed():
+        check_result_names(item.name for item in replace(job.sources))
+    return open_writer(
+        job.kind,
+        job.target,
+        overwrite=overwrite,
+        top_k=job.top_k,
+        model_hash=card.hash,
+        titles=titles,
+    )
+
+
+def _record(job: Job) -> Record:
+    sources = job.sources
+    return Record(
+        model=job.classifier.card.hash,
+        format=job.kind,
+        top_k=job.top_k,
+        sources=sources.names,
+        shard=None if sources.shard is None else str(sources.shard),
+        null=sources.null,
+        picture_column=sources.columns.picture,
+        name_column=sources.columns.name,
+        version=__version__,
+    )
+
+
+def _about_held(output: Output) -> str:
+    torn = f"; {output.torn} bytes of a half-written record were cut off" if output.torn else ""
+    what = "is finished: it holds all" if output.finished else "holds"
+    return f"{output.target} {what} {output.held} pictures{torn}"
+
+
+def _how_to_go_on(output: Output | None) -> str:
+    if output is None:
+        return "what was written is kept"
+    return "what was written is kept; to go on, add --resume to the same command"
+
+
+def _where(job: Job) -> str:
+    return "the output" if job.target == "-" else job.target

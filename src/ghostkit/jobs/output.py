@@ -1,0 +1,165 @@
+"""A job's output file: begun, or gone on with where an earlier run of the same job has stopped.
+
+An earlier run's records have to be those of the first pictures of the sources, in order; they are
+compared one by one, so that nothing is answered twice or left out, and no list is held in memory.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from ghostkit.errors import OutputError
+from ghostkit.jobs.record import Record, beside
+from ghostkit.sources import Item
+from ghostkit.writers import Writer, open_writer
+from ghostkit.writers.contract import STANDARD_OUTPUT
+from ghostkit.writers.earlier import cut, header_end, whole_records
+from ghostkit.writers.table import partial_path, read_paths
+
+RESUMABLE = ("jsonl", "csv", "parquet")
+
+
+class Output:
+    """Where a job's predictions go, in one of the formats that can be gone on with."""
+
+    def __init__(self, kind: str, target: str, record: Record) -> None:
+        self.kind, self.target, self.record = kind, target, record
+        self.held = 0  # records of earlier runs
+        self.torn = 0  # bytes of a half-written record that were cut off
+        self.finished = False  # nothing is missing: a Parquet file that stands whole
+        self._lines = partial_path(target) if kind == "parquet" else target
+        self._lock: BinaryIO | None = None
+
+    def begin(self, *, overwrite: bool, titles: bool) -> Writer:
+        """A writer of an output that is new, or replaced if `overwrite`.
+
+        Raises:
+            OutputError: it stands already, cannot be written, or another run is writing it.
+        """
+        if os.path.exists(self._lines):
+            if not overwrite:
+                raise OutputError(
+                    f"{self._lines!r} exists; go on with that job with --resume, choose another "
+                    "output, or replace it with --overwrite"
+                )
+            self._claim()
+        return self._open(titles, overwrite=overwrite)
+
+    def go_on(
+        self, items: Iterator[Item], recall: Callable[[str], None], *, titles: bool
+    ) -> Writer | None:
+        """A writer that goes on after the records that stand; `items` moves on by as many.
+
+        Where nothing stands yet this begins the job. None if a Parquet file stands that is whole.
+
+        Args:
+            recall: told the status of each record of the earlier runs.
+
+        Raises:
+            OutputError: the output is of another job, or of other sources; nothing is changed then.
+        """
+        if os.path.exists(self._lines):
+            self._claim()
+            with open(self._lines, "rb") as stream:
+                end = header_end(stream, self._line_kind())
+                stream.seek(0)
+                for record in whole_records(stream, self._line_kind(), self._lines):
+                    if not self.held:
+                        self._check_record()
+                    self._agree(record.name, next(items, None))
+                    recall(record.status)
+                    end = record.end
+            self.torn = cut(self._lines, end)
+            return self._open(titles, resume=True)
+        if os.path.exists(self.target):  # a Parquet file, whole
+            self._check_record()
+            for name, status in read_paths(self.target):
+                self._agree(name, next(items, None))
+                recall(status)
+            if next(items, None) is not None:
+                raise self._other_sources("it is finished, and the sources now hold more pictures")
+            self.finished = True
+            return None
+        return self._open(titles)
+
+    def close(self) -> None:
+        """Let another run have the output."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def _open(self, titles: bool, *, overwrite: bool = False, resume: bool = False) -> Writer:
+        writer = open_writer(
+            self.kind,
+            self.target,
+            overwrite=overwrite,
+            top_k=self.record.top_k,
+            model_hash=self.record.model,
+            titles=titles,
+            resume=resume,
+        )
+        if self._lock is None:
+            self._claim()
+        if not self.held:
+            self.record.write(self.target)
+        return writer
+
+    def _line_kind(self) -> str:
+        return "jsonl" if self.kind == "parquet" else self.kind
+
+    def _claim(self) -> None:
+        """Keep other runs from writing until `close`, or until this process dies.
+
+        Raises:
+            OutputError: another run is writing.
+        """
+        lock = open(self._lines, "r+b", buffering=0)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                lock.close()
+                raise OutputError(
+                    f"{self._lines!r}: another run is writing it; wait for it, or choose another "
+                    "output"
+                ) from error
+            # of any other kind: the file system has no locks
+        self._lock = lock
+
+    def _check_record(self) -> None:
+        """Raise unless the first run of this job was asked for the same."""
+        first = Record.read(self.target)
+        if first is None:
+            raise OutputError(
+                f"{self.target!r} cannot be gone on with: no record of its job, "
+                f"{str(beside(self.target))!r}, lies beside it; begin anew with --overwrite, or "
+                "choose another output"
+            )
+        if different := self.record.contradictions(first):
+            raise OutputError(
+                f"{self.target!r} is of another job: {'; '.join(different)}. Go on with what the "
+                "first run was asked for, begin anew with --overwrite, or choose another output"
+            )
+
+    def _agree(self, name: str, item: Item | None) -> None:
+        if item is None:
+            raise self._other_sources(f"they end after {self.held} pictures, before {name!r}")
+        if item.name != name:
+            raise self._other_sources(
+                f"picture {self.held + 1} was {name!r} and is now {item.name!r}"
+            )
+        self.held += 1
+
+    def _other_sources(self, seen: str) -> OutputError:
+        return OutputError(
+            f"{self.target!r} cannot be gone on with, as the sources are no longer those of the "
+            f"first run: {seen}. Put them back as they were, begin anew with --overwrite, or "
+            "choose another output for the new pictures"
+        )
+
+
+def can_resume(kind: str, target: str) -> bool:
+    """Whether a run into this output can be gone on with: it is a file, of one record a picture."""
+    regular = not os.path.exists(target) or os.path.isfile(target)
+    return kind in RESUMABLE and target != STANDARD_OUTPUT and regular

@@ -1,0 +1,88 @@
+"""What a job was asked for: a small file beside its output, which a later run has to agree with."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ghostkit.errors import OutputError
+from ghostkit.files import write_json
+
+SUFFIX = ".job.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that the content of an output depends on, beside the pictures themselves."""
+
+    model: str  # hash of its card
+    format: str
+    top_k: int
+    sources: Sequence[str]  # as the user wrote them
+    shard: str | None
+    null: bool
+    picture_column: str | None
+    name_column: str | None
+    version: str  # of ghostkit; told, not compared
+
+    def write(self, output: str) -> None:
+        """Put it beside `output`, durably."""
+        write_json(beside(output), asdict(self))
+
+    @classmethod
+    def read(cls, output: str) -> Self | None:
+        """The record beside `output`, if there is one.
+
+        Raises:
+            OutputError: there is something else.
+        """
+        path = beside(output)
+        try:
+            content = json.loads(path.read_bytes())
+            return cls(**content)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise OutputError(
+                f"{str(path)!r} does not say what the first run of this job was asked for "
+                f"({error}); begin anew with --overwrite, or choose another output"
+            ) from error
+
+    def contradictions(self, first: "Record") -> list[str]:
+        """Where this run differs from the first one of the job, in words."""
+        old, new = _compared(first), _compared(self)
+        return [
+            f"{_NAMES.get(name, name)} was {_said(old[name])}, is {_said(new[name])}"
+            for name in new
+            if old[name] != new[name]
+        ]
+
+
+_NAMES = {
+    "model": "the model's card",
+    "format": "--format",
+    "top_k": "--top-k",
+    "shard": "--shard",
+    "null": "--null",
+    "picture_column": "--picture-column",
+    "name_column": "--name-column",
+}
+
+
+def beside(output: str) -> Path:
+    """The path of the record of `output`."""
+    return Path(output + SUFFIX)
+
+
+def _compared(record: Record) -> dict[str, Any]:
+    """What has to be the same, as JSON types."""
+    asked = asdict(record)
+    del asked["version"]
+    return asked | {"sources": list(record.sources)}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(repr, value))
+    return "none" if value is None else f"{value}"[:16]

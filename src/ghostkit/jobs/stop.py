@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM, obeyed between two records."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """Raises KeyboardInterrupt in its block at the first signal, but never inside `held`.
+
+    Noting it alone would not do: a job may be waiting for a list on standard input. A second signal
+    interrupts whatever there is.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._held = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A block that is finished before a first signal is obeyed."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self.requested:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """The block within which signals are obeyed; outside the main thread none can be."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = [signal.signal(number, self._obey) for number in SIGNALS]
+        try:
+            yield
+        finally:
+            for number, handler in zip(SIGNALS, before, strict=True):
+                signal.signal(number, handler)
+
+    def _obey(self, number: int, frame: FrameType | None) -> None:
+        first, self.requested = not self.requested, True
+        if not (first and self._held):
+            raise KeyboardInterrupt

@@ -1,0 +1,21 @@
+"""Where pictures come from: files, folders, patterns, archives, tables and lists, in one order.
+
+`find_pictures` knows all of a few folders at once; a job reads `Sources` one picture at a time.
+"""
+
+from ghostkit.sources.found import Found, find_pictures
+from ghostkit.sources.items import Item, Sources
+from ghostkit.sources.listing import PICTURE_SUFFIXES, is_picture, natural_key, walk
+from ghostkit.sources.shards import Shard
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "Found",
+    "Item",
+    "Shard",
+    "Sources",
+    "find_pictures",
+    "is_picture",
+    "natural_key",
+    "walk",
+]

@@ -1,0 +1,154 @@
+"""Everything that a job's arguments name, picture by picture, in the order of the arguments.
+
+Called by `ghostkit predict`. Only one picture's bytes and one folder's names are held at a time, so
+a job's memory does not depend on its size.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ghostkit.errors import UsageError
+from ghostkit.sources.found import no_picture
+from ghostkit.sources.kinds import STANDARD_INPUT, is_archive, is_table, kind_of_source
+from ghostkit.sources.listing import NO_FILE, walk
+from ghostkit.sources.lists import read_list
+from ghostkit.sources.patterns import expand
+from ghostkit.sources.shards import Shard
+from ghostkit.sources.tables import Columns, count_rows, read_table, require_parquet
+
+COUNTING_S = 1.0  # the longest that a job's beginning waits for a total
+
+
+class Item(NamedTuple):
+    """One picture of a job."""
+
+    name: str  # in results; a member's is ARCHIVE/MEMBER, a row's TABLE/NAME
+    picture: str | bytes  # a path, or the bytes of a file
+    refusal: str = ""  # why there are no bytes; `picture` is then empty
+    key: str = ""  # what decides the shard: the name without the folder or archive it lies in
+
+
+@dataclass
+class Sources:
+    """The pictures of a job; iterating over them reads the sources from their beginning."""
+
+    names: Sequence[str]  # as the user wrote them
+    max_bytes: int  # of a picture in an archive; of a file, the decoder sees to it
+    shard: Shard | None = None
+    null: bool = False  # the list on standard input has zero bytes between its paths
+    columns: Columns = field(default_factory=Columns)
+    skipped: int = 0  # other files that were passed over, until now
+
+    def check(self) -> None:
+        """Refuse what cannot be right before any work.
+
+        Raises:
+            UsageError: a path does not exist, a pattern matches nothing, or standard input is named
+                twice.
+            MissingExtra: a Parquet file, and pyarrow is not installed.
+        """
+        if list(self.names).count(STANDARD_INPUT) > 1:
+            raise UsageError("standard input, '-', is named twice; it can be read only once")
+        for name in self.names:
+            kind = kind_of_source(name)
+            if kind == "table":
+                require_parquet()
+            if kind == "pattern" and next(expand(name), None) is None:
+                raise UsageError(f"the pattern {name!r} matches no file; check it and its quotes")
+
+    def __iter__(self) -> Iterator[Item]:
+        """The pictures of the shard.
+
+        Raises:
+            UsageError: there is no picture at all, in any shard, or a folder cannot be read.
+        """
+        self.skipped, total = 0, 0
+        for name in self.names:
+            for item in _READERS[kind_of_source(name)](name, self):
+                total += 1
+                if self.shard is None or self.shard.has(item.key):
+                    yield item
+        if not total:
+            raise no_picture(self.names, self.skipped)
+
+    def count(self) -> int:
+        """How many pictures there are, or 0 where finding out would take long."""
+        until, total = time.monotonic() + COUNTING_S, 0
+        for name in self.names:
+            kind = kind_of_source(name)
+            if kind == "table" and self.shard is None:
+                total += count_rows(name)
+                continue
+            if kind not in ("file", "folder", "pattern"):
+                return 0
+            many = (is_archive(each) or is_table(each) for each in expand(name))
+            if kind == "pattern" and any(many):
+                return 0
+            for item in _READERS[kind](name, Sources((), 0)):
+                total += self.shard is None or self.shard.has(item.key)
+                if total % 256 == 0 and time.monotonic() > until:
+                    return 0
+        return total
+
+    def can_be_listed(self) -> bool:
+        """Whether the names can be read now and again later, without reading pictures."""
+        return all(kind_of_source(name) in ("file", "folder") for name in self.names)
+
+
+def _file(name: str, sources: Sources) -> Iterator[Item]:
+    yield Item(name, name, key=name)
+
+
+def _folder(name: str, sources: Sources) -> Iterator[Item]:
+    for path, reason in walk(name):
+        if reason in ("", NO_FILE):
+            full = os.path.join(name, path)
+            yield Item(full, full, key=path)
+        else:
+            sources.skipped += 1
+
+
+def _pattern(name: str, sources: Sources) -> Iterator[Item]:
+    for match in expand(name):
+        kind = "file" if not os.path.exists(match) else kind_of_source(match)
+        yield from _READERS[kind](match, sources)
+
+
+def _archive(name: str, sources: Sources) -> Iterator[Item]:
+    from ghostkit.sources.archives import read_archive  # loads what few jobs need
+
+    def skip() -> None:
+        sources.skipped += 1
+
+    for member, content, reason in read_archive(name, sources.max_bytes, skip):
+        yield _inner(name, member, content, reason)
+
+
+def _table(name: str, sources: Sources) -> Iterator[Item]:
+    for row, content, reason in read_table(name, sources.columns):
+        yield _inner(name, row, content, reason)
+
+
+def _inner(outer: str, inner: str, content: bytes | None, reason: str) -> Item:
+    """A picture inside a file; without a name of its own, what is wrong with that file."""
+    name = f"{outer}/{inner}" if inner else outer
+    return Item(name, content or b"", reason, inner or outer)
+
+
+def _list(name: str, sources: Sources) -> Iterator[Item]:
+    for path in read_list(sys.stdin.buffer, null=sources.null):
+        yield Item(path, path, key=path)
+
+
+_READERS: dict[str, Callable[[str, Sources], Iterator[Item]]] = {
+    "file": _file,
+    "folder": _folder,
+    "pattern": _pattern,
+    "archive": _archive,
+    "table": _table,
+    "list": _list,
+}

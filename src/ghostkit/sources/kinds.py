@@ -1,0 +1,50 @@
+"""What a name that the user wrote stands for, told from the name and what lies there."""
+
+import os
+import re
+
+from ghostkit.errors import UsageError
+
+STANDARD_INPUT = "-"
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+TABLE_SUFFIX = ".parquet"
+_MAGIC = re.compile(r"[*?\[]")
+
+
+def kind_of_source(name: str) -> str:
+    """``list``, ``pattern``, ``folder``, ``archive``, ``table`` or ``file``.
+
+    Raises:
+        UsageError: there is nothing of this name.
+    """
+    if name == STANDARD_INPUT:
+        return "list"
+    try:
+        os.stat(name)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if is_pattern(name):
+            return "pattern"
+        raise UsageError(
+            f"{name!r}: {'a broken link' if os.path.lexists(name) else 'no such file or folder'}; "
+            "check the path (a missing picture that a list names is recorded as refused)"
+        ) from error
+    except (OSError, ValueError):  # it is there, and its answer will be the reason
+        return "file"
+    if os.path.isdir(name):
+        return "folder"
+    return "archive" if is_archive(name) else "table" if is_table(name) else "file"
+
+
+def is_pattern(name: str) -> bool:
+    """Whether the name has a character that patterns are made of."""
+    return _MAGIC.search(name) is not None
+
+
+def is_archive(path: str) -> bool:
+    """Whether the name says that it is a tar archive."""
+    return path.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def is_table(path: str) -> bool:
+    """Whether the name says that it is a Parquet file."""
+    return path.lower().endswith(TABLE_SUFFIX)

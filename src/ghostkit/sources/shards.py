@@ -1,0 +1,40 @@
+"""Which of n machines answers a picture: decided by its name alone, so that nobody has to agree."""
+
+import re
+from dataclasses import dataclass
+
+from ghostkit.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part `index` of `count`, counted from 1."""
+
+    index: int
+    count: int
+
+    def has(self, key: str) -> bool:
+        """Whether the picture of this name belongs to the part.
+
+        A hash of the name decides: no order of a folder and no other picture has a say, each name
+        is in exactly one part, and a part stays what it is when pictures are added.
+        """
+        import hashlib
+
+        digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.index - 1
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def parse_shard(text: str) -> Shard:
+    """The part that ``2/5`` names.
+
+    Raises:
+        UsageError: it is no such pair, or there is no such part.
+    """
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"the shard {text!r}: expected I/N with 1 <= I <= N, e.g. 1/4 to 4/4")
+    return Shard(int(match[1]), int(match[2]))

@@ -1,0 +1,75 @@
+"""From predictions to result files: JSON lines, CSV, Parquet, or a folder of NAME_1.txt files.
+
+Called by the commands that classify. Results that stand already are never replaced unasked.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+
+from ghostkit.errors import UsageError
+from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, Writer
+from ghostkit.writers.folder import FolderWriter, check_result_names, result_name
+from ghostkit.writers.lines import CSV_COLUMNS, csv_lines, json_lines
+from ghostkit.writers.table import ParquetWriter
+
+__all__ = [
+    "CSV_COLUMNS",
+    "SUFFIXES",
+    "WRITERS",
+    "Options",
+    "Writer",
+    "check_result_names",
+    "kind_of",
+    "open_writer",
+    "result_name",
+]
+
+SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+
+WRITERS: Mapping[str, Callable[[Target, Options], Writer]] = {
+    "jsonl": json_lines,
+    "csv": csv_lines,
+    "txt": FolderWriter,
+    "parquet": ParquetWriter,
+}
+
+
+def open_writer(
+    kind: str | None,
+    target: Target,
+    *,
+    overwrite: bool = False,
+    top_k: int = 5,
+    model_hash: str = "",
+    titles: bool = False,
+    resume: bool = False,
+) -> Writer:
+    """A writer of `kind`, or of the kind that `target` suggests; ``"-"`` is standard output.
+
+    With `resume` it writes after what `target` holds, which `earlier.cut` has made whole.
+
+    Raises:
+        UsageError: the kind is unknown, or `target` does not suggest one.
+        OutputError: `target` exists and `overwrite` is false, or it cannot be written.
+        MissingExtra: the kind needs a package that is not installed.
+    """
+    kind = kind or kind_of(target)
+    if kind not in WRITERS:
+        raise UsageError(f"unknown result format {kind!r}; choose one of: {', '.join(WRITERS)}")
+    return WRITERS[kind](target, Options(overwrite, top_k, model_hash, titles, resume))
+
+
+def kind_of(target: Target) -> str:
+    """The kind of writer that the name `target` suggests."""
+    name = os.fspath(target)
+    if name == STANDARD_OUTPUT:
+        return "jsonl"
+    if os.path.isdir(name) or name.endswith(("/", os.sep)):
+        return "txt"
+    suffix = os.path.splitext(name)[1]
+    if suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"cannot tell the result format from {name!r}: its suffix is {suffix!r}, "
+            f"expected one of {', '.join(SUFFIXES)}, or a folder (a name that ends with '/')"
+        )
+    return SUFFIXES[suffix.lower()]

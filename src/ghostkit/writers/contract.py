@@ -1,0 +1,60 @@
+"""What every writer of results does, and what it is told."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from ghostkit.errors import OutputError
+from ghostkit.predictions import Prediction
+
+STANDARD_OUTPUT = "-"
+
+Target = str | os.PathLike[str]
+
+
+class Writer(Protocol):
+    """Takes predictions one by one, within a `with` block."""
+
+    def write(self, prediction: Prediction) -> None:
+        """Put `prediction` into the output.
+
+        Raises:
+            OutputError: the disk is full, the reader went away, or a file would be replaced.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a writer may do and what it says about each picture."""
+
+    overwrite: bool = False  # replace results that stand already
+    top_k: int = 5  # classes per picture; CSV has the best one only
+    model_hash: str = ""  # of the card; written into JSON lines unless empty
+    titles: bool = False  # the card has titles: CSV gets a last column of them
+    resume: bool = False  # write after what stands already, which ends with a whole record
+
+
+def exists_already(target: str, state: str) -> OutputError:
+    """The error where results would be replaced unasked."""
+    return OutputError(
+        f"{target!r} {state}; choose another output, or replace it with --overwrite "
+        "(overwrite=True)"
+    )
+
+
+@contextmanager
+def output_errors(target: str) -> Iterator[None]:
+    """Every failure to write becomes an OutputError that names `target`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write results to {target!r}: {error.strerror or error}; "
+            "free space and permissions there, or choose another output"
+        ) from error

@@ -1,0 +1,83 @@
+"""Results as the seed writes them: a folder in which NAME_1.txt holds the class ids of NAME.jpg."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from ghostkit.errors import OutputError, UsageError
+from ghostkit.files import make_folder, write_text
+from ghostkit.predictions import Prediction
+from ghostkit.writers.contract import (
+    STANDARD_OUTPUT,
+    Options,
+    Target,
+    exists_already,
+    output_errors,
+)
+
+LONGEST_NAME = 255  # bytes; of a file, on every common file system
+
+
+class FolderWriter:
+    """The seed's result folder: NAME_1.txt holds the class ids of NAME.jpg, best first.
+
+    A picture without an answer gets no file, since an empty one is scored as class 0. Overwriting
+    replaces the files of the pictures at hand and leaves all others.
+    """
+
+    def __init__(self, target: Target, options: Options) -> None:
+        self._folder, self._options = Path(target), options
+        self._sources: dict[str, str] = {}  # file name -> the picture it is about
+        if self._folder == Path(STANDARD_OUTPUT):
+            raise UsageError("the format 'txt' writes one file per picture; name a folder, not '-'")
+        with output_errors(os.fspath(target)):
+            make_folder(self._folder)
+            earlier = next(self._folder.glob("*_1.txt"), None)
+        if earlier is not None and not options.overwrite:
+            raise exists_already(os.fspath(target), f"holds results, e.g. {earlier.name!r}")
+
+    def write(self, prediction: Prediction) -> None:
+        name = _claim(self._sources, prediction.source)
+        if prediction.status == "answered":
+            ids = prediction.ranked(self._options.top_k)
+            write_text(self._folder / name, "".join(f"{index} " for index, _ in ids) + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing is open: each file is whole as soon as it is written."""
+
+
+def result_name(source: str) -> str:
+    """The seed's name for the result of a picture: ``a/cat.01.jpg`` -> ``cat.01_1.txt``."""
+    return os.path.splitext(os.path.basename(source))[0] + "_1.txt"
+
+
+def check_result_names(sources: Iterable[str]) -> None:
+    """Refuse, before any work, pictures that `FolderWriter` could not give a file each.
+
+    Raises:
+        OutputError: two would be written to one file, or a name is too long.
+    """
+    taken: dict[str, str] = {}
+    for source in sources:
+        _claim(taken, source)
+
+
+def _claim(taken: dict[str, str], source: str) -> str:
+    """The result name of `source`, which no other picture in `taken` may have."""
+    name = result_name(source)
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise OutputError(
+            f"{source!r}: the name of its result, with '_1.txt', would be longer than "
+            f"{LONGEST_NAME} bytes; choose a .jsonl or .csv output"
+        )
+    if name in taken:
+        raise OutputError(
+            f"{taken[name]!r} and {source!r} would both be written to {name!r}; choose a .jsonl "
+            "or .csv output, or classify the folders one at a time"
+        )
+    taken[name] = source
+    return name

@@ -1,0 +1,192 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from ghostkit.errors import OutputError
+from ghostkit.jobs import Output, Record
+from ghostkit.predictions import Prediction
+from ghostkit.sources import Item
+
+KINDS = ["jsonl", "csv", "parquet"]
+kinds = pytest.mark.parametrize("kind", KINDS)
+NAMES = ["a.jpg", "b,\n.jpg", "a.jpg", "\udcff.jpg", "e.jpg"]  # one twice, as a user may
+
+
+def record(**changes):
+    first = {
+        "model": "abc",
+        "format": "jsonl",
+        "top_k": 5,
+        "sources": ("photos",),
+        "shard": None,
+        "null": False,
+        "picture_column": None,
+        "name_column": None,
+        "version": "1",
+    }
+    return Record(**(first | changes))
+
+
+def items(names=NAMES):
+    return iter([Item(name, name) for name in names])
+
+
+def prediction(name):
+    if name == "e.jpg":
+        return Prediction(name, ("x",), None, "empty file", "refused")
+    return Prediction(name, ("x",), np.ones(1, np.float32), None, "answered")
+
+
+class Killed(Exception):
+    """Stands for a SIGKILL: nothing is finished."""
+
+
+def run(kind, target, *, resume, kill_after=99, names=NAMES, asked=None):
+    """One run of the job; gives what it recalled of earlier ones."""
+    output = Output(kind, str(target), asked or record(format=kind))
+    recalled = []
+    left = items(names)
+    try:
+        if resume:
+            writer = output.go_on(left, recalled.append, titles=False)
+        else:
+            writer = output.begin(overwrite=False, titles=False)
+        if writer is not None:
+            with writer:
+                for count, item in enumerate(left):
+                    if count == kill_after:
+                        raise Killed
+                    writer.write(prediction(item.name))
+    except Killed:
+        pass
+    finally:
+        output.close()
+    return recalled, output
+
+
+@pytest.fixture
+def target(tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    return tmp_path / f"out.{kind}"
+
+
+@kinds
+def test_a_job_that_is_killed_again_and_again_ends_as_an_unbroken_one(kind, target):
+    run(kind, target, resume=False)
+    unbroken = target.read_bytes()
+    target.unlink()
+    recalled = []
+    for held in range(len(NAMES) + 1):
+        recalled, output = run(kind, target, resume=True, kill_after=1)
+        assert output.held == held == len(recalled)
+    assert recalled == ["answered"] * 4 + ["refused"]
+    assert target.read_bytes() == unbroken
+    assert not os.path.exists(f"{target}.partial.jsonl")
+    again, output = run(kind, target, resume=True)
+    assert again == recalled and output.held == len(NAMES)
+    assert target.read_bytes() == unbroken
+
+
+@kinds
+@pytest.mark.parametrize("torn", [1, 7, 12])
+def test_a_torn_record_is_cut_off_and_counted(kind, target, torn):
+    run(kind, target, resume=False)
+    unbroken = target.read_bytes()
+    target.unlink()
+    run(kind, target, resume=False, kill_after=3)
+    lines = target if kind != "parquet" else target.with_name("out.parquet.partial.jsonl")
+    whole = lines.read_bytes()
+    lines.write_bytes(whole[:-torn])
+    _, output = run(kind, target, resume=True)
+    assert output.held == 2 and 0 < output.torn < len(whole)
+    assert target.read_bytes() == unbroken
+
+
+@pytest.mark.parametrize("kind", ["jsonl"])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "xyz"}, "the model's card was abc, is xyz"),
+        ({"top_k": 3}, "--top-k was 5, is 3"),
+        ({"sources": ("photos", "more")}, "sources was 'photos', is 'photos' 'more'"),
+        ({"shard": "1/2"}, "--shard was none, is 1/2"),
+        ({"null": True}, "--null was False, is True"),
+        ({"name_column": "id"}, "--name-column was none, is id"),
+    ],
+)
+def test_what_contradicts_the_first_run_is_refused(kind, target, changes, words):
+    run(kind, target, resume=False, kill_after=2)
+    before = target.read_bytes()
+    with pytest.raises(OutputError, match=words):
+        run(kind, target, resume=True, asked=record(**changes))
+    assert target.read_bytes() == before
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a.jpg", "new.jpg"], r"picture 2 was 'b,\\n.jpg' and is now 'new.jpg'"),
+        (["a.jpg"], r"they end after 1 pictures, before 'b,\\n.jpg'"),
+    ],
+)
+def test_other_pictures_than_those_of_the_first_run_are_refused(kind, target, names, words):
+    run(kind, target, resume=False, kill_after=2)
+    before = sorted(path.stat().st_size for path in target.parent.iterdir())
+    with pytest.raises(OutputError, match=words):
+        run(kind, target, resume=True, names=names)
+    assert sorted(path.stat().st_size for path in target.parent.iterdir()) == before
+
+
+def test_a_finished_table_does_not_take_new_pictures(tmp_path):
+    pytest.importorskip("pyarrow")
+    run("parquet", tmp_path / "out.parquet", resume=False)
+    with pytest.raises(OutputError, match="it is finished, and the sources now hold more"):
+        run("parquet", tmp_path / "out.parquet", resume=True, names=[*NAMES, "new.jpg"])
+
+
+@pytest.mark.parametrize("kind", ["jsonl"])
+def test_an_output_without_the_record_of_its_job_is_refused(kind, target):
+    run(kind, target, resume=False, kill_after=2)
+    os.unlink(f"{target}.job.json")
+    with pytest.raises(OutputError, match="no record of its job, .*out.jsonl.job.json"):
+        run(kind, target, resume=True)
+    with open(f"{target}.job.json", "w") as stream:
+        json.dump({"model": "abc"}, stream)
+    with pytest.raises(OutputError, match="does not say what the first run"):
+        run(kind, target, resume=True)
+
+
+@kinds
+def test_an_output_without_a_record_in_it_is_begun_anew(kind, target):
+    lines = target if kind != "parquet" else target.with_name("out.parquet.partial.jsonl")
+    lines.write_bytes(b"path,st" if kind == "csv" else b'{"path')
+    run(kind, target, resume=True)
+    recalled, _ = run(kind, target, resume=True)
+    assert len(recalled) == len(NAMES)
+
+
+@kinds
+def test_two_runs_do_not_write_one_output(kind, target):
+    first = Output(kind, str(target), record(format=kind))
+    with first.begin(overwrite=False, titles=False) as writer:
+        writer.write(prediction("a.jpg"))
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match="another run is writing it|--resume"):
+                Output(kind, str(target), record(format=kind)).begin(
+                    overwrite=overwrite, titles=False
+                )
+        with pytest.raises(OutputError, match="another run is writing it"):
+            run(kind, target, resume=True)
+    first.close()
+    run(kind, target.with_name("other." + kind), resume=False)
+
+
+@kinds
+def test_an_output_that_stands_is_gone_on_with_or_replaced_only_when_asked(kind, target):
+    run(kind, target, resume=False, kill_after=2)
+    with pytest.raises(OutputError, match="go on with that job with --resume"):
+        run(kind, target, resume=False)
