@@ -22,7 +22,7 @@ Task = dict[str, Any]  # what `inference.py` says of the model: see `task_of` th
 Probabilities = Any  # (N, K) float32, torch's or numpy's
 Run = Callable[[str], list[Probabilities]]
 
-LOADERS, LOADER_BATCH = 2, 32  # timm's script has 2 by default; its batch of 256 is slower here
+LOADERS, LOADER_BATCH = 2, 8  # timm's script has 2 and 256; so few photos need small batches
 
 
 def photos(folder: str) -> list[str]:

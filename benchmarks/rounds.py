@@ -63,6 +63,7 @@ def take_turns(
     """
     for contender in contenders:
         contender.classify(folder)
+    print(f"{folder.name}: all are warm", file=sys.stderr, flush=True)
     answers: dict[str, list[dict[str, Any]]] = {each.name: [] for each in contenders}
     loads = []
     for turn in range(rounds):
