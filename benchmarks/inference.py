@@ -10,7 +10,7 @@ bundled ones, are cropped and scaled to each size and written as JPEGs of qualit
 is a process that lives on; the turns alternate, and a first one warms up.
 
 ENV is an environment with timm, torch and torchvision; without it those peers are left out. MODEL
-is that network as INT8 for ONNX Runtime and OpenVINO; without it INT8 is left out, and so is bf16
+is that network as INT8, e.g. by `ghostkit convert`; without it INT8 is left out, and so is bf16
 where the processor has none. Printed: images/s, median of the rounds with the least and the
 greatest; ratios, each taken within a round; what a photo costs of the cores, reading processes
 included, which other work on the machine changes little; and the core-time bound: the cores divided
@@ -108,7 +108,10 @@ def all_contenders(
 
 
 def ours(int8: Path | None) -> dict[str, dict[str, Any]]:
+    """What is told to each of ghostkit's own contenders."""
     found: dict[str, dict[str, Any]] = {"ghostkit, ONNX Runtime fp32": {"options": {}}}
+    if int8 is not None:
+        found["ghostkit, ONNX Runtime INT8"] = {"options": {}, "model": str(int8)}
     return found
 
 
