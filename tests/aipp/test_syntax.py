@@ -42,7 +42,7 @@ def test_comments_separators_and_several_blocks():
 def test_every_way_to_write_a_value():
     [block] = parse(
         "aipp_op { aipp_mode: 1 input_format: 3 csc_switch: t crop: 0 padding: False resize: True\n"
-        "matrix_r0c0: -0x1F matrix_r0c1: 010 matrix_r0c2: - 7\n"
+        "matrix_r0c0: -0x1F matrix_r0c1: 010 matrix_r0c2: -7\n"
         "min_chn_0: 5 min_chn_1: 1.5e1f min_chn_2: .5 var_reci_chn_0: -2.\n"
         """related_input_name: "ima" 'ge\\"' input_edge_idx: [1, 2] input_edge_idx: 3 }"""
     )
@@ -86,7 +86,8 @@ def test_a_key_that_is_not_given_has_its_default():
         ("aipp_op { input_format : 'RGB888_U8' }", "1:26", "expected an image format"),
         ("aipp_op { related_input_name : image }", "1:32", "expected a name in quotes"),
         ("aipp_op { min_chn_0 : a }", "1:23", "expected a number"),
-        ("aipp_op { min_chn_0 : - inf }", "1:23", "expected a finite number"),
+        ("aipp_op { min_chn_0 : -inf }", "1:23", "expected a finite number"),
+        ("aipp_op { min_chn_0 : - 1 }", "1:23", "unexpected character '-'"),
         ("aipp_op { min_chn_0 : nan }", "1:23", "expected a finite number"),
         ("aipp_op { min_chn_0 : 1e39 }", "1:23", "beyond what a 32-bit float holds"),
         ("aipp_op { min_chn_0 : 0x10 }", "1:23", "expected a decimal number"),
@@ -110,6 +111,7 @@ def test_a_key_that_is_not_given_has_its_default():
         ("aipp_op { related_input_name : \"\\q\" }", "1:32", "\\q is no escape"),
         ("aipp_op { mean_chn_0 = 1 }", "1:22", "an AIPP file has lines KEY : VALUE"),
         ("aipp_op { \u00e9 : 1 }", "1:11", "unexpected character"),
+        ("aipp_op { mean_chn_0 : \u0663 }", "1:24", "unexpected character"),  # an Arabic digit 3
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_line_and_column(text, place, words):

@@ -19,11 +19,11 @@ MAX_BYTES = 1 << 20  # a real one has about 1 KB
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n\v\f]+|\#[^\n]*)
     |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<number>-?\s*(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fF]?))
-    |(?P<minus>-\s*(?=[A-Za-z_]))
+    |(?P<number>-?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fF]?))
+    |(?P<minus>-(?=[A-Za-z_]))
     |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
     |(?P<mark>[:{}<>\[\],;])""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})

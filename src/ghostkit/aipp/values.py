@@ -68,22 +68,20 @@ def _enum(text: str, names: tuple[str, ...]) -> str:
 
 
 def _float(text: str) -> float:
-    word = re.sub(r"\s", "", text)
-    if re.fullmatch(r"-?0[xX][0-9a-fA-F]+|-?0[0-7]+", word):
+    if re.fullmatch(r"-?0[xX][0-9a-fA-F]+|-?0[0-7]+", text):
         raise ValueError("expected a decimal number")
-    if re.fullmatch(r"-?[0-9.]+([eE][+-]?\d+)?[fF]?", word):
-        value = float(word.rstrip("fF"))
+    if re.fullmatch(r"-?[0-9.]+([eE][+-]?\d+)?[fF]?", text):
+        value = float(text.rstrip("fF"))
         if math.isfinite(value) and abs(value) <= 3.4028234e38:  # the message holds float32
             return value
         raise ValueError("beyond what a 32-bit float holds")
-    if word.lstrip("-").lower() in ("inf", "infinity", "nan"):
+    if text.lstrip("-").lower() in ("inf", "infinity", "nan"):
         raise ValueError("expected a finite number")
     raise ValueError("expected a number")
 
 
 def _integer(name: str, text: str, limits: tuple[int, int]) -> int:
-    word = re.sub(r"\s", "", text)
-    digits = word.lstrip("-")
+    digits = text.lstrip("-")
     if re.fullmatch(r"0[0-7]+", digits):
         magnitude = int(digits[-30:], 8)
     elif re.fullmatch(r"0[xX][0-9a-fA-F]+", digits):
@@ -93,7 +91,7 @@ def _integer(name: str, text: str, limits: tuple[int, int]) -> int:
     else:
         advice = "; fractions of a mean go into " + name.replace("mean", "min")
         raise ValueError("expected an integer" + (advice if name.startswith("mean_") else ""))
-    value = -magnitude if word.startswith("-") else magnitude
+    value = -magnitude if text.startswith("-") else magnitude
     if not limits[0] <= value <= limits[1]:
         raise ValueError(f"expected an integer from {limits[0]} to {limits[1]}")
     return value
