@@ -30,7 +30,8 @@ def convert(
         typer.Option(help="Photos to compare the result with its source on; else bundled ones."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Largest difference of a probability that passes.")
+        float,
+        typer.Option(min=0, help="folded: largest difference of a probability that passes."),
     ] = 1e-4,
     calibration: Annotated[
         Path | None, typer.Option(help="int8: a folder of some hundred photos, without labels.")

@@ -52,7 +52,7 @@ def convert_to_int8(request: Request) -> Outcome:
     request.say(f"judged by {judge.measured_on}; at most {request.max_drop:g} points may be lost")
     result = to_int8(model, card, calibration, judge, bars=request.bars)
     agreement = write_verified(
-        result.model,
+        to_bytes(result.model, result.card),
         result.card,
         source,
         request.output,

@@ -20,9 +20,6 @@ class Request:
     calibration: Path | None = None
     max_drop: float = 0.5  # percentage points
     data: Path | None = None  # labelled pictures to judge by
-    resize: bool = False  # of a folded graph
-    half: bool = False  # half precision, where a target has it
-    int8: bool = False  # of OpenVINO
     soc: str = "Ascend310"
     aipp: Path | None = None
     dry_run: bool = False

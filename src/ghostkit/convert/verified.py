@@ -4,12 +4,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx
-
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
-from ghostkit.convert.source import to_bytes
 from ghostkit.errors import AgreementError
 from ghostkit.files import write_bytes
 from ghostkit.progress import Bars, silent
@@ -17,7 +14,7 @@ from ghostkit.verify import Agreement, compare
 
 
 def write_verified(
-    model: onnx.ModelProto,
+    content: bytes,
     card: ModelCard,
     source: Classifier,
     output: Path,
@@ -27,13 +24,15 @@ def write_verified(
     min_agreement: float = 1.0,
     bars: Bars = silent,
 ) -> Agreement:
-    """Write `model` with `card` to `output` if it agrees with `source` over `pictures`.
+    """Write the ONNX file `content`, whose card is `card`, if it agrees with `source`.
+
+    Args:
+        pictures: those that both answer.
 
     Raises:
         AgreementError: it does not; nothing is written.
         OutputError: `output` cannot be written; what stood there is untouched.
     """
-    content = to_bytes(model, card)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         draft.write_bytes(content)
@@ -59,6 +58,11 @@ def check_agreement(agreement: Agreement, output: Path) -> None:
     lines[0] += agreement.verdict.removeprefix("FAIL: ")
     lines += [
         f"  {each.path}: the source answers {each.answer_a}, the result {each.answer_b}"
+        + (
+            ""
+            if each.probability_difference is None
+            else f", a probability differs by {each.probability_difference:.3g}"
+        )
         for each in agreement.disagreements[:3]
     ]
     raise AgreementError(*lines)
