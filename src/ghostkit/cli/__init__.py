@@ -55,7 +55,7 @@ def main() -> None:
     if not sys.warnoptions:  # what Pillow says of a damaged picture names no file; we do
         warnings.filterwarnings("ignore", module=r"PIL\.")
     status = run()
-    gc.freeze()  # or Python, on its way out, searches all of it for cycles: a fifth of the time
+    gc.freeze()  # or Python, on its way out, searches all of it for cycles
     sys.exit(status)
 
 
