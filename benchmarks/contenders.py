@@ -35,7 +35,7 @@ def photos(folder: str) -> list[str]:
 def ghostkit(task: Task) -> Run:
     """`Classifier.stream`, which gives whole predictions."""
     from ghostkit import load
-    from ghostkit.stream import StageTimes
+    from ghostkit.timing import StageTimes
 
     classifier = load(task["model"], **task["options"])
 

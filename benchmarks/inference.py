@@ -195,7 +195,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def cores() -> int:
-    from ghostkit.stream import available_cores
+    from ghostkit.threads import available_cores
 
     return available_cores()
 

@@ -12,7 +12,7 @@ from ghostkit.classifier import Classifier, picture_name
 from ghostkit.errors import ImageRefused, ModelError, UsageError
 from ghostkit.image import Limits
 from ghostkit.steps import CenterCrop
-from ghostkit.stream import StageTimes
+from ghostkit.timing import StageTimes
 from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad, write_odd
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ghostkit.errors import ImageRefused, ModelError, UsageError
-from ghostkit.stream import StageTimes, answers, available_cores, batched, ordered_map
+from ghostkit.stream import Rows, answers
+from ghostkit.timing import StageTimes
 
 
 def load(number):
@@ -126,14 +127,6 @@ def test_closing_the_stream_stops_its_threads():
     assert threading.active_count() == before
 
 
-def test_results_keep_their_order_when_later_items_finish_first():
-    def slow_first(number):
-        time.sleep(0.02 if number == 0 else 0)
-        return number
-
-    assert list(ordered_map(slow_first, range(10), workers=4)) == list(range(10))
-
-
 def test_stage_times_account_for_every_image():
     times = StageTimes()
     list(answers(range(25), load, infer, batch_size=4, times=times))
@@ -142,11 +135,100 @@ def test_stage_times_account_for_every_image():
     assert times.infer_s > 0
 
 
-def test_batches_are_in_order_and_the_last_may_be_short():
-    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+IN_ROWS = Rows((2,), "float32", lambda number, row, stopwatch: np.copyto(row, load(number)))
 
 
-def test_cores_are_at_least_one_and_at_most_those_of_the_machine():
-    import os
+@pytest.mark.parametrize("seed", range(20))
+def test_no_answer_depends_on_any_setting(seed):
+    """20 random settings, every third number refused or failing in the model."""
+    draw = np.random.default_rng(seed)
+    options = {
+        "batch_size": int(draw.integers(1, 20)),
+        "workers": int(draw.integers(1, 9)),
+        "window": int(draw.integers(1, 12)),
+        "schedule": ["auto", "complete", "pool"][seed % 3],
+        "serial": bool(draw.integers(2)),
+    }
 
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+    def infer(batch):
+        time.sleep(float(draw.random()) / 2000)
+        if len(batch) > 1 and (batch == 25).any():
+            raise ModelError("25 only alone")
+        return np.sqrt(batch)
+
+    for loading in (load, IN_ROWS):
+        got = list(answers(range(107), loading, infer, **options))
+        assert [answer.source for answer in got] == list(range(107))
+        for answer in got:
+            if answer.source % 10 == 3:
+                assert isinstance(answer.error, ImageRefused)
+            else:
+                np.testing.assert_allclose(answer.logits, np.sqrt(answer.source), atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["complete", "pool"])
+def test_a_model_that_gives_its_own_input_back_is_not_written_over(schedule):
+    got = list(answers(range(100, 103), IN_ROWS, lambda batch: batch, batch_size=1, workers=1))
+    got += answers(range(104, 109), IN_ROWS, lambda b: b, batch_size=2, schedule=schedule)
+    values = [None if answer.logits is None else answer.logits[0] for answer in got]
+    assert values == [100, 101, 102, 104, 105, 106, 107, 108]
+
+
+@pytest.mark.parametrize("loading", [load, IN_ROWS])
+def test_closing_a_pool_stops_its_threads_and_takes_few_sources(loading):
+    taken = 0
+
+    def sources():
+        nonlocal taken
+        for number in range(10**9):
+            taken += 1
+            yield 10 * number
+
+    before = threading.active_count()
+    stream = answers(sources(), loading, infer, batch_size=5, workers=3, schedule="pool")
+    for _ in range(10):
+        next(stream)
+    stream.close()
+    assert threading.active_count() == before
+    assert taken <= 5 * (4 + 3)
+
+
+@pytest.mark.parametrize("schedule", ["complete", "pool"])
+def test_a_failing_source_or_model_ends_the_stream_and_its_threads(schedule):
+    def bug(argument):
+        raise ZeroDivisionError
+
+    before = threading.active_count()
+    for loading, model in ((bug, infer), (load, bug)):
+        with pytest.raises(ZeroDivisionError):
+            list(answers(range(50), loading, model, workers=2, schedule=schedule))
+    assert threading.active_count() == before
+
+
+def test_a_serial_model_is_never_called_twice_at_once():
+    inside = most = 0
+    lock = threading.Lock()
+
+    def infer(batch):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.002)
+        with lock:
+            inside -= 1
+        return batch
+
+    times = StageTimes()
+    got = list(
+        answers(range(60), np.atleast_1d, infer, batch_size=4, workers=4, serial=True, times=times)
+    )
+    assert (len(got), most) == (60, 1)
+    assert times.schedule == "4 threads decode, one infers batches of 4"
+
+
+def test_stages_have_percentiles():
+    times = StageTimes()
+    list(answers(range(40), load, infer, batch_size=4, times=times))
+    assert (times.stages["prepare"].count, times.stages["infer"].count) == (40, 10)
+    assert 0 < times.stages["infer"].percentile(50) <= times.stages["infer"].percentile(99)

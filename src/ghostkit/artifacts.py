@@ -35,8 +35,8 @@ def load(model: str | os.PathLike[str] = DEFAULT) -> Classifier:
         return _load_checkpoint(name)
     from ghostkit.backend.onnx import OnnxBackend
 
-    backend = OnnxBackend(name)
-    return Classifier(backend, backend.card)
+    backend = OnnxBackend(name, fold=True)
+    return Classifier(backend, backend.card, host_card=backend.host_card)
 
 
 def names_model(name: str) -> bool:

@@ -21,7 +21,8 @@ from ghostkit.classifier import Classifier
 from ghostkit.errors import UsageError
 from ghostkit.image import decode
 from ghostkit.progress import Bars, silent
-from ghostkit.stream import StageTimes, available_cores
+from ghostkit.threads import available_cores
+from ghostkit.timing import StageTimes
 
 LATENCIES_A_ROUND = 40
 PARTS = ("decode", "prepare", "infer")

@@ -4,6 +4,7 @@
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -15,19 +16,32 @@ from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
 from ghostkit.predictions import Prediction, softmax
 from ghostkit.sources import find_pictures
-from ghostkit.stream import Answer, StageTimes, answers
+from ghostkit.stream import Answer, Rows, Schedule, alone, answers
+from ghostkit.timing import StageTimes, Stopwatch
 
 Picture = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 """A path, the bytes of a picture file, or decoded pixels: uint8 (H, W, 3) RGB."""
 
 
 class Classifier:
-    """Answers pictures; `classifier.classes` are the names, in index order."""
+    """Answers pictures; `classifier.classes` are the names, in index order.
+
+    Args:
+        card: the model's, which names the classes and whose hash stands in results.
+        host_card: what is left to do before the backend, where that has taken over some of the
+            card's preprocessing, as a folded model has; by default the card itself.
+    """
 
     def __init__(
-        self, backend: Backend, card: ModelCard, *, limits: Limits = DEFAULT_LIMITS
+        self,
+        backend: Backend,
+        card: ModelCard,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        host_card: ModelCard | None = None,
     ) -> None:
         self.backend, self.card, self.limits = backend, card, limits
+        self.host_card = card if host_card is None else host_card
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -41,7 +55,7 @@ class Classifier:
             ImageRefused: the picture cannot be read; says why.
             ModelError: the model failed or gave no finite answer.
         """
-        [answer] = self.answers([picture], batch_size=1, workers=1)
+        [answer] = alone([picture], self._rows() or self.load, self.backend.infer)
         prediction = self.prediction(answer)
         if prediction.error is None:
             return prediction
@@ -55,20 +69,41 @@ class Classifier:
         *,
         batch_size: int = 8,
         workers: int | None = None,
+        window: int | None = None,
+        schedule: Schedule = "auto",
         times: StageTimes | None = None,
     ) -> Iterator[Prediction]:
         """Answers in the order of `pictures`; one that fails becomes a prediction with `error`.
 
         Args:
             pictures: many of them, or the path of a folder, whose pictures are found at any depth.
-            workers: threads, each taking whole batches; by default the cores at hand.
-            times: filled with the seconds spent per stage.
+            workers: threads, by default the cores at hand.
+            window: batches in memory at most.
+            schedule: how the threads share the work; see `ghostkit.stream.answers`.
+            times: filled with the seconds of each stage.
 
         Raises:
             UsageError: the folder holds no picture, or an argument makes no sense.
         """
-        raw = self.answers(pictures, batch_size=batch_size, workers=workers, times=times)
-        return (self.prediction(answer) for answer in raw)
+        times = StageTimes() if times is None else times
+        raw = self.answers(
+            pictures,
+            batch_size=batch_size,
+            workers=workers,
+            window=window,
+            schedule=schedule,
+            times=times,
+        )
+        return self._predictions(raw, times)
+
+    def _predictions(
+        self, raw: Iterator[Answer[Picture]], times: StageTimes
+    ) -> Iterator[Prediction]:
+        for answer in raw:
+            begin = time.perf_counter()
+            prediction = self.prediction(answer)
+            times.note("postprocess", time.perf_counter() - begin)
+            yield prediction
 
     def answers(
         self,
@@ -76,28 +111,52 @@ class Classifier:
         *,
         batch_size: int = 8,
         workers: int | None = None,
+        window: int | None = None,
+        schedule: Schedule = "auto",
         times: StageTimes | None = None,
     ) -> Iterator[Answer[Picture]]:
         """As `stream`, but the model's raw outputs ``(K,)`` float32."""
         return answers(
             _many(pictures),
-            self.load,
+            self._rows() or self.load,
             self.backend.infer,
             batch_size=batch_size,
             workers=workers,
+            window=window,
+            schedule=schedule,
+            serial=getattr(self.backend, "serial", False),
             times=times,
         )
 
     def load(self, picture: Picture) -> NDArray[np.generic]:
-        """The model's input for one picture, without batch axis, in the card's layout and dtype.
+        """The backend's input for one picture, without batch axis: what `host_card` says of it.
 
         Raises:
             ImageRefused: the picture cannot be read, or has no place in the card's steps.
         """
-        pixels = decode(picture, limits=self.limits)
-        wants = self.card.input
+        return self._prepared(decode(picture, limits=self.limits))
+
+    def _rows(self) -> Rows[Picture] | None:
+        """How pictures are written into a batch; None where they may differ in size."""
+        wants = self.host_card.input
+        if wants.height is None or wants.width is None:
+            return None
+        sides = (wants.height, wants.width)
+        shape = (3, *sides) if wants.layout == "NCHW" else (*sides, 3)
+        return Rows(shape, wants.dtype, self._write)
+
+    def _write(self, picture: Picture, row: NDArray[np.generic], stopwatch: Stopwatch) -> None:
+        with stopwatch.stage("decode"):
+            pixels = decode(picture, limits=self.limits)
+        with stopwatch.stage("prepare"):
+            self._prepared(pixels, row)
+
+    def _prepared(
+        self, pixels: NDArray[np.uint8], out: NDArray[np.generic] | None = None
+    ) -> NDArray[np.generic]:
+        wants, steps = self.host_card.input, self.host_card.steps
         return prepare(
-            pixels, self.card.steps, layout=wants.layout, dtype=wants.dtype, color=wants.color
+            pixels, steps, layout=wants.layout, dtype=wants.dtype, color=wants.color, out=out
         )
 
     def prediction(self, answer: Answer[Picture]) -> Prediction:

@@ -25,7 +25,8 @@ from ghostkit.errors import AgreementError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.files import write_json
 from ghostkit.progress import Bars
-from ghostkit.stream import StageTimes, available_cores
+from ghostkit.threads import available_cores
+from ghostkit.timing import StageTimes
 from ghostkit.train.checkpoint import BEST
 from ghostkit.train.export import ExportReport, export
 from ghostkit.train.job import open_pretrained

@@ -22,7 +22,8 @@ from ghostkit.metrics import (
     top_k_hits,
 )
 from ghostkit.progress import Bars, silent
-from ghostkit.stream import Answer, StageTimes
+from ghostkit.stream import Answer
+from ghostkit.timing import StageTimes
 
 
 @dataclass(frozen=True)

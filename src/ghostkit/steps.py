@@ -63,6 +63,13 @@ class Normalize(_Step):
         Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
     ]
 
+    @property
+    def scale_and_offset(self) -> tuple[Channels, Channels]:
+        """The same as ``pixel * scale + offset``: one rounding less, one pass less."""
+        red, green, blue = (1 / (255 * std) for std in self.std)
+        offset = tuple(-mean / std for mean, std in zip(self.mean, self.std, strict=True))
+        return (red, green, blue), (offset[0], offset[1], offset[2])
+
 
 Step = Annotated[Resize | CenterCrop | Normalize, Field(discriminator="op")]
 

@@ -1,27 +1,33 @@
 """The one engine under predict, evaluate and verify: sources in, answers out, in order.
 
-Every worker takes a batch of sources from bytes to logits by itself (run to completion: no queue
-between the stages), a bounded window of batches is in flight, and a source that fails becomes an
-answer with its error while the rest goes on.
+Two schedules. Run to completion: every worker takes a batch of sources from bytes to logits by
+itself, with no queue between the stages; best where each core can run the model. A pool: many
+decode, one infers; for a model that runs one batch at a time, as on an accelerator. In both a
+bounded window of batches is in flight, and a source that fails becomes an answer with its error
+while the rest goes on.
 """
 
-import os
-import time
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
-from threading import Lock
-from typing import Generic, TypeVar
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.errors import GhostkitError, ImageRefused, ModelError, UsageError
+from ghostkit.threads import available_cores as available_cores
+from ghostkit.threads import batched as batched
+from ghostkit.threads import ordered_map as ordered_map
+from ghostkit.timing import StageTimes as StageTimes
+from ghostkit.timing import Stopwatch
 
 Source = TypeVar("Source")
+Images = NDArray[np.generic] | Sequence[NDArray[np.generic]]  # a batch, or images of several sizes
+Schedule = Literal["auto", "complete", "pool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,100 +39,248 @@ class Answer(Generic[Source]):
     error: GhostkitError | None = None
 
 
-@dataclass
-class StageTimes:
-    """Seconds spent in each stage, summed over workers, and what went through it."""
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[Source]):
+    """How a source is written into its row of a batch, which is used again for later batches."""
 
-    prepare_s: float = 0.0
-    infer_s: float = 0.0
-    images: int = 0
-    started_s: float = field(default_factory=time.monotonic)
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    shape: tuple[int, ...]  # of one row
+    dtype: str
+    write: Callable[[Source, NDArray[np.generic], Stopwatch], None]  # raises ImageRefused
 
-    def add(self, prepare_s: float, infer_s: float, images: int) -> None:
-        """Account for one batch; called from any worker."""
-        with self._lock:
-            self.prepare_s += prepare_s
-            self.infer_s += infer_s
-            self.images += images
+    def room(self, count: int) -> NDArray[np.generic]:
+        """Memory for a batch of `count`."""
+        return np.empty((count, *self.shape), self.dtype)
 
-    @property
-    def elapsed_s(self) -> float:
-        """Wall-clock seconds since the stream began."""
-        return time.monotonic() - self.started_s
+
+Load = Callable[[Source], NDArray[np.generic]] | Rows[Source]
+Infer = Callable[[NDArray[np.generic]], NDArray[np.float32]]
 
 
 def answers(
     sources: Iterable[Source],
-    load: Callable[[Source], NDArray[np.generic]],
-    infer: Callable[[NDArray[np.generic]], NDArray[np.float32]],
+    load: Load[Source],
+    infer: Infer,
     *,
     batch_size: int = 8,
     workers: int | None = None,
+    window: int | None = None,
+    schedule: Schedule = "auto",
+    serial: bool = False,
     times: StageTimes | None = None,
 ) -> Iterator[Answer[Source]]:
-    """Answers to `sources` in their order, with at most ``4 * workers`` batches in memory.
+    """Answers to `sources` in their order, with at most `window` batches in memory.
+
+    No answer depends on the batch size, the workers, the window or the schedule.
 
     Args:
-        load: from a source to the model's input without batch axis; raises `ImageRefused`.
-        infer: from ``(N, …)`` to logits ``(N, K)`` float32; called from several threads at once.
+        load: from a source to the model's input without batch axis, or how it is written into a
+            batch; raises `ImageRefused`.
+        infer: from ``(N, …)`` to logits ``(N, K)`` float32; called from several threads at once
+            when run to completion. It must not keep its argument, whose memory is used again.
         workers: threads; the cores this process may use by default.
+        window: batches in flight; by default 4 per worker, or 4 in a pool.
+        schedule: "complete", "pool", or "auto": a pool for a `serial` model, else to completion.
+        serial: the model runs one batch at a time, whoever calls it.
         times: filled while the stream runs.
 
     Raises:
-        UsageError: `batch_size` or `workers` is below 1.
+        UsageError: `batch_size`, `workers` or `window` is below 1.
     """
-    for name, value in (("batch_size", batch_size), ("workers", workers)):
+    given = (("batch_size", batch_size), ("workers", workers), ("window", window))
+    for name, value in given:
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; expected 1 or more")
     times = StageTimes() if times is None else times
+    workers = available_cores() if workers is None else workers
+    batches = batched(sources, batch_size)
+    if schedule == "pool" or (schedule == "auto" and serial):
+        times.schedule = (
+            f"{workers} threads decode, one infers batches of {batch_size}"  # for a record
+        )
+        answered = _pooled(batches, load, infer, batch_size, workers, window or 4, times)
+    else:
+        times.schedule = f"{workers} threads take batches of {batch_size} from file to answer"
+        answered = _completed(batches, load, infer, batch_size, workers, window, times)
+    return _flattened(answered)
+
+
+def alone(sources: list[Source], load: Load[Source], infer: Infer) -> list[Answer[Source]]:
+    """Answers to `sources` as one batch, in the calling thread."""
+    room = load.room(len(sources)) if isinstance(load, Rows) else None
+    return _complete(sources, load, infer, room, StageTimes())
+
+
+def _flattened(batches: Iterator[list[Answer[Source]]]) -> Iterator[Answer[Source]]:
+    with closing(batches):  # type: ignore[type-var]  # both are generators
+        for batch in batches:
+            yield from batch
+
+
+def _completed(
+    batches: Iterable[list[Source]],
+    load: Load[Source],
+    infer: Infer,
+    batch_size: int,
+    workers: int,
+    window: int | None,
+    times: StageTimes,
+) -> Iterator[list[Answer[Source]]]:
+    """Each worker does everything for its batch, in memory of its own."""
+    of_thread = threading.local()
 
     def answer(batch: list[Source]) -> list[Answer[Source]]:
-        begin = time.perf_counter()
-        loaded: list[NDArray[np.generic] | ImageRefused] = []
-        for source in batch:
-            try:
-                loaded.append(load(source))
-            except ImageRefused as error:
-                loaded.append(error)
-        good = [image for image in loaded if not isinstance(image, ImageRefused)]
-        middle = time.perf_counter()
-        rows = iter(_infer(infer, good))
-        times.add(middle - begin, time.perf_counter() - middle, len(batch))
-        return [
-            Answer(source, None, image)
-            if isinstance(image, ImageRefused)
-            else _answer(source, next(rows))
-            for source, image in zip(batch, loaded, strict=True)
-        ]
+        if isinstance(load, Rows) and not hasattr(of_thread, "room"):
+            of_thread.room = load.room(batch_size)
+        return _complete(batch, load, infer, getattr(of_thread, "room", None), times)
 
-    batches = ordered_map(answer, batched(sources, batch_size), workers)
-    return (each for answered in batches for each in answered)
+    return ordered_map(answer, batches, workers, window)
+
+
+def _complete(
+    batch: list[Source],
+    load: Load[Source],
+    infer: Infer,
+    room: NDArray[np.generic] | None,
+    times: StageTimes,
+) -> list[Answer[Source]]:
+    """One batch from sources to answers; `room` is memory for it where it is loaded in rows."""
+    stopwatch = Stopwatch()
+    if isinstance(load, Rows):
+        assert room is not None, "rows have room"
+        errors = []
+        filled = 0
+        for source in batch:  # a refused picture leaves its row to the next one
+            errors.append(_write(load, source, room[filled], stopwatch))
+            filled += errors[-1] is None
+        images: Images = room[:filled]
+    else:
+        loaded = [_load(load, source, stopwatch) for source in batch]
+        errors = [each if isinstance(each, ImageRefused) else None for each in loaded]
+        images = [each for each in loaded if not isinstance(each, ImageRefused)]
+    return _answered(batch, errors, images, infer, stopwatch, times)
+
+
+def _pooled(
+    batches: Iterable[list[Source]],
+    load: Load[Source],
+    infer: Infer,
+    batch_size: int,
+    workers: int,
+    window: int,
+    times: StageTimes,
+) -> Iterator[list[Answer[Source]]]:
+    """Many threads load the sources of the next batches while one runs the model."""
+    rooms: deque[NDArray[np.generic]] = deque()  # free memory
+
+    def load_one(
+        source: Source, row: NDArray[np.generic] | None
+    ) -> tuple[NDArray[np.generic] | ImageRefused, Stopwatch]:
+        stopwatch = Stopwatch()
+        if not isinstance(load, Rows):
+            return _load(load, source, stopwatch), stopwatch
+        assert row is not None, "rows have room"
+        error = _write(load, source, row, stopwatch)
+        return (row if error is None else error), stopwatch
+
+    def finish(
+        batch: list[Source],
+        loads: list[Future[tuple[NDArray[np.generic] | ImageRefused, Stopwatch]]],
+        room: NDArray[np.generic] | None,
+    ) -> list[Answer[Source]]:
+        done = [each.result() for each in loads]
+        stopwatch = Stopwatch()
+        stopwatch.laps = [lap for _, each in done for lap in each.laps]
+        errors = [each if isinstance(each, ImageRefused) else None for each, _ in done]
+        images: Images = [each for each, _ in done if not isinstance(each, ImageRefused)]
+        if room is not None and len(images) == len(batch):
+            images = room[: len(batch)]  # as they lie, without a copy
+        answered = _answered(batch, errors, images, infer, stopwatch, times)
+        if room is not None:
+            rooms.append(room)
+        return answered
+
+    decoders = ThreadPoolExecutor(workers, "decode")
+    model = ThreadPoolExecutor(1, "infer")
+    pending: deque[Future[list[Answer[Source]]]] = deque()
+    try:
+        for batch in batches:
+            room = None
+            if isinstance(load, Rows):
+                room = rooms.popleft() if rooms else load.room(batch_size)
+            loads = [
+                decoders.submit(load_one, source, None if room is None else room[place])
+                for place, source in enumerate(batch)
+            ]
+            pending.append(model.submit(finish, batch, loads, room))
+            if len(pending) >= window:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        model.shutdown(wait=False, cancel_futures=True)
+        decoders.shutdown(wait=True, cancel_futures=True)
+        model.shutdown(wait=True)
+
+
+def _load(
+    load: Callable[[Source], NDArray[np.generic]], source: Source, stopwatch: Stopwatch
+) -> NDArray[np.generic] | ImageRefused:
+    try:
+        with stopwatch.stage("prepare"):
+            return load(source)
+    except ImageRefused as error:
+        return error
+
+
+def _write(
+    rows: Rows[Source], source: Source, row: NDArray[np.generic], stopwatch: Stopwatch
+) -> ImageRefused | None:
+    try:
+        rows.write(source, row, stopwatch)
+    except ImageRefused as error:
+        return error
+    return None
+
+
+def _answered(
+    batch: list[Source],
+    errors: Sequence[ImageRefused | None],
+    images: Images,
+    infer: Infer,
+    stopwatch: Stopwatch,
+    times: StageTimes,
+) -> list[Answer[Source]]:
+    rows: Iterator[Row] = iter(())
+    if len(images):
+        with stopwatch.stage("infer"):
+            rows = iter(_infer(infer, images))
+    times.add(stopwatch.laps, len(batch))
+    return [
+        _answer(source, next(rows)) if error is None else Answer(source, None, error)
+        for source, error in zip(batch, errors, strict=True)
+    ]
 
 
 Row = NDArray[np.float32] | ModelError
 
 
-def _infer(
-    infer: Callable[[NDArray[np.generic]], NDArray[np.float32]], images: list[NDArray[np.generic]]
-) -> list[Row]:
+def _infer(infer: Infer, images: Images) -> list[Row]:
     """A row of logits, or the reason why there is none, for each image.
 
     Images of a failed batch are tried one by one, so that no answer depends on its neighbours. So
     are images of several sizes, which a model without a fixed input size takes.
     """
-    if not images:
-        return []
     error = None
-    if len({image.shape for image in images}) == 1:
+    if isinstance(images, np.ndarray) or len({image.shape for image in images}) == 1:
+        batch = images if isinstance(images, np.ndarray) else np.stack(images)
         try:
-            rows = list(infer(np.stack(images)))
+            rows = np.array(infer(batch), np.float32)  # a copy: `batch` is written over later
         except ModelError as caught:
             error = caught
         else:
-            if len(rows) == len(images):
-                return rows
-            error = ModelError(f"the model gave {len(rows)} answers to {len(images)} pictures")
+            if len(rows) == len(batch):
+                return list(rows)
+            error = ModelError(f"the model gave {len(rows)} answers to {len(batch)} pictures")
     if len(images) == 1:
         assert error is not None, "one image has one shape"
         return [error]
@@ -139,43 +293,3 @@ def _answer(source: Source, row: Row) -> Answer[Source]:
     if not np.isfinite(row).all():
         return Answer(source, None, ModelError("the model gave nan or infinity"))
     return Answer(source, row)
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
-) -> Iterator[Result]:
-    """``map`` over threads: results in order, a bounded number in flight, stopped when closed."""
-    workers = available_cores() if workers is None else workers
-    pool = ThreadPoolExecutor(max_workers=workers)
-    pending: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) >= 4 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of `size` items in order; the last one may be shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def available_cores() -> int:
-    """Cores this process may use: its affinity, and its cgroup's CPU quota rounded up."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))

@@ -7,12 +7,18 @@ from numpy.typing import NDArray
 
 
 class Backend(Protocol):
-    """A loaded model. `infer` may be called from several threads at once."""
+    """A loaded model. `infer` may be called from several threads at once.
+
+    One that works on one batch at a time whoever calls it, e.g. on an accelerator, says so by an
+    attribute ``serial = True``; the stream then decodes ahead for it.
+    """
 
     name: str  # e.g. "onnxruntime CPUExecutionProvider"; stands in every result's record
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """The card's output ``(N, K)`` for `images` in the card's layout and dtype.
+
+        The memory of `images` is the caller's, who writes the next batch there afterwards.
 
         Raises:
             ModelError: the runtime failed; holds its message.

@@ -3,12 +3,15 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ghostkit.backend import folding
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
 
@@ -22,27 +25,49 @@ class OnnxBackend:
     One intra-op thread: the stream runs one batch per core at once, which beats one batch spread
     over the cores. A session's `run` may be called from many threads.
 
+    Args:
+        fold: put the normalisation, layout and colour order of a float32 model into the graph;
+            the answers are the same, and `host_card` then says
+            what `infer` takes, which is uint8 (N, H, W, 3) RGB, and what is left to the host.
+
     Raises:
         ModelError: the file is missing, not ONNX, or does not fit its card.
         CardError: there is no card in the file nor beside it, or it is malformed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
-        self.path = os.fspath(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # errors come as exceptions, not as lines on the terminal
-        self._session = _open_session(self.path, options)
-        _check_weights(self._session, self.path)
-        self.card = _read_card(self._session, self.path)
+    def __init__(
+        self, path: str | os.PathLike[str], *, threads: int = 1, fold: bool = False
+    ) -> None:
+        self.path, self._threads = os.fspath(path), threads
+        self._plain: OnnxBackend | None = None
+        self._opening = Lock()
+        content = _read_model(self.path)
+        graph = folding.describe(content)
+        if graph is None:  # not protobuf; perhaps ONNX Runtime's own format
+            self._session = _open_session(content, self.path, threads)
+            inputs = _values(self._session.get_inputs())
+            notes = self._session.get_modelmeta().custom_metadata_map
+        else:
+            inputs, notes = graph.inputs, graph.metadata
+        _check_weights(notes, self.path)
+        self.card = self.host_card = _read_card(notes, self.path)
+        _check_input(inputs, self.card, self.path)
+        if graph is not None:
+            if fold and graph.is_foldable and self.card.input.dtype == "float32":
+                content, self.host_card = folding.fold(content, self.card, self.path)
+            self._session = _open_session(content, self.path, threads)
+        _check_output(_values(self._session.get_outputs()), self.card, self.path)
         self.name = f"onnxruntime {self._session.get_providers()[0]}"
-        _check_fits(self._session, self.card, self.path)
         size = self._session.get_inputs()[0].shape[0]
         self._batch_size = size if isinstance(size, int) else None  # None: takes any
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        """See `Backend.infer`. A model of a fixed batch size gets its last batch filled up."""
+        """See `Backend.infer`. A model of a fixed batch size gets its last batch filled up.
+
+        A folded one takes the card's own form too: `images` that are not uint8.
+        """
+        if self.host_card is not self.card and images.dtype != np.uint8:
+            return self._not_folded.infer(images)
         size = self._batch_size
         if size is None or len(images) == size:
             return self._run(images)
@@ -51,9 +76,19 @@ class OnnxBackend:
         parts = [self._run(filled[at : at + size]) for at in range(0, len(filled), size)]
         return np.concatenate(parts)[: len(images)]
 
+    @property
+    def _not_folded(self) -> "OnnxBackend":
+        """The same model as its file has it, opened when it is first asked for."""
+        with self._opening:
+            if self._plain is None:
+                self._plain = OnnxBackend(self.path, threads=self._threads)
+            return self._plain
+
     def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         try:
-            [logits] = self._session.run([self.card.output.name], {self.card.input.name: images})
+            [logits] = self._session.run(
+                [self.card.output.name], {self.host_card.input.name: images}
+            )
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ModelError(
                 f"{self.path}: inference failed on a {images.dtype} batch of shape {images.shape}: "
@@ -62,13 +97,23 @@ class OnnxBackend:
         return np.asarray(logits, dtype=np.float32)
 
 
-def _open_session(path: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _read_model(path: str) -> bytes:
     if not os.path.isfile(path):
         raise ModelError(f"{path}: no such model file; expected an .onnx file")
-    if os.path.getsize(path) == 0:
-        raise ModelError(f"{path}: the model file is empty; export or copy it again")
     try:
-        return onnxruntime.InferenceSession(_openable(path), options, providers=list(PROVIDERS))
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: the model file cannot be read: {error.strerror}") from error
+    if not content:
+        raise ModelError(f"{path}: the model file is empty; export or copy it again")
+    return content
+
+
+def _open_session(content: bytes, path: str, threads: int) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(
+            content, _options(path, threads), providers=list(PROVIDERS)
+        )
     except Exception as error:
         raise ModelError(
             f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
@@ -76,18 +121,22 @@ def _open_session(path: str, options: onnxruntime.SessionOptions) -> onnxruntime
         ) from error
 
 
-def _openable(path: str) -> str | bytes:
-    """`path`, or the file's content where ONNX Runtime cannot take the path: it is not UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return Path(path).read_bytes()
-    return path
+def _options(path: str, threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors come as exceptions, not as lines on the terminal
+    folder = os.path.dirname(os.path.abspath(path))  # of weights beside the graph
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", os.fsencode(folder)
+    )
+    return options
 
 
-def _check_weights(session: onnxruntime.InferenceSession, path: str) -> None:
+def _check_weights(notes: Mapping[str, str], path: str) -> None:
     """Refuse a graph that has read other weights than those it was made for."""
-    text = session.get_modelmeta().custom_metadata_map.get(WEIGHTS_METADATA_KEY)
+    text = notes.get(WEIGHTS_METADATA_KEY)
     if text is None:
         return
     try:
@@ -108,8 +157,8 @@ def _check_weights(session: onnxruntime.InferenceSession, path: str) -> None:
         )
 
 
-def _read_card(session: onnxruntime.InferenceSession, path: str) -> ModelCard:
-    text = session.get_modelmeta().custom_metadata_map.get(ONNX_METADATA_KEY)
+def _read_card(notes: Mapping[str, str], path: str) -> ModelCard:
+    text = notes.get(ONNX_METADATA_KEY)
     card = ModelCard.from_json(text, path) if text is not None else read_sidecar(path)
     if card is None:
         raise CardError(
@@ -119,22 +168,22 @@ def _read_card(session: onnxruntime.InferenceSession, path: str) -> ModelCard:
     return card
 
 
-def _check_fits(session: onnxruntime.InferenceSession, card: ModelCard, path: str) -> None:
-    """Refuse a model whose input or output is not what its card says."""
-    inputs = {value.name: value for value in session.get_inputs()}
-    outputs = {value.name: value for value in session.get_outputs()}
+Values = Mapping[str, tuple[str, Sequence[int | str | None]]]  # by name: type and shape
+
+
+def _values(arguments: Sequence[onnxruntime.NodeArg]) -> Values:
+    return {each.name: (each.type, each.shape) for each in arguments}
+
+
+def _check_input(inputs: Values, card: ModelCard, path: str) -> None:
+    """Refuse a model whose input is not what its card says."""
     if set(inputs) != {card.input.name}:
         raise ModelError(f"{path}: inputs are {sorted(inputs)}, the card says {card.input.name!r}")
-    if card.output.name not in outputs:
-        raise ModelError(
-            f"{path}: outputs are {sorted(outputs)}, the card says {card.output.name!r}"
-        )
-    expected_type = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[card.input.dtype]
-    if inputs[card.input.name].type != expected_type:
-        raise ModelError(
-            f"{path}: the input is {inputs[card.input.name].type}, the card says {card.input.dtype}"
-        )
-    wants, shape = card.input, inputs[card.input.name].shape
+    kind, shape = inputs[card.input.name]
+    expected_kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[card.input.dtype]
+    if kind != expected_kind:
+        raise ModelError(f"{path}: the input is {kind}, the card says {card.input.dtype}")
+    wants = card.input
     sides = (3, wants.height, wants.width)
     expected = [None, *(sides if wants.layout == "NCHW" else (*sides[1:], 3))]
     if len(shape) != 4 or any(
@@ -142,10 +191,20 @@ def _check_fits(session: onnxruntime.InferenceSession, card: ModelCard, path: st
         for given, said in zip(shape, expected, strict=True)
     ):
         raise ModelError(
-            f"{path}: the input has shape {shape}, the card says {expected} ({wants.layout}); "
-            "write the model's own size and layout into the card's input, and steps that end in it"
+            f"{path}: the input has shape {list(shape)}, the card says {expected} "
+            f"({wants.layout}); write the model's own size and layout into the card's input, and "
+            "steps that end in it"
         )
-    size = outputs[card.output.name].shape[-1]
+
+
+def _check_output(outputs: Values, card: ModelCard, path: str) -> None:
+    """Refuse a model whose output is not what its card says."""
+    if card.output.name not in outputs:
+        raise ModelError(
+            f"{path}: outputs are {sorted(outputs)}, the card says {card.output.name!r}"
+        )
+    _, shape = outputs[card.output.name]
+    size = shape[-1] if shape else None
     if isinstance(size, int) and size != len(card.classes):
         raise ModelError(
             f"{path}: the model answers {size} classes, its card names {len(card.classes)}; "

@@ -16,7 +16,7 @@ from ghostkit.errors import ImageRefused
 from ghostkit.image import decode
 from ghostkit.near_duplicates import group, picture_hash
 from ghostkit.progress import Bars
-from ghostkit.stream import available_cores
+from ghostkit.threads import available_cores
 
 AT_ONCE = 256  # pictures decoded between two steps of the progress bar
 

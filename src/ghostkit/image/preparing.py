@@ -5,7 +5,7 @@ Called by the classifier for every picture, by training's evaluation, and by the
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ def prepare(
     layout: Layout = "NCHW",
     dtype: Dtype = "float32",
     color: Color = "RGB",
+    out: NDArray[np.generic] | None = None,
 ) -> NDArray[np.float32] | NDArray[np.uint8]:
     """The model's input for one picture, contiguous: (3, S, S) for NCHW, (S, S, 3) for NHWC.
 
@@ -46,6 +47,7 @@ def prepare(
     Args:
         pixels: uint8 (H, W, 3) RGB, as `decode` gives them.
         color: the channel order of the result, and that of `Normalize`'s numbers.
+        out: where to write the result, of its shape and dtype, e.g. a row of a batch.
 
     Raises:
         ImageRefused: this picture has no place in these steps: smaller than the crop, or so long
@@ -53,24 +55,39 @@ def prepare(
         UsageError: the steps, or what is asked for, make no sense for any picture.
     """
     normalize = _normalize(steps, dtype)
-    pixels = resize_and_crop(pixels, steps)  # (S, S, 3) uint8 RGB
+    pixels = _geometry(pixels, steps)  # (S, S, 3) uint8 RGB
     if color == "BGR":
         pixels = pixels[..., ::-1]
     planes = pixels.transpose(2, 0, 1) if layout == "NCHW" else pixels
-    if dtype == "uint8":
-        return np.ascontiguousarray(planes)
-    values = planes.astype(np.float32, order="C")
+    result: NDArray[np.float32] = (
+        np.empty(planes.shape, dtype) if out is None else _fitting(out, planes.shape, dtype)
+    )
+    np.copyto(result, planes)
     if normalize is not None:
-        scale, offset = _scale_and_offset(normalize)  # (3,)
-        if layout == "NCHW":
-            scale, offset = scale[:, None, None], offset[:, None, None]
-        values *= scale
-        values += offset
-    return values
+        for operate, numbers in zip((np.multiply, np.add), normalize.scale_and_offset, strict=True):
+            channels = np.array(numbers, np.float32)  # (3,)
+            if layout == "NCHW":
+                channels = channels[:, None, None]
+            operate(result, channels, out=result)
+    return result
+
+
+def _fitting(out: NDArray[Any], shape: tuple[int, ...], dtype: Dtype) -> NDArray[Any]:
+    if out.shape != shape or out.dtype != dtype:
+        raise UsageError(
+            f"the steps give {dtype} {shape}, but room was made for {out.dtype} {out.shape}; let "
+            "the card's input state the size that its steps end in"
+        )
+    return out
 
 
 def resize_and_crop(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
     """The geometry of `steps` alone, on uint8 (H, W, 3), giving uint8 (S, S, 3), contiguous."""
+    return np.require(_geometry(pixels, steps), requirements=("C", "W"))
+
+
+def _geometry(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
+    """The same as it comes: perhaps not contiguous, perhaps not writable."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise UsageError(f"expected uint8 (H, W, 3) pixels, got {pixels.dtype} {pixels.shape}")
     for step, following in zip_longest(steps, steps[1:]):
@@ -80,7 +97,7 @@ def resize_and_crop(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
                 pixels = _resize(pixels, step, crop)
             case CenterCrop():
                 pixels = _center_crop(pixels, step)
-    return np.ascontiguousarray(pixels)
+    return pixels
 
 
 def _normalize(steps: Sequence[Step], dtype: Dtype) -> Normalize | None:
@@ -94,12 +111,6 @@ def _normalize(steps: Sequence[Step], dtype: Dtype) -> Normalize | None:
     last = steps[-1]
     assert isinstance(last, Normalize)
     return last
-
-
-def _scale_and_offset(step: Normalize) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """``(x / 255 - mean) / std`` as ``x * scale + offset``: one rounding less, one pass less."""
-    mean, std = np.array(step.mean), np.array(step.std)
-    return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
 
 def _resize(pixels: Pixels, step: Resize, crop: CenterCrop | None) -> Pixels:

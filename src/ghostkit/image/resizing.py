@@ -22,7 +22,10 @@ _of_thread = threading.local()  # a Resizer keeps buffers, so each thread has it
 
 
 def resize_window(pixels: Pixels, size: tuple[int, int], window: Window) -> Pixels | None:
-    """`window` of `pixels` (H, W, 3) resized to (height, width) `size`; None: take Pillow."""
+    """`window` of `pixels` (H, W, 3) resized to (height, width) `size`; None: take Pillow.
+
+    The result is not writable.
+    """
     return _resize_window(pixels, size, window) if agrees_with_pillow() else None
 
 
@@ -54,7 +57,7 @@ def _resize_window(pixels: Pixels, size: tuple[int, int], window: Window) -> Pix
     if not hasattr(_of_thread, "resizer"):
         _of_thread.resizer = cykooz_resizer.Resizer()
     _of_thread.resizer.resize(source, target, options)
-    return np.frombuffer(target.get_buffer(), np.uint8).reshape(height, width, 3).copy()
+    return np.frombuffer(target.get_buffer(), np.uint8).reshape(height, width, 3)
 
 
 def _reach(old: int, new: int, begin: int, count: int) -> tuple[int, int, float, float]:

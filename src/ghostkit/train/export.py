@@ -26,7 +26,7 @@ from ghostkit.classifier import Classifier, Picture
 from ghostkit.errors import AgreementError, ImageRefused, UsageError
 from ghostkit.files import write_bytes
 from ghostkit.progress import Bars, silent
-from ghostkit.stream import batched, ordered_map
+from ghostkit.threads import batched, ordered_map
 from ghostkit.train.network.model import GhostNet
 from ghostkit.train.network.model_v3 import fuse
 from ghostkit.train.network.torch_backend import TorchBackend

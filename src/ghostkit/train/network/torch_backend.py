@@ -15,6 +15,8 @@ from ghostkit.errors import ModelError
 class TorchBackend:
     """Runs `model` in evaluation mode on `device`; one batch at a time, torch's threads inside."""
 
+    serial = True
+
     def __init__(self, model: nn.Module, device: torch.device | str = "cpu") -> None:
         self._model, self._device = model, torch.device(device)
         self._lock = Lock()

@@ -1,0 +1,258 @@
+"""Normalisation, layout and colour order as operators at the head of an ONNX graph.
+
+(content, card) -> (content', card'): the model of card' takes uint8 (N, H, W, 3) RGB, and card'
+leaves to the host only the geometry. The answers are the same to the last bits of a float32. The
+ONNX backend folds what it opens, in memory; `convert.folded` writes the file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.backend.protobuf import (
+    ProtobufError,
+    field,
+    fields,
+    integer,
+    message,
+    raw_field,
+    text,
+    values,
+)
+from ghostkit.card import ONNX_METADATA_KEY, ModelCard
+from ghostkit.errors import ModelError
+from ghostkit.steps import Normalize
+
+# Field numbers of onnx.proto.
+_IR_VERSION, _GRAPH, _OPSET, _METADATA = 1, 7, 8, 14  # ModelProto
+_NODE, _INITIALIZER, _INPUT = 1, 5, 11  # GraphProto
+_NAME, _TYPE, _TENSOR_TYPE, _ELEMENT_TYPE, _SHAPE, _DIM = (
+    1,
+    2,
+    1,
+    1,
+    2,
+    1,
+)  # ValueInfoProto and in it
+_KEY, _VALUE = 1, 2  # StringStringEntryProto
+_FLOAT, _UINT8, _INT64 = 1, 2, 7  # TensorProto.DataType
+_TENSOR_NAME = 8  # TensorProto
+_TYPE_NAMES = {
+    1: "float",
+    2: "uint8",
+    3: "int8",
+    6: "int32",
+    7: "int64",
+    10: "float16",
+    11: "double",
+}
+_INT, _INTS = 2, 7  # AttributeProto.AttributeType
+
+OLDEST_IR = 4  # since then constants need not be inputs
+OLDEST_OPSET = 7  # since then Mul and Add broadcast as numpy does
+SUFFIX = "_uint8"  # of the new input's name; the old name stays that of the folded values
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What stands at the head of an ONNX file."""
+
+    metadata: dict[str, str]
+    inputs: dict[
+        str, tuple[str, list[int | str | None]]
+    ]  # by name: type, e.g. tensor(float); shape
+    is_foldable: bool  # of a form in which operators can be put before the graph
+
+
+def describe(content: bytes) -> Description | None:
+    """The head of an ONNX file; None where these bytes are none."""
+    try:
+        opsets = {text(entry, 1): integer(entry, 2) for entry in values(content, _OPSET)}
+        opset = opsets.get("", opsets.get("ai.onnx", 0))
+        graphs = values(content, _GRAPH)
+        if not graphs:
+            return None
+        return Description(
+            metadata={text(each, _KEY): text(each, _VALUE) for each in values(content, _METADATA)},
+            inputs=_inputs(graphs[0]),
+            is_foldable=len(graphs) == 1
+            and integer(content, _IR_VERSION) >= OLDEST_IR
+            and opset >= OLDEST_OPSET,
+        )
+    except (ProtobufError, UnicodeDecodeError):
+        return None
+
+
+def leaves_work_to_host(card: ModelCard) -> bool:
+    """Whether the host does more than geometry for this card."""
+    wants = card.input
+    return (wants.dtype, wants.layout, wants.color) != ("uint8", "NHWC", "RGB")
+
+
+def fold(content: bytes, card: ModelCard, source: str) -> tuple[bytes, ModelCard]:
+    """The model with all but the geometry inside, and the card that says so; `source` names it.
+
+    Raises:
+        ModelError: the file is no ONNX model, or of a form from before 2018 that cannot be folded.
+    """
+    found = describe(content)
+    if found is None or not found.is_foldable:
+        raise ModelError(
+            f"{source}: the normalisation cannot be put into it; expected an ONNX file of IR "
+            f"{OLDEST_IR} and operator set {OLDEST_OPSET} or newer: export it again"
+        )
+    changed = folded_card(card)
+    parts = [
+        field(_GRAPH, _folded_graph(part, card, source))
+        if number == _GRAPH and not isinstance(part, int)
+        else raw_field(number, wire_type, part)
+        for number, wire_type, part in fields(content)
+    ]
+    return with_metadata(b"".join(parts), ONNX_METADATA_KEY, changed.to_json()), changed
+
+
+def folded_card(card: ModelCard) -> ModelCard:
+    """The card of the folded model: uint8 NHWC RGB, and no Normalize among the host's steps."""
+    steps = tuple(step for step in card.steps if not isinstance(step, Normalize))
+    changes = {
+        "name": card.input.name + SUFFIX,
+        "layout": "NHWC",
+        "dtype": "uint8",
+        "color": "RGB",
+    }
+    parents = (*card.provenance.parents, card.hash)
+    return card.model_copy(
+        update={
+            "steps": steps,
+            "input": card.input.model_copy(update=changes),
+            "provenance": card.provenance.model_copy(update={"parents": parents}),
+        }
+    )
+
+
+def with_metadata(content: bytes, key: str, value: str) -> bytes:
+    """The ONNX file `content` with this entry in place of any other of that key."""
+    kept = (
+        raw_field(number, wire_type, part)
+        for number, wire_type, part in fields(content)
+        if number != _METADATA or isinstance(part, int) or text(part, _KEY) != key
+    )
+    return b"".join(kept) + field(_METADATA, message([(_KEY, key), (_VALUE, value)]))
+
+
+def _folded_graph(graph: memoryview, card: ModelCard, source: str) -> bytes:
+    head, rest, inputs = [], [], 0
+    for number, wire_type, part in fields(graph):
+        if number == _INPUT and not isinstance(part, int) and text(part, _NAME) == card.input.name:
+            head.append(field(_INPUT, _pixel_input(part, card, source)))
+            inputs += 1
+        else:
+            rest.append(raw_field(number, wire_type, part))
+    if inputs != 1:
+        raise ModelError(f"{source}: no input is called {card.input.name!r}, as the card says")
+    nodes, constants = _operators(card)
+    head += [field(_NODE, node) for node in nodes]  # before the others: nodes stand sorted
+    head += [field(_INITIALIZER, constant) for constant in constants]
+    return b"".join((*head, *rest))
+
+
+def _inputs(graph: memoryview) -> dict[str, tuple[str, list[int | str | None]]]:
+    """The inputs that are not constants too."""
+    constants = {text(each, _TENSOR_NAME) for each in values(graph, _INITIALIZER)}
+    return {
+        name: (_type_name(each), [_size(dim) for dim in _dims(each)])
+        for each in values(graph, _INPUT)
+        if (name := text(each, _NAME)) not in constants
+    }
+
+
+def _type_name(value: memoryview) -> str:
+    for type_ in values(value, _TYPE):
+        for tensor in values(type_, _TENSOR_TYPE):
+            kind = integer(tensor, _ELEMENT_TYPE)
+            return f"tensor({_TYPE_NAMES.get(kind, f'type {kind}')})"
+    return "no tensor"
+
+
+def _size(dim: memoryview) -> int | str | None:
+    size = integer(dim, 1, -1)
+    return size if size >= 0 else text(dim, 2) or None
+
+
+def _dims(value: memoryview) -> list[memoryview]:
+    return [
+        dim
+        for type_ in values(value, _TYPE)
+        for tensor in values(type_, _TENSOR_TYPE)
+        for shape in values(tensor, _SHAPE)
+        for dim in values(shape, _DIM)
+    ]
+
+
+def _pixel_input(value: memoryview, card: ModelCard, source: str) -> bytes:
+    """The graph's new input: uint8, the old one's axes in the order N, H, W, channels."""
+    dims = _dims(value)
+    if len(dims) != 4:
+        raise ModelError(f"{source}: the input has {len(dims)} axes; expected 4")
+    order = (0, 2, 3, 1) if card.input.layout == "NCHW" else (0, 1, 2, 3)
+    shape = b"".join(field(_DIM, dims[axis]) for axis in order)
+    tensor = message([(_ELEMENT_TYPE, _UINT8), (_SHAPE, shape)])
+    name = card.input.name + SUFFIX
+    return message([(_NAME, name), (_TYPE, field(_TENSOR_TYPE, tensor))])
+
+
+def _operators(card: ModelCard) -> tuple[list[bytes], list[bytes]]:
+    """Nodes from the new input to the old input's name, and the constants they use."""
+    planes = card.input.layout == "NCHW"
+    wanted: list[tuple[str, bytes, NDArray[np.generic] | None]] = []
+    if card.input.color == "BGR":
+        wanted.append(("Gather", _attribute("axis", 3), np.array([2, 1, 0], np.int64)))
+    if planes:  # before the cast: a byte is moved faster than a float
+        wanted.append(("Transpose", _attribute("perm", (0, 3, 1, 2)), None))
+    if card.input.dtype == "float32":
+        wanted.append(("Cast", _attribute("to", _FLOAT), None))
+    for step in card.steps:
+        if isinstance(step, Normalize):
+            for operator, numbers in zip(("Mul", "Add"), step.scale_and_offset, strict=True):
+                channels = np.array(numbers, np.float32)
+                shape = (3, 1, 1) if planes else (3,)
+                wanted.append((operator, b"", channels.reshape(shape)))
+    return _chain(card.input.name, wanted)
+
+
+def _chain(
+    name: str, wanted: list[tuple[str, bytes, NDArray[np.generic] | None]]
+) -> tuple[list[bytes], list[bytes]]:
+    """Each operator on the result of the one before; the last result is called `name`."""
+    nodes, constants, given = [], [], name + SUFFIX
+    for index, (operator, attribute, constant) in enumerate(wanted):
+        label = f"{name}{SUFFIX}.{index}.{operator}"
+        result = name if index == len(wanted) - 1 else label
+        inputs = [given]
+        if constant is not None:
+            inputs.append(f"{label}.constant")
+            constants.append(_tensor(inputs[1], constant))
+        nodes.append(message(_node(operator, inputs, result, label)) + attribute)
+        given = result
+    return nodes, constants
+
+
+def _node(operator: str, inputs: list[str], output: str, name: str) -> Iterator[tuple[int, str]]:
+    yield from ((1, each) for each in inputs)
+    yield from ((2, output), (3, name), (4, operator))
+
+
+def _attribute(name: str, value: int | tuple[int, ...]) -> bytes:
+    """The attribute field of a node: one integer, or several."""
+    if isinstance(value, int):
+        return field(5, message([(1, name), (3, value), (20, _INT)]))
+    return field(5, message([(1, name), *((8, each) for each in value), (20, _INTS)]))
+
+
+def _tensor(name: str, values: NDArray[np.generic]) -> bytes:
+    kind = {np.dtype(np.float32): _FLOAT, np.dtype(np.int64): _INT64}[values.dtype]
+    little_endian = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    dims = [(1, size) for size in values.shape]
+    return message([*dims, (2, kind), (8, name), (9, little_endian)])
