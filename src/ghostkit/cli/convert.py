@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def convert(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file, or: default.")],
-    to: Annotated[str, typer.Option(help="int8, or om (Ascend).")],
+    to: Annotated[str, typer.Option(help="int8, folded (pixels in), or om (Ascend).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
     images: Annotated[
         list[Path] | None,

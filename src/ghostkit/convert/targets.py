@@ -23,6 +23,7 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
+    "folded": Target("folded_target", "convert_to_folded", frozenset({"tolerance"})),
     "int8": Target(
         "int8_target", "convert_to_int8", frozenset({"calibration", "max_drop", "data"})
     ),
