@@ -5,8 +5,10 @@
 A job over a folder, an archive and a list of the bundled photos, with files among them that are
 refused, runs unbroken; then the same job is killed by SIGKILL at random moments of its running time
 and gone on with by --resume until it is done, again and again until there were so many kills, in
-turn into JSON lines, CSV and Parquet. Each finished output is compared with the unbroken one, byte
-for byte (Parquet: row for row), and its names with the sources. Exits 1 on any difference.
+turn into JSON lines, CSV and Parquet. After every second kill the output is cut at a random byte as
+well, since a kill alone hardly ever falls into a write. Each finished output is compared with the
+unbroken one, byte for byte (Parquet: row for row), and its names with the sources. Exits 1 on any
+difference.
 """
 
 import argparse
@@ -35,6 +37,8 @@ from ghostkit.writers.table import read_paths
 
 SEED = 0
 KINDS = ("jsonl", "csv", "parquet")
+KILLS_PER_JOB = 5
+LONGEST_CUT = 2000  # bytes; several records
 BAD = (b"", b"no picture", b"\xff\xd8\xff\xe0 cut off")
 
 
@@ -44,7 +48,8 @@ class Account:
 
     kills: int = 0
     with_output: int = 0  # of the kills, those that left an output with something in it
-    torn: int = 0  # of these, those whose last record was cut off by the next run
+    cut: int = 0  # of these, those whose output was then cut at a random byte
+    torn: int = 0  # half-written records that the next run cut off
     jobs: Counter[str] = field(default_factory=Counter)
     pictures: int = 0
     differences: list[str] = field(default_factory=list)
@@ -98,15 +103,21 @@ class Job:
         """The job with kills until it is done; counts what is seen."""
         output = self.scratch / f"killed.{kind}"
         lines = Path(f"{output}.partial.jsonl") if kind == "parquet" else output
+        kills_here = 0
         while True:
             last = account.kills >= kills
-            after_s = None if last else generator.uniform(0.05, 0.95) * whole.seconds
+            enough = last or kills_here == KILLS_PER_JOB
+            after_s = None if enough else generator.uniform(0.05, 0.95) * whole.seconds
             status, error = self.run(output, after_s)
             account.torn += b"half-written" in error
             if status != -9:
                 break
-            account.kills += 1
-            account.with_output += lines.exists() and lines.stat().st_size > 0
+            account.kills, kills_here = account.kills + 1, kills_here + 1
+            if lines.exists() and (size := lines.stat().st_size):
+                account.with_output += 1
+                if account.kills % 2:  # as a power cut or a full disk leaves it
+                    os.truncate(lines, max(0, size - generator.randrange(1, LONGEST_CUT)))
+                    account.cut += 1
         account.jobs[kind] += 1
         if status != 1:
             account.differences.append(f"{kind}: exit status {status}: {error.decode()[-300:]}")
@@ -206,7 +217,8 @@ def tell(account: Account, seconds: float) -> None:
     jobs = ", ".join(f"{count} {kind}" for kind, count in account.jobs.items())
     print(f"pictures of the job: {account.pictures}")
     print(f"kills (SIGKILL): {account.kills}; with results already written: {account.with_output}")
-    print(f"half-written records cut off: {account.torn}")
+    print(f"of these, outputs then cut at a random byte: {account.cut}")
+    print(f"half-written records that the next run cut off: {account.torn}")
     print(f"finished jobs: {jobs}")
     verdict = "; ".join(account.differences) or "every picture exactly once, outputs equal"
     print(f"compared with the unbroken job: {verdict}")
