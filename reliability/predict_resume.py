@@ -1,4 +1,4 @@
-"""Does a killed and resumed `ghostkit predict` hold every picture once? A table of docs/predict.md.
+"""Does a killed and resumed `ghostkit predict` hold every picture once?
 
     python reliability/predict_resume.py [MODEL.onnx] [--kills 50] [--pictures 400]
 
@@ -204,7 +204,7 @@ def content_of(output: Path) -> object:
 
 
 def names_in(output: Path) -> list[str]:
-    """The names of the pictures in the output, in order, by readers that are not ours."""
+    """The names of the pictures in the output, in order; JSONL and CSV by readers that are not ours."""
     if output.suffix == ".parquet":
         return [name for name, _ in read_paths(str(output))]
     if output.suffix == ".jsonl":
