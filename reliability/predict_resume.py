@@ -204,7 +204,7 @@ def content_of(output: Path) -> object:
 
 
 def names_in(output: Path) -> list[str]:
-    """The names of the pictures in the output, in order; JSONL and CSV by readers that are not ours."""
+    """The names of the pictures in the output, in order; lines by other readers than ours."""
     if output.suffix == ".parquet":
         return [name for name, _ in read_paths(str(output))]
     if output.suffix == ".jsonl":
