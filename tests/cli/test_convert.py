@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up_leaves_nothing(ghostkit, network, photos, tmp_path
     ("arguments", "words"),
     [
         (("--to", "int8"), "--to int8 needs --calibration"),
-        (("--to", "tflite"), "--to 'tflite' is no target; there are: int8"),
+        (("--to", "tflite"), "--to 'tflite' is no target; there are: folded, int8, om"),
         (("--to", "int8", "--soc", "Ascend310"), "--soc belongs to --to om; --to int8 does not"),
         (("--to", "om", "--data", "x"), "--data belongs to --to int8"),
     ],
