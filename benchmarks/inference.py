@@ -37,7 +37,7 @@ from network import write_network
 from photo_sets import make_set, originals
 from rounds import Contender, take_turns
 
-COUNTS = {"500x375": 256, "2000x1500": 48, "4000x3000": 16}  # photos a round
+COUNTS = {"500x375": 256, "2000x1500": 48, "4000x3000": 32}  # photos a round
 TIMM, TUNED = "timm, its loader", "timm, its loader, tuned"
 LOOP, OPENVINO = "ONNX Runtime + Pillow loop", "OpenVINO async loop + Pillow"
 ALONE = ", one worker"  # ours on one thread: the cost of a picture
