@@ -5,7 +5,6 @@ and in a sidecar ``NAME.card.json`` for formats with no room. Evaluation, export
 inference derive from it; no other place holds an image size, a mean or a class count.
 """
 
-import difflib
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from ghostkit.errors import CardError
+from ghostkit.errors import CardError, did_you_mean
 from ghostkit.files import write_text
 from ghostkit.steps import Normalize, Step, output_size
 
@@ -230,8 +229,7 @@ def _extras(record: BaseModel, path: str) -> Iterator[tuple[str, BaseModel]]:
 
 def _nearest(path: str, record: BaseModel) -> str:
     name = path.rpartition(".")[2]
-    near = difflib.get_close_matches(name, type(record).model_fields, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, type(record).model_fields)
     return f"an unknown field {path!r} (schema {SCHEMA_VERSION} has no such field){hint}"
 
 

@@ -20,10 +20,26 @@ do next. File names may hold line ends and terminal codes: `printable` escapes t
 wherever else a person reads them.
 """
 
+from collections.abc import Iterable
+
 
 def printable(text: object) -> str:
     """`text` on one line: control characters, and bytes of a name that are no UTF-8, escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def did_you_mean(
+    name: str, known: Iterable[str], *, otherwise: str = "", cutoff: float = 0.6
+) -> str:
+    """The end of a message about an unknown name: the known one that is like it, or `otherwise`.
+
+    Args:
+        cutoff: the least likeness that counts, 0..1.
+    """
+    import difflib  # most runs make no mistake
+
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]!r}?" if near else otherwise
 
 
 class GhostkitError(Exception):

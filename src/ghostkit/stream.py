@@ -19,11 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.errors import GhostkitError, ImageRefused, ModelError, UsageError
-from ghostkit.threads import available_cores as available_cores
-from ghostkit.threads import batched as batched
-from ghostkit.threads import ordered_map as ordered_map
-from ghostkit.timing import StageTimes as StageTimes
-from ghostkit.timing import Stopwatch
+from ghostkit.threads import available_cores, batched, in_order, ordered_map
+from ghostkit.timing import StageTimes, Stopwatch
 
 Source = TypeVar("Source")
 Images = NDArray[np.generic] | Sequence[NDArray[np.generic]]  # a batch, or images of several sizes
@@ -201,21 +198,19 @@ def _pooled(
 
     decoders = ThreadPoolExecutor(workers, "decode")
     model = ThreadPoolExecutor(1, "infer")
-    pending: deque[Future[list[Answer[Source]]]] = deque()
+
+    def begin(batch: list[Source]) -> Future[list[Answer[Source]]]:
+        room = None
+        if isinstance(load, Rows):
+            room = rooms.popleft() if rooms else load.room(batch_size)
+        loads = [
+            decoders.submit(load_one, source, None if room is None else room[place])
+            for place, source in enumerate(batch)
+        ]
+        return model.submit(finish, batch, loads, room)
+
     try:
-        for batch in batches:
-            room = None
-            if isinstance(load, Rows):
-                room = rooms.popleft() if rooms else load.room(batch_size)
-            loads = [
-                decoders.submit(load_one, source, None if room is None else room[place])
-                for place, source in enumerate(batch)
-            ]
-            pending.append(model.submit(finish, batch, loads, room))
-            if len(pending) >= window:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        yield from in_order(map(begin, batches), window)
     finally:
         model.shutdown(wait=False, cancel_futures=True)
         decoders.shutdown(wait=True, cancel_futures=True)

@@ -22,16 +22,21 @@ def ordered_map(
     workers = available_cores() if workers is None else workers
     window = 4 * workers if window is None else window
     pool = ThreadPoolExecutor(max_workers=workers)
-    pending: deque[Future[Result]] = deque()
     try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) >= window:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        yield from in_order((pool.submit(function, item) for item in items), window)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(futures: Iterable[Future[Result]], window: int) -> Iterator[Result]:
+    """Results in the order of `futures`, which are taken as they are needed: `window` at most."""
+    pending: deque[Future[Result]] = deque()
+    for future in futures:
+        pending.append(future)
+        if len(pending) >= window:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -5,7 +5,6 @@ What ATC's own reader refuses, and what it would read otherwise than it was mean
 with line and column.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import NoReturn
 
 from ghostkit.aipp.keys import KEYS, Value
 from ghostkit.aipp.values import read_value
-from ghostkit.errors import AippError
+from ghostkit.errors import AippError, did_you_mean
 
 MAX_BYTES = 1 << 20  # a real one has about 1 KB
 _TOKEN = re.compile(
@@ -244,9 +243,8 @@ class _Reader:
 
 
 def _unknown(name: str) -> tuple[str, ...]:
-    near = difflib.get_close_matches(name.lower(), KEYS, n=1)
-    hint = (f"did you mean {near[0]!r}?",) if near else ("docs/aipp.md lists the keys",)
-    return (f"unknown key {name!r}", *hint)
+    hint = did_you_mean(name.lower(), KEYS, otherwise="; docs/aipp.md lists the keys")
+    return (f"unknown key {name!r}{hint}",)
 
 
 def _unknown_outside(name: str) -> tuple[str, ...]:

@@ -123,13 +123,13 @@ def _check_options(to: str, context: typer.Context) -> None:
 
 def _model_path(model: Path, output: Path, overwrite: bool) -> Path:
     """The ONNX file that is meant, after making sure that the result may be written."""
-    from ghostkit.artifacts import CHECKPOINT_SUFFIXES, names_model
+    from ghostkit.artifacts import CHECKPOINT_SUFFIXES
     from ghostkit.bundled import DEFAULT, default_model
     from ghostkit.errors import UsageError
     from ghostkit.files import check_target
 
     name = str(model)
-    if not model.exists() and names_model(name) and name == DEFAULT:
+    if name == DEFAULT and not model.exists():
         model = default_model()
     if name.lower().endswith(CHECKPOINT_SUFFIXES):
         raise UsageError(

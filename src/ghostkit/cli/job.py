@@ -14,7 +14,7 @@ from ghostkit.jobs import Output, Record, Stop, answers
 from ghostkit.jobs.output import can_resume
 from ghostkit.progress import bars_for, silent
 from ghostkit.sources import Item, Sources
-from ghostkit.stream import StageTimes
+from ghostkit.timing import StageTimes
 from ghostkit.writers import Writer, check_result_names, open_writer
 
 

@@ -41,7 +41,7 @@ def mxbase(
     from ghostkit.mindx.labels import read_names
     from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
     from ghostkit.sources import find_pictures
-    from ghostkit.stream import StageTimes
+    from ghostkit.timing import StageTimes
     from ghostkit.writers import check_result_names, result_name
 
     classifier = load(model)

@@ -15,7 +15,7 @@ from ghostkit.classifier import Classifier
 from ghostkit.errors import DatasetError, ImageRefused
 from ghostkit.progress import Bars, silent
 from ghostkit.sources import find_pictures
-from ghostkit.stream import ordered_map
+from ghostkit.threads import ordered_map
 
 FITTED = 128  # pictures that ranges are taken from: more of them change little, and cost memory
 COMPARED = 128  # pictures held in memory on which settings are compared

@@ -1,7 +1,7 @@
 """``--to int8``: calibrate, search, judge, verify, write, and tell what it cost and gave."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import onnx
 
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.classifier import Classifier
-from ghostkit.convert.budget import Judge, accuracy_judge, agreement_judge
+from ghostkit.convert.budget import Judge, Verdict, accuracy_judge, agreement_judge
 from ghostkit.convert.calibration import Calibration, read_calibration
 from ghostkit.convert.int8 import Int8, Trial, to_int8
 from ghostkit.convert.requested import Outcome, Request, Table
@@ -21,7 +21,7 @@ from ghostkit.dataset import Dataset, open_dataset
 from ghostkit.dataset.layouts import find_layout
 from ghostkit.errors import UsageError
 from ghostkit.files import check_target, write_json
-from ghostkit.stream import available_cores
+from ghostkit.threads import available_cores
 from ghostkit.verify import Agreement
 
 SENSITIVE_SHOWN = 10
@@ -30,6 +30,26 @@ SENSITIVE_SHOWN = 10
 def report_path(output: Path) -> Path:
     """Where the report of a conversion stands: beside its result."""
     return output.with_name(output.name + ".report.json")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a conversion has come to, for people and as data."""
+
+    request: Request
+    result: Int8
+    judge: Judge
+    calibration: Calibration
+    agreement: Agreement
+    speeds: dict[str, Throughput]
+    sizes: tuple[int, int]  # bytes before and after
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the trial that was chosen."""
+        verdict = self.result.chosen.verdict
+        assert verdict is not None, "a trial is chosen by its verdict"
+        return verdict
 
 
 def convert_to_int8(request: Request) -> Outcome:
@@ -65,10 +85,11 @@ def convert_to_int8(request: Request) -> Outcome:
         {"float": source.backend, "int8": OnnxBackend(request.output)}, calibration.images[:BATCH]
     )
     sizes = (len(to_bytes(model, card)), os.path.getsize(request.output))
-    record = _record(request, result, judge, calibration, agreement, speeds, sizes)
+    found = _Found(request, result, judge, calibration, agreement, speeds, sizes)
+    record = _record(found)
     write_json(report_path(request.output), record)
     return Outcome(
-        summary=_summary(request, result, judge, calibration, agreement, speeds, sizes),
+        summary=_summary(found),
         record=record,
         tables=(trials_table(result.trials), *_sensitive(result)),
         unanswered=agreement.unanswered,
@@ -121,39 +142,31 @@ def _sensitive(result: Int8) -> tuple[Table, ...]:
     return (Table(("layer", "kind", "error alone in 8 bits", "computed in"), rows),)
 
 
-def _summary(
-    request: Request,
-    result: Int8,
-    judge: Judge,
-    calibration: Calibration,
-    agreement: Agreement,
-    speeds: dict[str, Throughput],
-    sizes: tuple[int, int],
-) -> tuple[tuple[str, str], ...]:
-    verdict = result.chosen.verdict
-    assert verdict is not None, "a trial is chosen by its verdict"
-    ratio = speeds["int8"].median / speeds["float"].median
-    rows = [("written", str(request.output)), ("settings", result.chosen.settings.describe())]
-    if judge.source is not None and verdict.evaluation is not None:
+def _summary(found: _Found) -> tuple[tuple[str, str], ...]:
+    result, verdict, calibration = found.result, found.verdict, found.calibration
+    before, after = found.sizes
+    float_rate, int8_rate = found.speeds["float"].median, found.speeds["int8"].median
+    rows = [("written", str(found.request.output)), ("settings", result.chosen.settings.describe())]
+    if found.judge.source is not None and verdict.evaluation is not None:
         rows += [
-            ("top-1 in float", str(judge.source.top1)),
+            ("top-1 in float", str(found.judge.source.top1)),
             ("top-1 in 8 bits", str(verdict.evaluation.top1)),
         ]
     rows += [
         ("points lost", f"{verdict.loss_points:.2f}, allowed {verdict.allowed_points:g}"),
-        ("judged by", judge.measured_on),
+        ("judged by", found.judge.measured_on),
         ("same answer there", f"{100 * verdict.agreement:.2f} %"),
         ("calibrated with", f"{len(calibration.images)} pictures of {calibration.source}"),
-        *agreement_rows(agreement),
+        *agreement_rows(found.agreement),
         ("layers in float", str(len(result.left_in_float))),
-        ("bytes", f"{sizes[0]:,} -> {sizes[1]:,} ({sizes[0] / sizes[1]:.1f}x smaller)"),
+        ("bytes", f"{before:,} -> {after:,} ({before / after:.1f}x smaller)"),
         (
             "images/s, model alone",
-            f"{speeds['float'].median:.0f} -> {speeds['int8'].median:.0f} ({ratio:.2f}x; "
+            f"{float_rate:.0f} -> {int8_rate:.0f} ({int8_rate / float_rate:.2f}x; "
             f"{available_cores()} cores, batch {BATCH})",
         ),
     ]
-    if ratio < 1:
+    if int8_rate < float_rate:
         rows.append(("note", "8 bits are slower than float on this machine"))
     if calibration.refused:
         path, reason = calibration.refused[0]
@@ -162,23 +175,14 @@ def _summary(
     return tuple(rows)
 
 
-def _record(
-    request: Request,
-    result: Int8,
-    judge: Judge,
-    calibration: Calibration,
-    agreement: Agreement,
-    speeds: dict[str, Throughput],
-    sizes: tuple[int, int],
-) -> dict[str, Any]:
-    verdict = result.chosen.verdict
-    assert verdict is not None, "a trial is chosen by its verdict"
-    measured = {"float": judge.source, "int8": verdict.evaluation}
+def _record(found: _Found) -> dict[str, Any]:
+    result, verdict, calibration = found.result, found.verdict, found.calibration
+    measured = {"float": found.judge.source, "int8": verdict.evaluation}
     return {
         "target": "int8",
-        "source": str(request.model),
-        "output": str(request.output),
-        "judged_by": judge.measured_on,
+        "source": str(found.request.model),
+        "output": str(found.request.output),
+        "judged_by": found.judge.measured_on,
         "max_drop_points": verdict.allowed_points,
         "lost_points": verdict.loss_points,
         "agreement": verdict.agreement,
@@ -198,10 +202,10 @@ def _record(
             "fingerprint": calibration.fingerprint,
             "refused": [{"path": p, "reason": reason} for p, reason in calibration.refused],
         },
-        "bytes": dict(zip(("float", "int8"), sizes, strict=True)),
-        "images_per_s": {name: asdict(each) for name, each in speeds.items()}
+        "bytes": dict(zip(("float", "int8"), found.sizes, strict=True)),
+        "images_per_s": {name: asdict(each) for name, each in found.speeds.items()}
         | {"cores": available_cores(), "batch": BATCH},
-        "verify": agreement.to_record(),
+        "verify": found.agreement.to_record(),
         "versions": versions() | {"onnx": onnx.__version__, "numpy": np.__version__},
     }
 

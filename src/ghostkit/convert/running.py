@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ghostkit.backend import Backend
-from ghostkit.stream import available_cores
+from ghostkit.threads import available_cores
 
 BATCH = 8
 ROUNDS, ROUND_S = 7, 0.4

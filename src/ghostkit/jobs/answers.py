@@ -7,7 +7,7 @@ from dataclasses import replace
 from ghostkit.classifier import Classifier
 from ghostkit.predictions import Prediction
 from ghostkit.sources import Item
-from ghostkit.stream import StageTimes
+from ghostkit.timing import StageTimes
 
 
 def answers(

@@ -1,12 +1,10 @@
 """Ctrl-C and SIGTERM, obeyed between two records."""
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from ghostkit.signals import handled_by
 
 
 class Stop:
@@ -34,15 +32,8 @@ class Stop:
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """The block within which signals are obeyed; outside the main thread none can be."""
-        if threading.current_thread() is not threading.main_thread():
+        with handled_by(self._obey):
             yield
-            return
-        before = [signal.signal(number, self._obey) for number in SIGNALS]
-        try:
-            yield
-        finally:
-            for number, handler in zip(SIGNALS, before, strict=True):
-                signal.signal(number, handler)
 
     def _obey(self, number: int, frame: FrameType | None) -> None:
         first, self.requested = not self.requested, True

@@ -1,10 +1,10 @@
 """How the elements of a stream hang together: each ``next``, and the order that follows from it."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
+from ghostkit.errors import did_you_mean
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.factories import FACTORIES
 from ghostkit.mindx.structure import Element, Link
@@ -16,8 +16,7 @@ Report = Callable[[Code, str, str], None]
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is closest, or the list of all where none is."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(names)}"
+    return did_you_mean(name, names, otherwise=f"; known are: {', '.join(names)}")
 
 
 def read_next(value: object, at: str, report: Report) -> tuple[Link, ...]:

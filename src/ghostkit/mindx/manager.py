@@ -22,7 +22,7 @@ from ghostkit.mindx.grammar import parse, read_pipeline
 from ghostkit.mindx.program import Program, compile_stream
 from ghostkit.mindx.request import Request, code_of
 from ghostkit.mindx.structure import Pipeline
-from ghostkit.stream import available_cores
+from ghostkit.threads import available_cores
 
 Mode = Literal["in order", "by id"]
 MOST_UNDER_WAY = 512  # requests; a sender then waits for one to be finished

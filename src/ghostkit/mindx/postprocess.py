@@ -7,7 +7,7 @@ where the SDK's has a table and overflows above 88.
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ghostkit.errors import PipelineError
 from ghostkit.mindx.codes import Code
+from ghostkit.mindx.key_values import read_key_values
 from ghostkit.predictions import softmax, top_k
 
 MOST_CLASSES, MOST_RANKS = 2000, 16  # the SDK clamps CLASS_NUM and TOP_K to these
@@ -54,10 +55,7 @@ def read_config(path: str | os.PathLike[str]) -> tuple[PostConfig, list[str]]:
             Code.NOT_EXIST,
             f"{source}: the postprocess configuration cannot be read: {error.strerror} (1016)",
         ) from error
-    values: dict[str, str] = {}
-    for key, value in _lines(text):
-        values.setdefault(key, value)
-    return config_from(values, source)
+    return config_from(read_key_values(text), source)
 
 
 def config_from_json(text: str, source: str) -> tuple[PostConfig, list[str]]:
@@ -129,10 +127,3 @@ def best_classes(
         ClassInfo(index, names[index] if index < len(names) else "", scores[index])
         for index in top_k(scores, config.top_k).tolist()
     ]
-
-
-def _lines(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        key, equals, value = line.partition("#")[0].partition("=")
-        if equals:
-            yield key.strip(), value.strip()

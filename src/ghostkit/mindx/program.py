@@ -22,7 +22,8 @@ from ghostkit.mindx.inferring import Infer
 from ghostkit.mindx.pictures import Work
 from ghostkit.mindx.request import Request
 from ghostkit.mindx.structure import Element, Pipeline, Stream
-from ghostkit.stream import answers, ordered_map
+from ghostkit.stream import answers
+from ghostkit.threads import ordered_map
 
 Record = Callable[[str, float], None]
 """Takes an element's name and the seconds that it spent on one picture."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostkit.errors import UsageError
+from ghostkit.mindx.key_values import read_key_values
 
 HOME = "MX_SDK_HOME"  # the variable that names the SDK's folder
 
@@ -55,11 +56,7 @@ def read_sdk_conf(path: str | os.PathLike[str]) -> tuple[SdkConf, list[str]]:
         text = Path(path).read_text("utf-8", errors="replace")
     except OSError as error:
         raise UsageError(f"{source}: cannot be read: {error.strerror}") from error
-    values: dict[str, str] = {}
-    for line in text.splitlines():
-        key, equals, value = line.partition("#")[0].partition("=")
-        if equals:
-            values.setdefault(key.strip(), value.strip())
+    values = read_key_values(text)
     notices: list[str] = []
     numbers = {key: _number(values, key, source, notices) for key in RANGES}
     defaults = SdkConf()

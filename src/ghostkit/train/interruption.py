@@ -5,12 +5,12 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from ghostkit.signals import handled_by
+
 PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
@@ -38,15 +38,8 @@ def stop_on_signal() -> Iterator[StopRequest]:
     the run goes on, or fall between a step and its checkpoint.
     """
     stop = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
+    with handled_by(stop):
         yield stop
-        return
-    before = [signal.signal(number, stop) for number in SIGNALS]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(SIGNALS, before, strict=True):
-            signal.signal(number, handler)
 
 
 def leave_signals_to_the_parent(worker: int) -> None:

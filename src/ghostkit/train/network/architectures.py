@@ -4,14 +4,13 @@ The names stand in recipes and in a card's `architecture.name`. In: a name and i
 a state dict; out: a network, or the name. `checkpoint`, `weight_cache` and the loop call it.
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from ghostkit.card import ModelCard
-from ghostkit.errors import CheckpointError, UsageError
+from ghostkit.errors import CheckpointError, UsageError, did_you_mean
 from ghostkit.train.network.model import GhostNet, ghostnet
 from ghostkit.train.network.model_v2 import ghostnetv2
 from ghostkit.train.network.model_v3 import ghostnetv3, ghostnetv3_fused
@@ -61,8 +60,7 @@ def build(
         UsageError: there is no such architecture, or an argument is out of range.
     """
     if name not in ARCHITECTURES:
-        near = difflib.get_close_matches(name.lower(), ARCHITECTURES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name.lower(), ARCHITECTURES)
         raise UsageError(
             f"architecture {name!r} is unknown; choose {', '.join(ARCHITECTURES)}{hint}"
         )

@@ -5,14 +5,13 @@ authors' or timm's, never measured by ghostkit. `weight_cache` fetches and conve
 line lists, and whoever takes weights resolves their name here.
 """
 
-import difflib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ghostkit.bundled import DEFAULT, default_weights
-from ghostkit.errors import UsageError
+from ghostkit.errors import UsageError, did_you_mean
 from ghostkit.files import cache_folder
 from ghostkit.steps import Filter, Step, evaluation_steps
 
@@ -201,5 +200,4 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def _near(name: str) -> str:
-    close = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return did_you_mean(name, CATALOGUE, cutoff=0.5)

@@ -1,6 +1,5 @@
 """A recipe from a TOML file, flags and ``key=value`` overrides, and back into a file."""
 
-import difflib
 import json
 import os
 import tomllib
@@ -9,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ghostkit.errors import UsageError
+from ghostkit.errors import UsageError, did_you_mean
 from ghostkit.train.recipe import OFF, Recipe
 
 
@@ -62,8 +61,8 @@ def _explain(error: ValidationError, source: str) -> list[str]:
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, Recipe.model_fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "; see: ghostkit train --help"
+            help_page = "; see: ghostkit train --help"
+            hint = did_you_mean(key, Recipe.model_fields, otherwise=help_page)
             lines.append(f"  {key}: no such key{hint}")
         else:
             seen = f", not {problem['input']!r}" if problem["loc"] else ""

@@ -4,7 +4,6 @@ They come from the command line, or from a YAML file with the original's names, 
 ``args.yaml`` of a run; `ghostkit.cli.train` calls this, and `seed_flags` holds the table.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any, TypedDict, cast, get_args
 
 import yaml
 
-from ghostkit.errors import UsageError
+from ghostkit.errors import UsageError, did_you_mean
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.recipe.seed_flags import SEED_FLAGS, SeedFlag
 
@@ -160,5 +159,4 @@ def _shown(flag: SeedFlag, value: Any) -> str:
 
 
 def _no_such(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    return "no such key" + (f"; did you mean {near[0]!r}?" if near else "; see docs/train.md")
+    return "no such key" + did_you_mean(key, sorted(known), otherwise="; see docs/train.md")
