@@ -2,9 +2,10 @@
 
 import os
 
+from ghostkit.backend.choice import BackendName, Choice, parse_device
 from ghostkit.bundled import DEFAULT, default_model
 from ghostkit.classifier import Classifier
-from ghostkit.errors import ModelError
+from ghostkit.errors import ModelError, UsageError
 
 CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar", ".safetensors")
 CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
@@ -12,7 +13,13 @@ COMPILED_SUFFIX = ".om"
 ONNX_START = b"\x08"  # field 1 of the message, the IR version
 
 
-def load(model: str | os.PathLike[str] = DEFAULT) -> Classifier:
+def load(
+    model: str | os.PathLike[str] = DEFAULT,
+    *,
+    backend: BackendName = "auto",
+    device: str = "auto",
+    strict: bool = False,
+) -> Classifier:
     """A classifier from an ONNX file, or, with the ``train`` extra, from a checkpoint.
 
     Of an ``.om``, which ATC has compiled, on a machine with an Ascend device.
@@ -20,23 +27,29 @@ def load(model: str | os.PathLike[str] = DEFAULT) -> Classifier:
     Without an argument, the bundled one. A name that ``ghostkit weights`` lists will do as well; a
     file of that name comes first.
 
+    Args:
+        backend: what runs it; by default what the file is for.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``npu:0``. Where it cannot be had, the CPU
+            runs the model, and the backend's `fallback` says so.
+        strict: a fallback is an error.
+
     Raises:
-        ModelError: the file is missing or not a model.
+        ModelError: the file is missing or not a model; or `strict`, and there is a fallback.
         CardError: it carries no card.
         MissingExtra: a checkpoint, and torch is not installed.
-        UsageError: the name is of published weights that are not here.
+        UsageError: the name is of published weights that are not here, or the backend does not
+            open such a file.
     """
+    choice = Choice(backend, parse_device(device), strict)
     name = path_of(os.fspath(model))
     if os.path.isdir(name):
         raise ModelError(f"{name}: a folder, not a model; name the .onnx file, then the photos")
-    if name.lower().endswith(COMPILED_SUFFIX):
-        return _load_compiled(name)
-    if _is_checkpoint(name):
-        return _load_checkpoint(name)
-    from ghostkit.backend.onnx import OnnxBackend
+    if not name.lower().endswith(COMPILED_SUFFIX) and _is_checkpoint(name):
+        return _load_checkpoint(name, choice)
+    from ghostkit.backend.opening import open_model
 
-    backend = OnnxBackend(name, fold=True)
-    return Classifier(backend, backend.card, host_card=backend.host_card)
+    opened = open_model(name, choice)
+    return Classifier(opened, opened.card, host_card=opened.host_card)
 
 
 def names_model(name: str) -> bool:
@@ -82,14 +95,12 @@ def _is_checkpoint(path: str) -> bool:
     return path.lower().endswith(CHECKPOINT_SUFFIXES) and not start.startswith(ONNX_START)
 
 
-def _load_compiled(path: str) -> Classifier:
-    from ghostkit.backend.ascend import OmBackend
-
-    backend = OmBackend(path)
-    return Classifier(backend, backend.card)
-
-
-def _load_checkpoint(path: str) -> Classifier:
+def _load_checkpoint(path: str, choice: Choice) -> Classifier:
+    if choice.backend != "auto":
+        raise UsageError(
+            f"{path}: --backend {choice.backend}: torch runs a checkpoint; export it first: "
+            f"ghostkit export {path} -o model.onnx"
+        )
     from ghostkit.train import require_torch
 
     require_torch()
@@ -98,4 +109,10 @@ def _load_checkpoint(path: str) -> Classifier:
     from ghostkit.train.network.torch_backend import TorchBackend
 
     weights, card = read_carded(path)
-    return Classifier(TorchBackend(build_carded(card, weights, path)), card)
+    backend = TorchBackend(build_carded(card, weights, path))
+    if choice.device.kind not in ("auto", "cpu"):
+        why = "a checkpoint is run on the CPU here; export it to ONNX for"
+        backend.fallback = choice.less(
+            path, f"{backend.name} runs the model: {why} {choice.device}"
+        )
+    return Classifier(backend, card)

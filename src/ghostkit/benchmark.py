@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ghostkit.backend import fallback_of
 from ghostkit.classifier import Classifier
 from ghostkit.errors import UsageError
 from ghostkit.image import decode
@@ -35,6 +36,7 @@ class Speed:
 
     name: str
     cores: int  # that worked at once
+    fallback: str | None = None  # what ran instead of what was asked for, and why
     latencies_ms: list[float] = field(default_factory=list)  # from bytes to prediction, batch 1
     parts_ms: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in PARTS})
     images_per_s: list[float] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Speed:
         """Everything as plain data for JSON."""
         return {
             "backend": self.name,
+            "fallback": self.fallback,
             "latency_ms": {"p50": self.latency_ms(50), "p99": self.latency_ms(99)},
             "sum_of_parts_ms": self.sum_of_parts_ms,
             "parts_ms": {name: statistics.median(each) for name, each in self.parts_ms.items()},
@@ -102,7 +105,9 @@ def measure(
         raise UsageError("there is no picture to measure with; give some, or none at all")
     workers = available_cores() if workers is None else workers
     cores = min(workers, available_cores())
-    speeds = {name: Speed(name, cores) for name in classifiers}
+    speeds = {
+        name: Speed(name, cores, fallback_of(each.backend)) for name, each in classifiers.items()
+    }
     with bars("Measuring", (rounds + 1) * len(classifiers)) as bar:
         counts = {}
         for name, classifier in classifiers.items():  # warms up, too

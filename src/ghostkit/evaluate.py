@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ghostkit.backend import fallback_of
 from ghostkit.card import Measurement
 from ghostkit.classifier import Classifier, Picture
 from ghostkit.dataset import Dataset
@@ -42,6 +43,7 @@ class Evaluation:
     data: str
     data_fingerprint: str
     backend: str
+    fallback: str | None  # what ran instead of what was asked for, and why
     times: StageTimes = field(repr=False)
 
     @property
@@ -68,6 +70,7 @@ class Evaluation:
             "data": self.data,
             "data_fingerprint": self.data_fingerprint,
             "backend": self.backend,
+            "fallback": self.fallback,
             "images": self.top1.total + len(self.unanswered),
             "top1": _record(self.top1),
             "top5": _record(self.top5),
@@ -183,6 +186,7 @@ def _measure(
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,
         backend=classifier.backend.name,
+        fallback=fallback_of(classifier.backend),
         times=times,
     )
 

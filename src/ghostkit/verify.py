@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ghostkit.backend import fallback_of
 from ghostkit.classifier import Classifier, Picture
 from ghostkit.differences import explain
 from ghostkit.errors import UsageError
@@ -75,6 +76,8 @@ class Agreement:
     unanswered: tuple[tuple[str, str], ...]  # (path, A's reason); by neither: the picture is bad
     tolerance: float
     min_agreement: float = 1.0  # the least `top1_agreement` that passes
+    backends: tuple[str, str] = ("", "")  # what ran A and B
+    fallbacks: tuple[str | None, str | None] = (None, None)  # instead of what was asked for; why
     notes: tuple[str, ...] = ()  # how the cards differ, a sentence each
     pictures: tuple[Compared, ...] = ()  # all that were compared, in order
 
@@ -203,6 +206,8 @@ def compare(
         unanswered=tuple(unanswered),
         tolerance=tolerance,
         min_agreement=min_agreement,
+        backends=(a.backend.name, b.backend.name),
+        fallbacks=(fallback_of(a.backend), fallback_of(b.backend)),
         notes=notes,
         pictures=tuple(compared),
     )

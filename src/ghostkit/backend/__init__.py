@@ -10,7 +10,8 @@ class Backend(Protocol):
     """A loaded model. `infer` may be called from several threads at once.
 
     One that works on one batch at a time whoever calls it, e.g. on an accelerator, says so by an
-    attribute ``serial = True``; the stream then decodes ahead for it.
+    attribute ``serial = True``; the stream then decodes ahead for it. One that runs elsewhere than
+    it was asked to says so in a sentence, ``fallback``; see `fallback_of`.
     """
 
     name: str  # e.g. "onnxruntime CPUExecutionProvider"; stands in every result's record
@@ -23,6 +24,12 @@ class Backend(Protocol):
         Raises:
             ModelError: the runtime failed; holds its message.
         """
+
+
+def fallback_of(backend: Backend) -> str | None:
+    """What runs instead of what was asked for, and why; None where nothing does."""
+    said: str | None = getattr(backend, "fallback", None)
+    return said
 
 
 class FakeBackend:

@@ -84,12 +84,13 @@ class OmBackend:
     """
 
     serial = True  # the device takes one batch at a time, whoever calls
+    fallback: str | None = None  # there is no other device for a compiled model
 
     def __init__(self, path: str | os.PathLike[str], *, device: int = 0) -> None:
         self.path = os.fspath(path)
         if not os.path.isfile(self.path):
             raise ModelError(f"{self.path}: no such model file; expected an .om file")
-        self.card = _read_card(self.path)
+        self.card = self.host_card = _read_card(self.path)
         self._session, interface = open_session(self.path, device)
         self.name = f"{interface} device {device}"
         self._batch_size = _batch_size(self._session.input_bytes, self.card, self.path)

@@ -11,11 +11,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from ghostkit.backend import folding
+from ghostkit.backend import folding, providers
+from ghostkit.backend.choice import Choice, Device
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
 
-PROVIDERS = ("CPUExecutionProvider",)
+ON_CPU = Choice(device=Device("cpu"))
 WEIGHTS_METADATA_KEY = "ghostkit.weights"  # {"file": ..., "sha256": ...}: weights beside the graph
 
 
@@ -29,22 +30,30 @@ class OnnxBackend:
         fold: put the normalisation, layout and colour order of a float32 model into the graph;
             the answers are the same, and `host_card` then says
             what `infer` takes, which is uint8 (N, H, W, 3) RGB, and what is left to the host.
+        choice: the device; the CPU by default. `fallback` says what runs instead, if so.
 
     Raises:
-        ModelError: the file is missing, not ONNX, or does not fit its card.
+        ModelError: the file is missing, not ONNX, or does not fit its card; or the choice is
+            strict, and another device would run it, or a part of it.
         CardError: there is no card in the file nor beside it, or it is malformed.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, threads: int = 1, fold: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        threads: int = 1,
+        fold: bool = False,
+        choice: Choice = ON_CPU,
     ) -> None:
-        self.path, self._threads = os.fspath(path), threads
+        self.path, self._threads, self._choice = os.fspath(path), threads, choice
+        device = providers.device_for(choice)
         self._plain: OnnxBackend | None = None
         self._opening = Lock()
         content = _read_model(self.path)
         graph = folding.describe(content)
         if graph is None:  # not protobuf; perhaps ONNX Runtime's own format
-            self._session = _open_session(content, self.path, threads)
+            self._session = _open_session(content, self.path, threads, device, choice)
             inputs = _values(self._session.get_inputs())
             notes = self._session.get_modelmeta().custom_metadata_map
         else:
@@ -55,9 +64,12 @@ class OnnxBackend:
         if graph is not None:
             if fold and graph.is_foldable and self.card.input.dtype == "float32":
                 content, self.host_card = folding.fold(content, self.card, self.path)
-            self._session = _open_session(content, self.path, threads)
+            self._session = _open_session(content, self.path, threads, device, choice)
         _check_output(_values(self._session.get_outputs()), self.card, self.path)
-        self.name = f"onnxruntime {self._session.get_providers()[0]}"
+        used = self._session.get_providers()
+        self.name = f"onnxruntime {used[0]}"
+        self.fallback = providers.fallback(device, used, self.path, choice)
+        self.serial = used[0] != providers.CPU  # an accelerator takes one batch at a time
         size = self._session.get_inputs()[0].shape[0]
         self._batch_size = size if isinstance(size, int) else None  # None: takes any
 
@@ -81,7 +93,7 @@ class OnnxBackend:
         """The same model as its file has it, opened when it is first asked for."""
         with self._opening:
             if self._plain is None:
-                self._plain = OnnxBackend(self.path, threads=self._threads)
+                self._plain = OnnxBackend(self.path, threads=self._threads, choice=self._choice)
             return self._plain
 
     def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -109,12 +121,27 @@ def _read_model(path: str) -> bytes:
     return content
 
 
-def _open_session(content: bytes, path: str, threads: int) -> onnxruntime.InferenceSession:
+def _open_session(
+    content: bytes, path: str, threads: int, device: Device, choice: Choice
+) -> onnxruntime.InferenceSession:
+    wanted = providers.providers_for(device, choice.strict)
+    options = _options(path, threads)
+    alone = choice.strict and wanted[0][0] != providers.CPU
+    if alone:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
         return onnxruntime.InferenceSession(
-            content, _options(path, threads), providers=list(PROVIDERS)
+            content,
+            options,
+            providers=[name for name, _ in wanted],
+            provider_options=[dict(each) for _, each in wanted],
         )
     except Exception as error:
+        if alone:
+            raise ModelError(
+                f"{path}: {wanted[0][0]} alone cannot run it on {device}: {_one_line(error)}; "
+                "without --strict the CPU takes what it leaves"
+            ) from error
         raise ModelError(
             f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
             f"{_one_line(error)}; export it again with: ghostkit export CHECKPOINT -o {path}"

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Json, Model, Workers, say
+from ghostkit.cli.options import (
+    Backend,
+    BatchSize,
+    Device,
+    Json,
+    Model,
+    Strict,
+    Workers,
+    say,
+    say_fallback,
+)
 
 PICTURES, GENERATED = 64, 16  # that are measured with, over and over: of those given, or made
 
@@ -26,6 +36,9 @@ def benchmark(
         float, typer.Option(min=0, help="How long many pictures are answered in a round, about.")
     ] = 1.0,
     as_json: Json = False,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    strict: Strict = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -40,7 +53,8 @@ def benchmark(
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.progress import bars_for
 
-    classifier = load(model)
+    classifier = load(model, backend=backend, device=device, strict=strict)
+    say_fallback(classifier)
     if images:
         pictures, unreadable = _contents(images, PICTURES)
         name_unanswered(unreadable, "ghostkit predict")

@@ -6,16 +6,20 @@ from typing import Annotated
 import typer
 
 from ghostkit.cli.options import (
+    Backend,
     BatchSize,
     Data,
+    Device,
     Json,
     Labels,
     Model,
     Overwrite,
     Split,
+    Strict,
     ValSplit,
     Workers,
     say,
+    say_fallback,
 )
 
 
@@ -36,6 +40,9 @@ def evaluate(
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    strict: Strict = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -56,7 +63,8 @@ def evaluate(
 
     if output is not None:
         check_target(output, overwrite=overwrite)
-    classifier = load(model)
+    classifier = load(model, backend=backend, device=device, strict=strict)
+    say_fallback(classifier)
     if split is None and (val_split is not None or _has_parts(data, labels)):
         split = "val"
     dataset = open_dataset(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from ghostkit import __version__
+from ghostkit.backend import fallback_of
 from ghostkit.classifier import Classifier
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.cli.results import NAMED_FAILURES, Tally, TextWriter
@@ -136,6 +137,8 @@ def _record(job: Job) -> Record:
         picture_column=sources.columns.picture,
         name_column=sources.columns.name,
         version=__version__,
+        backend=job.classifier.backend.name,
+        fallback=fallback_of(job.classifier.backend),
     )
 
 

@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ghostkit.errors import printable
+
+if TYPE_CHECKING:
+    from ghostkit.classifier import Classifier
 
 INTERRUPTED = 130  # exit status: what a shell reports for SIGINT
 
@@ -19,6 +22,21 @@ Model = Annotated[
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures per batch; no answer depends on it.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Threads; by default the cores this process may use.")
+]
+Backend = Annotated[
+    Literal["auto", "onnx", "ascend"],
+    typer.Option("--backend", help="What runs the model; auto: what its file is for."),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:I]|npu[:I]",
+        help="Where it runs; auto: the best there is. The CPU steps in where that cannot be had.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail rather than run on another device than --device.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
@@ -38,6 +56,14 @@ Split = Annotated[
     Literal["train", "val", "all"] | None,
     typer.Option(help="val where there is one, by default; all: a folder without parts."),
 ]
+
+
+def say_fallback(classifier: "Classifier") -> None:
+    """Tell the person where a model does not run as it was asked to."""
+    from ghostkit.backend import fallback_of
+
+    if (said := fallback_of(classifier.backend)) is not None:
+        say(f"fallback: {said}")
 
 
 def say(line: str) -> None:

@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Overwrite, Workers
+from ghostkit.cli.options import (
+    Backend,
+    BatchSize,
+    Device,
+    Overwrite,
+    Strict,
+    Workers,
+    say_fallback,
+)
 
 TOP_WRITTEN, TOP_SHOWN = 5, 3  # classes per picture, in a file and on the terminal
 
@@ -61,6 +69,9 @@ def predict(
     name_column: Annotated[
         str | None, typer.Option(help="Parquet: the column of the pictures' names.")
     ] = None,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    strict: Strict = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -84,7 +95,10 @@ def predict(
 
     named, sources = (model, arguments) if model is not None else split_arguments(arguments)
     part = None if shard is None else parse_shard(shard)
-    classifier = load(DEFAULT if named is None else named)
+    classifier = load(
+        DEFAULT if named is None else named, backend=backend, device=device, strict=strict
+    )
+    say_fallback(classifier)
     pictures = Sources(
         tuple(map(str, sources)),
         classifier.limits.max_bytes,

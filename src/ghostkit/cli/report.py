@@ -36,6 +36,7 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
         ("loss", f"{evaluation.loss:.4f}"),
         ("calibration error", f"{100 * evaluation.calibration_error:.1f} %"),
         ("run by", evaluation.backend),
+        *_fallbacks(evaluation.fallback),
     ]
     console.print(plain_table(("", ""), rows, header=False))
     scores = per_class(evaluation.confusion)
@@ -62,6 +63,7 @@ def agreement_table(agreement: Agreement, console: Console | None = None) -> Non
     ]
     if agreement.max_logit_difference is not None:
         rows[-1:-1] = [("largest logit difference", f"{agreement.max_logit_difference:.3g}")]
+    rows += [("A, B run by", ", ".join(agreement.backends)), *_fallbacks(*agreement.fallbacks)]
     rows += [
         ("the two differ" if not index else "", note) for index, note in enumerate(agreement.notes)
     ]
@@ -105,6 +107,10 @@ def speed_tables(speeds: Sequence[Speed], console: Console | None = None) -> Non
     ]
     columns = ("many pictures", "images/s", "rounds", "core-time bound", "reached")
     console.print(plain_table((*columns, *speeds[0].alone_ms), many))
+
+
+def _fallbacks(*said: str | None) -> list[tuple[str, str]]:
+    return [("fallback", each) for each in said if each is not None]
 
 
 def demo_table(summary: "Summary", console: Console | None = None) -> None:

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Json, Overwrite, say
+from ghostkit.cli.options import (
+    Backend,
+    BatchSize,
+    Device,
+    Json,
+    Overwrite,
+    Strict,
+    say,
+    say_fallback,
+)
 
 if TYPE_CHECKING:
     from ghostkit.classifier import Classifier
@@ -42,9 +51,15 @@ def verify(
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    strict: Strict = False,
     batch_size: BatchSize = 8,
 ) -> None:
     """Compare the answers of two artifacts over real photos, from file bytes to probabilities.
+
+    --backend, --device and --strict are for B; A runs on the CPU by what its file is for. One
+    model may be both.
 
     The exit status is 1 if they disagree, and also if a photo cannot be read.
 
@@ -53,6 +68,7 @@ def verify(
     from ghostkit.artifacts import load
     from ghostkit.cli.report import agreement_table
     from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.errors import UsageError
     from ghostkit.files import check_target, write_text
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures
@@ -60,7 +76,14 @@ def verify(
 
     if html is not None:
         check_target(html, overwrite=overwrite)
-    one, two = load(a), load(b) if aipp is None else _on_chip(b, aipp)
+    if aipp is not None and (backend, device) != ("auto", "auto"):
+        raise UsageError("--aipp simulates a chip on the CPU; leave --backend and --device out")
+    one = load(a, device="cpu")
+    if aipp is not None:
+        two = _on_chip(b, aipp)
+    else:
+        two = load(b, backend=backend, device=device, strict=strict)
+    say_fallback(two)
     agreement = compare(
         one,
         two,

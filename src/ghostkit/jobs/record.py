@@ -24,7 +24,9 @@ class Record:
     null: bool
     picture_column: str | None
     name_column: str | None
-    version: str  # of ghostkit; told, not compared
+    version: str  # of ghostkit; told, not compared, as the next two
+    backend: str = ""
+    fallback: str | None = None  # what ran instead of what was asked for, and why
 
     def write(self, output: str) -> None:
         """Put it beside `output`, durably."""
@@ -78,7 +80,8 @@ def beside(output: str) -> Path:
 def _compared(record: Record) -> dict[str, Any]:
     """What has to be the same, as JSON types."""
     asked = asdict(record)
-    del asked["version"]
+    for told in ("version", "backend", "fallback"):
+        del asked[told]
     return asked | {"sources": list(record.sources)}
 
 

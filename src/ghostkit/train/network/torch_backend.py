@@ -16,6 +16,7 @@ class TorchBackend:
     """Runs `model` in evaluation mode on `device`; one batch at a time, torch's threads inside."""
 
     serial = True
+    fallback: str | None = None
 
     def __init__(self, model: nn.Module, device: torch.device | str = "cpu") -> None:
         self._model, self._device = model, torch.device(device)

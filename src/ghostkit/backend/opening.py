@@ -1,0 +1,75 @@
+"""A model file opened by the backend that was chosen, or by the one that its name says.
+
+In: a path and a `Choice`; out: a backend with its card. A backend is one row of `OPENERS`.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from ghostkit.backend import Backend
+from ghostkit.backend.choice import BackendName, Choice
+from ghostkit.card import ModelCard
+from ghostkit.errors import UsageError
+
+
+class CardedBackend(Backend, Protocol):
+    """A backend that has read its model's card."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's."""
+
+    @property
+    def host_card(self) -> ModelCard:
+        """What is left to do before `infer`; the card itself where that is all of it."""
+
+    @property
+    def fallback(self) -> str | None:
+        """What runs instead of what was asked for, and why; None where nothing does."""
+
+
+def _onnx(path: str, choice: Choice) -> CardedBackend:
+    from ghostkit.backend.onnx import OnnxBackend
+
+    return OnnxBackend(path, fold=True, choice=choice)
+
+
+def _ascend(path: str, choice: Choice) -> CardedBackend:
+    from ghostkit.backend.ascend import OmBackend
+
+    if choice.device.kind not in ("auto", "npu"):
+        raise UsageError(
+            f"{path}: --device {choice.device}: a compiled model runs on an Ascend device alone; "
+            "leave --device out, or give npu:INDEX"
+        )
+    return OmBackend(path, device=choice.device.index)
+
+
+OPENERS: dict[BackendName, Callable[[str, Choice], CardedBackend]] = {
+    "onnx": _onnx,
+    "ascend": _ascend,
+}
+BACKEND_OF_SUFFIX: dict[str, BackendName] = {".om": "ascend"}  # of any other: onnx
+ONLY: dict[BackendName, tuple[str, ...]] = {"ascend": (".om",)}  # what it opens; others: not these
+
+
+def open_model(path: str | os.PathLike[str], choice: Choice | None = None) -> CardedBackend:
+    """The model in the file `path`, ready to infer.
+
+    Raises:
+        UsageError: the chosen backend does not open such files, or not on that device.
+        ModelError: the file is missing or no model; or the choice is strict and cannot be met.
+        CardError: there is no card.
+    """
+    name, choice = os.fspath(path), choice or Choice()
+    suffix = os.path.splitext(name)[1].lower()
+    usual = BACKEND_OF_SUFFIX.get(suffix, "onnx")
+    backend = usual if choice.backend == "auto" else choice.backend
+    mine = ONLY.get(backend)
+    if (mine is not None and suffix not in mine) or (mine is None and suffix in BACKEND_OF_SUFFIX):
+        raise UsageError(
+            f"{name}: --backend {backend} does not open such a file, --backend {usual} does; "
+            "leave --backend out, or convert the model: ghostkit convert --help"
+        )
+    return OPENERS[backend](name, choice)
