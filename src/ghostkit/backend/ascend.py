@@ -56,6 +56,11 @@ class AisBenchSession:
         return np.asarray(outputs[0], dtype=np.float32).reshape(-1)
 
 
+def interfaces() -> list[str]:
+    """The interfaces to a device that are installed, the one to use first; often none."""
+    return [name for name in INTERFACES if find_spec(name)]
+
+
 def open_session(
     path: str | os.PathLike[str], device: int = 0, interface: str | None = None
 ) -> tuple[Session, str]:
@@ -64,7 +69,7 @@ def open_session(
     Raises:
         ModelError: none is installed, or the file cannot be opened.
     """
-    found = [name for name in INTERFACES if interface in (None, name) and find_spec(name)]
+    found = [name for name in interfaces() if interface in (None, name)]
     if not found:
         raise ModelError(
             f"{os.fspath(path)}: a compiled model runs on an Ascend device alone, and neither "

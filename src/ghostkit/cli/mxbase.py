@@ -15,7 +15,10 @@ def register(app: typer.Typer) -> None:
 
 def mxbase(
     images: Annotated[Path, typer.Argument(metavar="IMAGE_DIR", help="The folder of pictures.")],
-    model: Annotated[Path, typer.Option(help="The model: .onnx, or .om on an Ascend machine.")],
+    model: Annotated[
+        Path,
+        typer.Option(help="The model: an .onnx, or an .om, whose .onnx answers without a device."),
+    ],
     labels: Annotated[
         Path | None, typer.Option(help="A .names file; by default the names in the card.")
     ] = None,
@@ -39,15 +42,20 @@ def mxbase(
     from ghostkit.cli.pipeline_run import check_results_folder, print_line
     from ghostkit.files import write_text
     from ghostkit.mindx.labels import read_names
+    from ghostkit.mindx.models import COMPILED, Found, find_model
     from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
     from ghostkit.sources import find_pictures
     from ghostkit.timing import StageTimes
     from ghostkit.writers import check_result_names, result_name
 
-    classifier = load(model)
-    names, notices = classifier.card.names, list[str]()
+    chosen = Found(str(model))  # or the name of weights
+    if model.suffix == COMPILED:
+        chosen = find_model(str(model), "", "--model")
+    classifier = load(chosen.path)
+    names, notices = classifier.card.names, [f"--model {chosen.notice}"] if chosen.notice else []
     if labels is not None:
-        names, notices = read_names(labels, len(classifier.classes))
+        names, more = read_names(labels, len(classifier.classes))
+        notices += more
     for notice in notices:
         say(f"note: {notice}")
     found = find_pictures([images])

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 from ghostkit.classifier import Classifier
 from ghostkit.errors import PipelineError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.links import nearest
+from ghostkit.mindx.models import find_model
 from ghostkit.mindx.structure import Element, Stream
 
 PASSING = ("queue", "tee")  # what comes out is what went in
@@ -88,20 +88,7 @@ class Context:
         if self.model is not None:
             self.notice(element, f"modelPath {given!r} is replaced by {self.model!r}")
             return self.load(self.model)
-        stem, on_device = os.path.splitext(given)[0], find_spec("acl") is not None
-        tried = []
-        for name in dict.fromkeys([given, f"{stem}.onnx"]):
-            if name.endswith(".om") and not on_device:
-                continue
-            for path in dict.fromkeys([name, os.path.join(self.folder, name)]):
-                tried.append(path)
-                if os.path.isfile(path):
-                    if name != given:
-                        self.notice(element, f"modelPath {given!r} is answered by {path!r}")
-                    return self.load(path)
-        raise self.fail(
-            Code.NOT_EXIST,
-            element,
-            f"modelPath {given!r}: no ONNX model for it; looked for {', '.join(tried)}. Put the "
-            "model that the .om was made from beside it, or name it with --model",
-        )
+        found = find_model(given, self.folder, self.at(element, "modelPath"))
+        if found.notice:
+            self.notice(element, f"modelPath {found.notice}")
+        return self.load(found.path)
