@@ -1,6 +1,7 @@
-"""A strict stand-in for ``docker run``: reads the options that its manual gives, refuses all others.
+"""A strict stand-in for ``docker run``: it refuses what the manual does not give.
 
-Writes what would be started to the file in STRICT_DOCKER as JSON, and exits with STRICT_DOCKER_STATUS.
+Writes what would be started to the file in STRICT_DOCKER as JSON; STRICT_DOCKER_STATUS is its exit
+status.
 """
 
 import json

@@ -118,7 +118,7 @@ written = []
 def watch(event, arguments):
     if event == "open" and isinstance(arguments[2], int):
         if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and arguments[0] != os.devnull:
-            written.append(os.fspath(arguments[0]) if isinstance(arguments[0], str) else arguments[0])
+            written.append(arguments[0])
     elif event in ("os.mkdir", "os.rename", "os.remove", "shutil.copyfile"):
         written.append(arguments[0])
 sys.addaudithook(watch)
