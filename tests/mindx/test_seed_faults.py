@@ -43,7 +43,7 @@ def results(tmp_path, **files):
 
 def test_01_three_preprocessings_are_one_or_are_told(run, ghostkit, tmp_path, make_model):
     save_square(tmp_path / "val" / "a.png", RED, (60, 40))
-    assert "whatever the picture's aspect, B resizes the short side" in run().err
+    assert "the host stretches every picture to 36x36, training kept its aspect" in run().err
     outcome = ghostkit(
         "mxbase", tmp_path / "val", "--model", make_model(), "-o", tmp_path / "other"
     )

@@ -27,6 +27,10 @@ def pipeline(
     model: Annotated[
         Path | None, typer.Option(help="The model, in place of the file's modelPath.")
     ] = None,
+    aipp: Annotated[
+        Path | None,
+        typer.Option(help="An AIPP file to simulate before the model, as on the chip."),
+    ] = None,
     sdk_conf: Annotated[
         Path | None,
         typer.Option(help="sdk.conf; by default $MX_SDK_HOME/config/sdk.conf where it exists."),
@@ -57,9 +61,9 @@ def pipeline(
     """
     from ghostkit.cli.pipeline_run import Settings, compile_named, run
     from ghostkit.errors import UsageError
-    from ghostkit.mindx.explain import disagreements
+    from ghostkit.mindx.agreement import check_normalised_once, disagreements
 
-    content, program = compile_named(file, stream, model)
+    content, program = compile_named(file, stream, model, aipp)
     if explain or svg is not None or fix is not None:
         from ghostkit.cli.pipeline_explain import tell
 
@@ -71,6 +75,7 @@ def pipeline(
         say(f"note: {notice}")
     for number, sentence in enumerate(disagreements(program)):
         if number == 0:
-            say("note: the pipeline (A) disagrees with the model's card (B); --fix mends it")
+            say("note: this is not what the model was trained with; --fix mends sizes")
         say(f"note: {sentence}")
+    check_normalised_once(program)
     raise typer.Exit(run(program, settings))

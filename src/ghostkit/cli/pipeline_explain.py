@@ -5,8 +5,10 @@ from pathlib import Path
 from ghostkit.cli.options import say
 from ghostkit.errors import printable
 from ghostkit.files import check_target, write_text
+from ghostkit.mindx.agreement import disagreements
+from ghostkit.mindx.correction import corrected
 from ghostkit.mindx.drawing import drawing
-from ghostkit.mindx.explain import corrected, disagreements, sentences
+from ghostkit.mindx.explain import sentences
 from ghostkit.mindx.program import Program
 from ghostkit.mindx.structure import Pipeline
 
@@ -29,10 +31,10 @@ def tell(
             print(printable(f"{name}: {words}"))
         for notice in program.notices:
             print(printable(f"note: {notice}"))
-        for name in program.classifiers if not found else ():
-            print(printable(f"{name}: agrees with the steps of its model's card"))
+        for name in program.models if not found else ():
+            print(printable(f"{name}: the pipeline does what the model was trained with"))
         if found:
-            print("the pipeline (A) disagrees with the model's card (B); --fix mends sizes")
+            print("this is not what the model was trained with; --fix mends sizes")
         for sentence in found:
             print(printable(sentence))
     if svg is not None:

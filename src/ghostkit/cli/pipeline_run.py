@@ -36,7 +36,9 @@ class Settings:
     workers: int | None
 
 
-def compile_named(file: Path, stream: str | None, model: Path | None) -> tuple[Pipeline, Program]:
+def compile_named(
+    file: Path, stream: str | None, model: Path | None, aipp: Path | None
+) -> tuple[Pipeline, Program]:
     """The file, and the program of the stream that is asked for, or of the only one."""
     pipeline = read_pipeline(file)
     for notice in pipeline.notices:
@@ -50,7 +52,12 @@ def compile_named(file: Path, stream: str | None, model: Path | None) -> tuple[P
             Code.STREAM_NOT_EXIST,
             f"{file}: no stream {name!r}; it holds: {', '.join(names)} ({Code.STREAM_NOT_EXIST:d})",
         )
-    program = compile_stream(pipeline, name, model=None if model is None else str(model))
+    program = compile_stream(
+        pipeline,
+        name,
+        model=None if model is None else str(model),
+        aipp=None if aipp is None else str(aipp),
+    )
     return pipeline, program
 
 

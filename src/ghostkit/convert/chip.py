@@ -27,12 +27,13 @@ class ChipBackend:
         assert wants.height is not None and wants.width is not None, "a chip takes one size"
         self.name = f"AIPP simulated, {model.name}"
         self._model, self._config, self._size = model, config, (wants.height, wants.width)
-        self._reversed = config.swap_rb_uv != (wants.color == "BGR")  # the host gives BGR
+        swapped = config.swap_rb_uv != (wants.color == "BGR")
+        self.host_color: Color = "BGR" if swapped else "RGB"  # what a device's host has to give
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`."""
         pixels = np.asarray(images, dtype=np.uint8)
-        pictures = pack(pixels, self._config, "BGR" if self._reversed else "RGB")
+        pictures = pack(pixels, self._config, self.host_color)
         values = simulate(self._config, pictures, self._size)  # (N, 3, S, S) float16
         return self._model.infer(values.astype(np.float32))
 
@@ -47,15 +48,23 @@ def open_on_chip(model: Path, aipp: Path | None = None) -> Classifier:
         ModelError, CardError: see `OnnxBackend`.
     """
     backend = OnnxBackend(model)
+    if aipp is not None:
+        return behind_aipp(backend, _read(aipp), str(aipp))
+    return behind_aipp(backend, to_text((generate(backend.card),)).encode(), str(model))
+
+
+def behind_aipp(backend: OnnxBackend, text: bytes, source: str) -> Classifier:
+    """The model of `backend` behind the AIPP file `text`, which `source` names in messages.
+
+    Its `backend` is a `ChipBackend`, its card says what the host gives; raises as `open_on_chip`.
+    """
     card = backend.card
     check_float_model(card)
     if card.input.height is None or card.input.width is None:
-        raise AippError(f"{model}: the card leaves the input's size open; a chip takes one size")
+        raise AippError(
+            f"{backend.path}: the card leaves the input's size open; a chip takes one size"
+        )
     size = (card.input.height, card.input.width)
-    if aipp is None:
-        source, text = str(model), to_text((generate(card),)).encode()
-    else:
-        source, text = str(aipp), _read(aipp)
     blocks = parse(text, source)
     refuse_errors(lint(blocks, model_size=size), source)
     config = of_block(blocks[0])

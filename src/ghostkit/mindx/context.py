@@ -1,14 +1,22 @@
 """What an element may ask while it is compiled: its sources, the stream's model, files by path."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ghostkit.classifier import Classifier
 from ghostkit.errors import PipelineError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.links import nearest
-from ghostkit.mindx.models import find_model
+from ghostkit.mindx.models import (
+    COMPILED,
+    Load,
+    Model,
+    find_aipp,
+    find_model,
+    open_behind_aipp,
+    open_plain,
+    read_aipp,
+)
 from ghostkit.mindx.structure import Element, Stream
 
 PASSING = ("queue", "tee")  # what comes out is what went in
@@ -21,10 +29,11 @@ class Context:
 
     stream: Stream
     folder: str  # of the pipeline file, where paths lead that lead nowhere from here
-    load: Callable[[str], Classifier]
+    load: Load
     model: str | None = None  # stands in for the modelPath of the file
+    aipp: str | None = None  # an AIPP file to put before an ONNX model
     notices: list[str] = field(default_factory=list)
-    classifiers: dict[str, Classifier] = field(default_factory=dict)  # by element
+    models: dict[str, Model] = field(default_factory=dict)  # by element
 
     def at(self, element: Element, key: str = "") -> str:
         """How a message calls an element or its property."""
@@ -69,9 +78,12 @@ class Context:
 
     def classifier(self, element: Element) -> Classifier:
         """The model of an element that infers, opened once."""
-        if element.name not in self.classifiers:
-            self.classifiers[element.name] = self._open(element)
-        return self.classifiers[element.name]
+        if element.name not in self.models:
+            model = self._open(element)
+            for notice in model.notices:
+                self.notice(element, notice)
+            self.models[element.name] = model
+        return self.models[element.name].classifier
 
     def classifier_after(self, element: Element) -> Classifier | None:
         """The model of the first element that infers from what `element` gives on."""
@@ -83,12 +95,21 @@ class Context:
             waiting += [link.target for link in following.next]
         return None
 
-    def _open(self, element: Element) -> Classifier:
+    def _open(self, element: Element) -> Model:
         given = element.get("modelPath")
+        aipp = None if self.aipp is None else read_aipp(self.aipp)
         if self.model is not None:
             self.notice(element, f"modelPath {given!r} is replaced by {self.model!r}")
-            return self.load(self.model)
-        found = find_model(given, self.folder, self.at(element, "modelPath"))
-        if found.notice:
-            self.notice(element, f"modelPath {found.notice}")
-        return self.load(found.path)
+            path = self.model
+        else:
+            found = find_model(given, self.folder, self.at(element, "modelPath"))
+            if found.notice:
+                self.notice(element, f"modelPath {found.notice}")
+            path = found.path
+            aipp = aipp or find_aipp(given, self.folder)
+        if path.endswith(COMPILED) and self.aipp is not None:
+            what = f"{path!r} has its AIPP inside; --aipp is for an ONNX model"
+            raise self.fail(Code.INVALID_PARAM, element, what)
+        if aipp is None or path.endswith(COMPILED):
+            return open_plain(path, self.load)
+        return open_behind_aipp(path, aipp)

@@ -1,9 +1,14 @@
 """A pipeline as a drawing: its elements from top to bottom, as SVG."""
 
+import textwrap
+from collections.abc import Iterable, Iterator
 from html import escape
 
-from ghostkit.mindx.explain import disagreements, sentences, to_blame
+from ghostkit.mindx.agreement import disagreements, to_blame
+from ghostkit.mindx.explain import sentences
 from ghostkit.mindx.program import Program
+
+LONGEST = 96  # characters of a line
 
 
 def drawing(program: Program) -> str:
@@ -26,10 +31,10 @@ def drawing(program: Program) -> str:
                 f'<path d="M {width // 2 - 6} {top - 8} l 6 8 l 6 -8 z" fill="#555"/>'
             )
     height = 20 + 84 * len(rows)
-    for index, words in enumerate(disagreements(program)):
-        y = height + 22 * index + 12
-        parts.append(f'<text x="20" y="{y}" fill="#c0392b">{escape(_short(words))}</text>')
-    height += 22 * len(disagreements(program)) + 20
+    for line in _wrapped(disagreements(program)):
+        height += 22
+        parts.append(f'<text x="20" y="{height - 10}" fill="#c0392b">{escape(line)}</text>')
+    height += 20
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="14">'
@@ -38,4 +43,9 @@ def drawing(program: Program) -> str:
 
 
 def _short(words: str) -> str:
-    return words if len(words) <= 96 else words[:95] + "…"
+    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
+
+
+def _wrapped(sentences: Iterable[str]) -> Iterator[str]:
+    for sentence in sentences:
+        yield from textwrap.wrap(sentence, LONGEST, subsequent_indent="    ")

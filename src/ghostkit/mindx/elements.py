@@ -63,8 +63,8 @@ def _infer(element: Element, context: Context) -> Work:
 
 def _class_post_processor(element: Element, context: Context) -> Work:
     source = context.source_of(element)
-    classifier = context.classifiers.get(source)
-    settings = class_settings(element, context, None if classifier is None else classifier.card)
+    model = context.models.get(source)
+    settings = class_settings(element, context, None if model is None else model.classifier.card)
     return ClassPostProcessor(element.name, source, settings)
 
 

@@ -1,8 +1,8 @@
 """mxpi_tensorinfer and mxpi_modelinfer: from pictures or tensors to the model's outputs.
 
-An ``.om`` takes bytes, and its AIPP swaps channels and normalises on the chip. The ONNX of the same
-model says in its card what it takes; here the picture is brought to that, and its geometry is left
-as the pipeline's elements made it.
+An ``.om`` takes bytes, and its AIPP swaps channels and normalises on the chip. Whatever answers
+here says in its card what it takes; pictures are brought to that, their geometry is left as the
+elements made it. float32 pixels were normalised by the pipeline and are taken as they are.
 """
 
 from dataclasses import dataclass
@@ -66,15 +66,21 @@ class Infer:
                 self.name,
             )
         if vision.pixels.dtype == np.uint8:
-            rgb = vision.pixels if vision.color == "RGB" else vision.pixels[..., ::-1]
-            steps = [s for s in self.classifier.card.steps if isinstance(s, Normalize)]
-            return prepare(rgb, steps, layout=wants.layout, dtype=wants.dtype, color=wants.color)
+            return self._from_bytes(vision)
         if wants.dtype != "float32":
             reason = "float32 pixels, but the model takes uint8; set dataType to UINT8"
             raise ElementError(Code.INVALID_PARAM, reason, self.name)
         pixels = vision.pixels if vision.color == wants.color else vision.pixels[..., ::-1]
         planes = pixels.transpose(2, 0, 1) if wants.layout == "NCHW" else pixels
         return np.ascontiguousarray(planes, dtype=np.float32)
+
+    def _from_bytes(self, vision: Vision) -> NDArray[Any]:
+        """uint8 pixels as the backend takes them: normalised here unless that is in the graph."""
+        rgb = vision.pixels if vision.color == "RGB" else vision.pixels[..., ::-1]
+        left = self.classifier.host_card
+        steps = [step for step in left.steps if isinstance(step, Normalize)]
+        wants = left.input
+        return prepare(rgb, steps, layout=wants.layout, dtype=wants.dtype, color=wants.color)
 
     def _from_tensor(self, tensor: NDArray[Any]) -> NDArray[Any]:
         wants = self.classifier.card.input

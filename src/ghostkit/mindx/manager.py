@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Literal
 
 from ghostkit.errors import GhostkitError, PipelineError
+from ghostkit.mindx.agreement import check_normalised_once
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.folder_run import reason_of
 from ghostkit.mindx.grammar import parse, read_pipeline
@@ -89,6 +90,7 @@ class StreamManager:
             if exists:
                 raise PipelineError(Code.STREAM_EXIST, f"stream {name!r} exists already (6001)")
             program = compile_stream(pipeline, name)
+            check_normalised_once(program)
             pool = ThreadPoolExecutor(available_cores(), thread_name_prefix=f"stream-{name}")
             running = Running(program, pool)
             running.in_order = {sink: deque() for sink in running.sinks}

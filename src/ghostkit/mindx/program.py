@@ -19,6 +19,7 @@ from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
 from ghostkit.mindx.elements import build
 from ghostkit.mindx.inferring import Infer
+from ghostkit.mindx.models import COMPILED, Load, Model
 from ghostkit.mindx.pictures import Work
 from ghostkit.mindx.request import Request
 from ghostkit.mindx.structure import Element, Pipeline, Stream
@@ -39,7 +40,7 @@ class Program:
 
     stream: Stream
     works: tuple[tuple[Element, Work], ...]
-    classifiers: Mapping[str, Classifier]  # by element
+    models: Mapping[str, Model]  # by element
     notices: tuple[str, ...]
 
     @property
@@ -96,7 +97,14 @@ class Program:
                 record(infer.name, each)
             return rows
 
-        found = answers(requests, load, run, batch_size=batch_size, workers=workers)
+        found = answers(
+            requests,
+            load,
+            run,
+            batch_size=batch_size,
+            workers=workers,
+            serial=getattr(infer.classifier.backend, "serial", False),
+        )
         for answer in found:
             error = answer.error
             if answer.logits is not None:
@@ -128,30 +136,41 @@ def compile_stream(
     name: str,
     *,
     model: str | None = None,
-    load: Callable[[str], Classifier] | None = None,
+    aipp: str | None = None,
+    load: Load | None = None,
 ) -> Program:
     """The stream `name` as a program; the models that it names are opened.
 
     Args:
         model: stands in for the modelPath of the file.
-        load: opens a model; `artifacts.load` by default.
+        aipp: an AIPP file that is simulated before the model, in place of the .om's own.
+        load: opens a model; `artifacts.load` by default, an .om on the stream's device.
 
     Raises:
         PipelineError: an element's properties make no sense, or a file is missing.
         ModelError, CardError: a model cannot be opened.
+        AippError: an AIPP file is malformed, or has no place in the card's steps.
     """
-    if load is None:
-        from ghostkit.artifacts import load as open_any
-
-        load = open_any
     stream = pipeline.streams[name]
-    context = Context(stream, os.path.dirname(pipeline.source), load, model)
+    folder = os.path.dirname(pipeline.source)
+    context = Context(stream, folder, load or _opener(stream), model, aipp)
     works = tuple((element, build(element, context)) for element in stream.elements.values())
-    if model is not None and len(context.classifiers) > 1:
+    if model is not None and len(context.models) > 1:
         raise PipelineError(
             Code.INVALID_PARAM,
-            f"{pipeline.source}: {name} has {len(context.classifiers)} models; which one does "
+            f"{pipeline.source}: {name} has {len(context.models)} models; which one does "
             "--model stand for? Write it into the file (1004)",
         )
     notices = tuple(dict.fromkeys(context.notices))
-    return Program(stream, works, context.classifiers, notices)
+    return Program(stream, works, context.models, notices)
+
+
+def _opener(stream: Stream) -> Load:
+    """Opens a model as every command does, a compiled one on the device that the stream names."""
+    from ghostkit.artifacts import load
+
+    def opened(path: str) -> Classifier:
+        compiled = path.endswith(COMPILED)
+        return load(path, device=f"npu:{stream.device}" if compiled else "auto")
+
+    return opened
