@@ -66,7 +66,9 @@ def first_state(
     average = None if recipe.model_ema is None else AveragedWeights(model, recipe.model_ema)
     if recipe.sync_bn and world.size > 1:
         share_norms(model, device.kind, world)
-    state = RunState(model, build_optimizer(model, recipe), device.scaler(), average)
+    scaler = device.scaler()
+    fused = device.kind == "cpu" and not scaler.is_enabled()  # fused, it would not skip on an inf
+    state = RunState(model, build_optimizer(model, recipe, fused=fused), scaler, average)
     state.position = Position(processes=world.size)
     return state, report
 

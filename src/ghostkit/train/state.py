@@ -81,11 +81,12 @@ def portable(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
 
 
-def build_optimizer(model: GhostNet, recipe: Recipe) -> torch.optim.Optimizer:
+def build_optimizer(model: GhostNet, recipe: Recipe, *, fused: bool) -> torch.optim.Optimizer:
     """SGD or AdamW; no weight decay on biases and 1-D parameters, as in the seed.
 
     Four groups: backbone and classifier, each with and without decay. A group's ``share`` is the
-    part of the schedule's rate that it takes.
+    part of the schedule's rate that it takes. `fused` makes a step one pass over the memory, which
+    is several times as fast on a CPU; torch's own choice is as fast elsewhere.
     """
     groups: list[dict[str, Any]] = []
     for head in (False, True):
@@ -96,9 +97,13 @@ def build_optimizer(model: GhostNet, recipe: Recipe) -> torch.optim.Optimizer:
             decay = 0.0 if flat else recipe.weight_decay
             groups.append({"params": parameters, "weight_decay": decay, "share": share})
     if recipe.opt == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.opt_betas, eps=recipe.opt_eps)
+        return torch.optim.AdamW(
+            groups, lr=recipe.lr, betas=recipe.opt_betas, eps=recipe.opt_eps, fused=fused or None
+        )
     nesterov = recipe.opt == "sgd" and recipe.momentum > 0
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+    return torch.optim.SGD(
+        groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=fused or None
+    )
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

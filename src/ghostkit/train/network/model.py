@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ghostkit.errors import UsageError
+from ghostkit.train.network.layers import DepthwiseConv, PointwiseConv
 
 HEAD_CHANNELS = 1280  # the layer before the classifier; it does not grow with the width
 LAST_EXPANSION = 960  # channels of the last 1x1 convolution before the pool, times the width
@@ -76,33 +77,15 @@ class GhostModule(nn.Module):
         super().__init__()
         half = outputs // 2  # every channel count of the table is a multiple of 4
         self.primary_conv = nn.Sequential(
-            nn.Conv2d(inputs, half, 1, bias=False), nn.BatchNorm2d(half), activation(relu)
+            PointwiseConv(inputs, half), nn.BatchNorm2d(half), activation(relu)
         )
         self.cheap_operation = nn.Sequential(
-            depthwise(half, kernel=3), nn.BatchNorm2d(half), activation(relu)
+            DepthwiseConv(half, kernel=3), nn.BatchNorm2d(half), activation(relu)
         )
 
     def forward(self, features: Tensor) -> Tensor:
         primary = self.primary_conv(features)
         return torch.cat([primary, self.cheap_operation(primary)], dim=1)
-
-
-class PooledConv(nn.Conv2d):
-    """1x1 convolution of pooled maps (N, C, 1, 1).
-
-    In training it is a matrix product, the same sums by a routine that is several times as fast on
-    a CPU; `benchmarks/train.py` measures a whole step with it. Otherwise it stays the convolution
-    that an export should show.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(features)
-        result = functional.linear(features.flatten(1), self.weight.flatten(1), self.bias)
-        return result[:, :, None, None]
 
 
 class SqueezeExcite(nn.Module):
@@ -111,8 +94,8 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, ratio: float) -> None:
         super().__init__()
         reduced = scaled_channels(channels * ratio)
-        self.conv_reduce = PooledConv(channels, reduced)
-        self.conv_expand = PooledConv(reduced, channels)
+        self.conv_reduce = PointwiseConv(channels, reduced, bias=True)
+        self.conv_expand = PointwiseConv(reduced, channels, bias=True)
 
     def forward(self, features: Tensor) -> Tensor:
         means = features.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
@@ -135,7 +118,7 @@ class GhostBottleneck(nn.Module):
         outputs = scaled_channels(row.channels * width)
         strided = row.stride > 1
         self.ghost1 = expand(inputs, middle, relu=True)
-        self.conv_dw = depthwise(middle, row.kernel, row.stride) if strided else None
+        self.conv_dw = DepthwiseConv(middle, row.kernel, row.stride) if strided else None
         self.bn_dw = nn.BatchNorm2d(middle) if strided else None
         self.se = SqueezeExcite(middle, row.squeeze) if row.squeeze else None
         self.ghost2 = GhostModule(middle, outputs, relu=False)
@@ -156,7 +139,7 @@ class ConvBnAct(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.conv = PointwiseConv(inputs, outputs)
         self.bn1 = nn.BatchNorm2d(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -197,7 +180,7 @@ class GhostNet(nn.Module):
             stages.append(nn.Sequential(*blocks))
         last = scaled_channels(LAST_EXPANSION * width)
         self.blocks = nn.Sequential(*stages, nn.Sequential(ConvBnAct(channels, last)))
-        self.conv_head = PooledConv(last, HEAD_CHANNELS)
+        self.conv_head = PointwiseConv(last, HEAD_CHANNELS, bias=True)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
 
@@ -232,21 +215,14 @@ class GhostNet(nn.Module):
         self.num_classes = num_classes
 
 
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution of each channel by itself that keeps the picture's size, but for the stride."""
-    return nn.Conv2d(
-        channels, channels, kernel, stride, padding=kernel // 2, groups=channels, bias=False
-    )
-
-
 def shortcut(inputs: int, outputs: int, row: Bottleneck) -> nn.Sequential:
     """The way round a bottleneck; with layers in it only where the shape changes."""
     if inputs == outputs and row.stride == 1:
         return nn.Sequential()
     return nn.Sequential(
-        depthwise(inputs, row.kernel, row.stride),
+        DepthwiseConv(inputs, row.kernel, row.stride),
         nn.BatchNorm2d(inputs),
-        nn.Conv2d(inputs, outputs, 1, bias=False),
+        PointwiseConv(inputs, outputs),
         nn.BatchNorm2d(outputs),
     )
 

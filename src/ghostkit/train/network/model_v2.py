@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ghostkit.train.network.layers import PointwiseConv
 from ghostkit.train.network.model import Bottleneck, GhostBottleneck, GhostModule, GhostNet
 
 FIRST_WITH_ATTENTION = 2  # position in the table; the two before it are plain ghost bottlenecks
@@ -39,7 +40,7 @@ def attention(inputs: int, outputs: int) -> nn.Sequential:
     """The paper's DFC: mix the channels, then along each row, then along each column."""
     along_row, along_column = (1, REACH), (REACH, 1)
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 1, bias=False),
+        PointwiseConv(inputs, outputs),
         nn.BatchNorm2d(outputs),
         _along(outputs, along_row),
         nn.BatchNorm2d(outputs),

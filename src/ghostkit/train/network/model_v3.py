@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ghostkit.errors import UsageError
+from ghostkit.train.network.layers import DepthwiseConv, PointwiseConv
 from ghostkit.train.network.model import (
     Bottleneck,
     GhostNet,
     SqueezeExcite,
-    depthwise,
     scaled_channels,
     shortcut,
 )
@@ -62,13 +62,13 @@ class GhostModuleV3(nn.Module):
         half = outputs // 2
         self.relu = relu
         self.primary_rpr_conv = nn.ModuleList(
-            ConvBn(nn.Conv2d(inputs, half, 1, bias=False)) for _ in range(BRANCHES)
+            ConvBn(PointwiseConv(inputs, half)) for _ in range(BRANCHES)
         )
         self.cheap_rpr_skip = nn.BatchNorm2d(half)
         self.cheap_rpr_conv = nn.ModuleList(
-            ConvBn(depthwise(half, kernel=3)) for _ in range(BRANCHES)
+            ConvBn(DepthwiseConv(half, kernel=3)) for _ in range(BRANCHES)
         )
-        self.cheap_rpr_scale = ConvBn(depthwise(half, kernel=1))
+        self.cheap_rpr_scale = ConvBn(DepthwiseConv(half, kernel=1))
         self.short_conv = attention(inputs, outputs) if attentive else None
 
     def forward(self, features: Tensor) -> Tensor:
@@ -92,9 +92,9 @@ class GhostBottleneckV3(nn.Module):
         self.strided = row.stride > 1
         if self.strided:
             self.dw_rpr_conv = nn.ModuleList(
-                ConvBn(depthwise(middle, row.kernel, row.stride)) for _ in range(BRANCHES)
+                ConvBn(DepthwiseConv(middle, row.kernel, row.stride)) for _ in range(BRANCHES)
             )
-            self.dw_rpr_scale = ConvBn(depthwise(middle, 1, row.stride))
+            self.dw_rpr_scale = ConvBn(DepthwiseConv(middle, 1, row.stride))
         self.se = SqueezeExcite(middle, row.squeeze) if row.squeeze else None
         self.ghost2 = GhostModuleV3(middle, outputs, relu=False, attentive=False)
         self.shortcut = shortcut(inputs, outputs, row)
