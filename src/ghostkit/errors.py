@@ -4,7 +4,8 @@
     ├── UsageError                a wrong argument, recipe key, or environment
     │   ├── MissingExtra          an optional dependency is not installed
     │   ├── OutputError           a result cannot be written where it was asked for
-    │   └── PipelineError         a MindX pipeline is wrong; has the SDK's error code
+    │   ├── PipelineError         a MindX pipeline is wrong; has the SDK's error code
+    │   └── StoreError            an object store refuses, or cannot be reached; has the reason
     ├── AippError                 an AIPP file is malformed, or contradicts the model's card
     ├── CompilerError             a vendor's compiler failed, or wrote no whole file
     ├── CardError                 a model card is absent, malformed, or of a newer schema
@@ -85,6 +86,19 @@ class PipelineError(UsageError):
     def __init__(self, code: int, *problems: str) -> None:
         self.code = code
         super().__init__(*problems)
+
+
+class StoreError(UsageError):
+    """An object store refuses, or cannot be reached.
+
+    Attributes:
+        reason: ``secret``, ``bucket``, ``key``, ``forbidden``, ``clock``, ``network``, ``damaged``
+            or ``server``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class CardError(GhostkitError):

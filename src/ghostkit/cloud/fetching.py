@@ -1,0 +1,171 @@
+"""One object into one file: whole and checked, or not there.
+
+A small object is read at once. A large one comes in pieces into a hidden file beside the target,
+with a list of the pieces that are there, so that a killed transfer goes on with the missing ones.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+from ghostkit.cloud.digests import (
+    PIECE,
+    check_file,
+    etag_of_parts,
+    is_plain,
+    md5,
+    piece_size,
+)
+from ghostkit.cloud.running import run_all
+from ghostkit.cloud.store import Entry, Store
+from ghostkit.errors import OutputError, StoreError
+from ghostkit.files import make_folder, sync_folder, temporary_beside
+
+ATTEMPTS = 4
+_RECORD = 17  # of a piece that is there: a mark, and its MD5
+
+Moved = Callable[[int], None]
+"""Is told how many bytes have been moved."""
+
+
+def fetch_small(store: Store, entry: Entry, target: Path, moved: Moved) -> Entry:
+    """Fetch an object in one request; the entry as it was found.
+
+    Raises:
+        StoreError: it cannot be read, or comes damaged `ATTEMPTS` times.
+        OutputError: the file cannot be written.
+    """
+    content, entry = _read(store, entry)
+    temporary = temporary_beside(target)
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    moved(len(content))
+    return entry
+
+
+def _read(store: Store, entry: Entry) -> tuple[bytes | memoryview, Entry]:
+    seen: set[bytes] = set()
+    for _ in range(ATTEMPTS):
+        content = store.get(entry.key)
+        digest = md5(content)
+        whole = len(content) == entry.size
+        if whole and (not is_plain(entry.etag) or digest.hex() == entry.etag):
+            return content, entry
+        found = store.stat(entry.key)
+        if found is not None and found != entry:  # it was replaced meanwhile
+            entry, seen = found, set()
+            continue
+        if whole and digest in seen:  # twice the same: this store's ETag is no MD5
+            return content, entry
+        seen.add(digest)
+    raise _damaged(store, entry)
+
+
+def fetch_large(
+    store: Store, entry: Entry, target: Path, moved: Moved, executor: Executor
+) -> Entry:
+    """Fetch an object in pieces, those that an earlier call has left excepted.
+
+    Raises:
+        StoreError: it cannot be read, or comes damaged twice.
+        OutputError: the file cannot be written.
+    """
+    identity = hashlib.sha256(f"{store.name}/{entry}".encode()).hexdigest()[:12]
+    partial = target.with_name(f".{target.name[:40]}.{identity}.part")
+    done = partial.with_suffix(".done")
+    whole_before = ""
+    for _ in range(2):
+        try:
+            _fetch_pieces(store, entry, partial, done, moved, executor)
+            if _is_right(partial, done, entry):
+                break
+            digest = _file_digest(partial)
+            done.unlink()
+            if digest == whole_before:  # twice the same: this store's ETag is no MD5
+                break
+            whole_before = digest
+        except OSError as error:
+            raise OutputError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    else:
+        partial.unlink()
+        raise _damaged(store, entry)
+    os.replace(partial, target)
+    done.unlink(missing_ok=True)
+    sync_folder(target.parent)
+    return entry
+
+
+def _fetch_pieces(
+    store: Store, entry: Entry, partial: Path, done: Path, moved: Moved, executor: Executor
+) -> None:
+    make_folder(partial.parent)
+    size = piece_size(entry.size, entry.etag)
+    count = -(-entry.size // size)
+    with (
+        open(partial, "r+b" if partial.exists() else "w+b") as stream,
+        open(done, "r+b" if done.exists() else "w+b") as marks,
+    ):
+        here = marks.read()
+        stream.truncate(entry.size)
+
+        def fetch(index: int) -> None:
+            start = index * size
+            end = min(start + size, entry.size)
+            content = _read_range(store, entry, start, end)
+            _write_at(stream.fileno(), content, start)
+            _write_at(marks.fileno(), b"\1" + md5(content), index * _RECORD)
+            moved(end - start)
+
+        missing = [i for i in range(count) if here[i * _RECORD : i * _RECORD + 1] != b"\1"]
+        moved(entry.size - sum(min(size, entry.size - i * size) for i in missing))
+        run_all(executor, fetch, missing)
+        os.fsync(stream.fileno())
+
+
+def _read_range(store: Store, entry: Entry, start: int, end: int) -> bytes | memoryview:
+    for _ in range(ATTEMPTS):
+        content = store.get(entry.key, start, end)
+        if len(content) == end - start:
+            return content
+    raise _damaged(store, entry)
+
+
+def _write_at(descriptor: int, content: bytes | memoryview, start: int) -> None:
+    left = memoryview(content)
+    while left:
+        written = os.pwrite(descriptor, left, start)
+        left, start = left[written:], start + written
+
+
+def _is_right(partial: Path, done: Path, entry: Entry) -> bool:
+    marks = done.read_bytes()
+    digests = [marks[i + 1 : i + _RECORD] for i in range(0, len(marks), _RECORD)]
+    if etag_of_parts(digests) == entry.etag:  # the pieces were its own parts
+        return os.path.getsize(partial) == entry.size
+    return check_file(partial, entry.size, entry.etag)
+
+
+def _file_digest(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _damaged(store: Store, entry: Entry) -> StoreError:
+    return StoreError(
+        "damaged",
+        f"cannot read {store.name}/{entry.key}: it came {ATTEMPTS} times with other bytes than the "
+        f"store says of it ({entry.size} bytes, ETag {entry.etag or 'none'}); try again, and if it "
+        "stays, send it anew",
+    )
+
+
+def is_large(entry: Entry) -> bool:
+    """Whether it is fetched in pieces."""
+    return entry.size > 2 * PIECE

@@ -1,0 +1,205 @@
+"""A bucket reached through Huawei's own SDK: OBS's signature, or Amazon's version 2 or 4.
+
+By path the SDK signs as version 2 where OBS's own signature is asked for, which OBS takes too.
+"""
+
+import base64
+import http.client
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from weakref import finalize
+
+from ghostkit.cloud.digests import md5
+from ghostkit.cloud.faults import explain
+from ghostkit.cloud.server_time import server_time
+from ghostkit.cloud.settings import Settings
+from ghostkit.cloud.store import Entry, Parts
+from ghostkit.errors import MissingExtra, StoreError, UsageError
+
+RETRIES = 6
+TIMEOUT_S = 60
+PAGE = 1000
+NO_ANSWER = (OSError, http.client.HTTPException)  # cut, refused, timed out, an unknown host
+
+
+class ObsStore:
+    """See `store.Store`."""
+
+    def __init__(self, scheme: str, bucket: str, settings: Settings) -> None:
+        self.name = f"{scheme}://{bucket}"
+        self._bucket, self._settings = bucket, settings
+        self._client = _client(settings)
+        finalize(self, self._client.close)  # its connections
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """See `Store.list`."""
+        marker = None
+        while True:
+            body = self.asked(
+                *("list", prefix, self._client.listObjects),
+                *(prefix, marker, PAGE),
+            ).body
+            for found in body.contents:
+                yield Entry(found.key, int(found.size), (found.etag or "").strip('"'))
+            if not body.is_truncated:
+                return
+            marker = body.next_marker or body.contents[-1].key
+
+    def stat(self, key: str) -> Entry | None:
+        """See `Store.stat`."""
+        try:
+            body = self.asked("read", key, self._client.getObjectMetadata, key).body
+        except StoreError as error:
+            if error.reason == "key":
+                return None
+            raise
+        return Entry(key, int(body.contentLength), (body.etag or "").strip('"'))
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes | memoryview:
+        """See `Store.get`."""
+        from obs import GetObjectHeader
+
+        if end is not None and end <= start:
+            return b""
+        header = GetObjectHeader()
+        if start or end is not None:
+            header.range = f"{start}-{'' if end is None else end - 1}"
+
+        def read(bucket: str) -> Any:
+            answer = self._client.getObject(bucket, key, headers=header, loadStreamInMemory=True)
+            if answer.status < 300:
+                content = answer.body.buffer or b""
+                if len(content) != int(dict(answer.header).get("content-length", len(content))):
+                    raise http.client.IncompleteRead(content)
+            return answer
+
+        return self.asked("read", key, read).body.buffer or b""
+
+    def put(self, key: str, content: bytes | memoryview) -> str:
+        """See `Store.put`."""
+        from obs import PutObjectHeader
+
+        header = PutObjectHeader(md5=base64.b64encode(md5(content)).decode())
+        answer = self.asked(
+            *("write", key, self._client.putContent),
+            *(key, bytes(content), None, header),
+        )
+        return str(answer.body.etag or "").strip('"')
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        self.asked("delete", key, self._client.deleteObject, key)
+
+    @property
+    def parts(self) -> Parts | None:
+        """See `Store.parts`."""
+        return _ObsParts(self, self._bucket, self._client)
+
+    def asked(self, doing: str, key: str, request: Callable[..., Any], *arguments: Any) -> Any:
+        """The answer to `request(bucket, *arguments)`; a refusal explained, a fault tried again."""
+        for attempt in range(RETRIES + 1):
+            code, detail = "", ""
+            try:
+                answer = request(self._bucket, *arguments)
+            except NO_ANSWER as error:
+                status, detail = 0, f"{type(error).__name__}: {error}"
+            else:
+                if answer.status < 300:
+                    return answer
+                status, code = answer.status, answer.errorCode or ""
+                detail = answer.errorMessage or answer.reason or ""
+            if 0 < status < 500 and status != 429:
+                break
+            if attempt < RETRIES:
+                time.sleep(0.1 * 2**attempt)
+        if status in (403, 404) and not code and doing == "read":  # HEAD has no body that says why
+            listing = self._client.listObjects(self._bucket, prefix=key, max_keys=1)
+            code = (listing.errorCode or "") if listing.status >= 300 else ""
+        raise explain(
+            f"{self.name}/{key}",
+            doing,
+            self._settings,
+            code=code,
+            status=status,
+            detail=detail,
+            server_time=lambda: server_time(self._settings.endpoint),
+        )
+
+
+class _ObsParts:
+    """See `store.Parts`."""
+
+    def __init__(self, store: ObsStore, bucket: str, client: Any) -> None:
+        self._store, self._bucket, self._client = store, bucket, client
+
+    def begin(self, key: str) -> str:
+        """See `Parts.begin`."""
+        answer = self._store.asked("write", key, self._client.initiateMultipartUpload, key)
+        return str(answer.body.uploadId)
+
+    def put(self, key: str, upload: str, number: int, content: bytes, md5: bytes) -> str:
+        """See `Parts.put`."""
+        digest = base64.b64encode(md5).decode()
+
+        def send(bucket: str) -> Any:
+            return self._client.uploadPart(bucket, key, number, upload, content=content, md5=digest)
+
+        return str(self._store.asked("write", key, send).body.etag).strip('"')
+
+    def sent(self, key: str, upload: str) -> dict[int, tuple[str, int]] | None:
+        """See `Parts.sent`."""
+        found: dict[int, tuple[str, int]] = {}
+        marker = None
+        while True:
+            try:
+                body = self._store.asked(
+                    *("write", key, self._client.listParts),
+                    *(key, upload, PAGE, marker),
+                ).body
+            except StoreError as error:
+                if error.reason == "key":
+                    return None
+                raise
+            found |= {int(p.partNumber): (p.etag.strip('"'), int(p.size)) for p in body.parts}
+            if not body.isTruncated:
+                return found
+            marker = body.nextPartNumberMarker
+
+    def finish(self, key: str, upload: str, etags: Mapping[int, str]) -> str:
+        """See `Parts.finish`."""
+        from obs import CompleteMultipartUploadRequest, CompletePart
+
+        wanted = [CompletePart(number, f'"{etag}"') for number, etag in sorted(etags.items())]
+        answer = self._store.asked(
+            *("write", key, self._client.completeMultipartUpload),
+            *(key, upload, CompleteMultipartUploadRequest(wanted)),
+        )
+        return str(answer.body.etag).strip('"')
+
+
+def _client(settings: Settings) -> Any:
+    try:
+        from obs import ObsClient
+    except ImportError as error:
+        raise MissingExtra("cloud", "esdk-obs-python") from error
+    if settings.access_key is None and settings.signature != "none":
+        raise UsageError(
+            f"there are no keys for {settings.endpoint}; set OBS_ACCESS_KEY_ID and "
+            "OBS_SECRET_ACCESS_KEY, or write ~/.obsutilconfig (ak=, sk=, endpoint=)"
+        )
+    return ObsClient(
+        access_key_id=settings.access_key or "",
+        secret_access_key=settings.secret_key or "",
+        security_token=settings.token,
+        server=settings.endpoint or f"https://s3.{settings.region}.amazonaws.com",
+        signature="v4" if settings.signature == "none" else settings.signature,
+        region=settings.region,
+        path_style=settings.addressing == "path",
+        is_signature_negotiation=False,  # it would ask the server, and be wrong at some
+        ssl_verify=True,  # off by default in the SDK
+        max_retry_count=0,  # `asked` does it, for cut answers too
+        timeout=TIMEOUT_S,
+        trust_env=True,  # HTTPS_PROXY
+        long_conn_mode=True,
+    )

@@ -1,0 +1,228 @@
+"""How a store is reached: keys, endpoint, region, addressing, signature.
+
+Taken, in this order, from the options of the command line, the environment and the files that the
+vendors' own tools write: ``~/.aws/credentials``, ``~/.aws/config``, ``~/.obsutilconfig``.
+"""
+
+import configparser
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Literal, cast, get_args
+from urllib.parse import urlsplit
+
+from ghostkit.errors import UsageError
+
+Addressing = Literal["path", "virtual"]
+Signature = Literal["obs", "v2", "v4", "none"]
+DEFAULT_REGION = "us-east-1"
+
+_AWS = {
+    "access_key": ("AWS_ACCESS_KEY_ID",),
+    "secret_key": ("AWS_SECRET_ACCESS_KEY",),
+    "token": ("AWS_SESSION_TOKEN",),
+    "endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT"),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "profile": ("AWS_PROFILE",),
+}
+_OBS = {
+    "access_key": ("OBS_ACCESS_KEY_ID", *_AWS["access_key"]),
+    "secret_key": ("OBS_SECRET_ACCESS_KEY", *_AWS["secret_key"]),
+    "token": ("OBS_SECURITY_TOKEN", *_AWS["token"]),
+    "endpoint": ("OBS_ENDPOINT", *_AWS["endpoint"]),
+    "region": ("OBS_REGION", *_AWS["region"]),
+}
+VARIABLES = {"s3": _AWS, "obs": _OBS}
+OURS = ("addressing", "signature")  # GHOSTKIT_STORE_ADDRESSING, GHOSTKIT_STORE_SIGNATURE
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a store is reached; None is what nobody has said."""
+
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)  # of temporary keys
+    endpoint: str | None = None  # https://HOST[:PORT], without the bucket
+    region: str | None = None
+    addressing: Addressing | None = None
+    signature: Signature | None = None
+    profile: str | None = None
+    origin: str = "nowhere"  # where the keys come from, for messages
+
+    def or_else(self, other: "Settings") -> "Settings":
+        """These, and where they say nothing `other`; keys that belong together stay together."""
+        missing = {f.name for f in fields(self) if getattr(self, f.name) is None}
+        if self.access_key or self.secret_key:
+            missing -= {"access_key", "secret_key", "token"}
+        elif other.access_key or other.secret_key:
+            missing.add("origin")
+        return replace(self, **{name: getattr(other, name) for name in missing})
+
+
+FROM_FLAGS = Settings()
+_flags = FROM_FLAGS
+
+
+def set_flags(settings: Settings) -> None:
+    """What the command line says, for every store that is opened from now on."""
+    global _flags
+    _flags = settings
+
+
+def settings_for(scheme: str, environment: Mapping[str, str] | None = None) -> Settings:
+    """How the stores of `scheme` are reached from here, complete but for keys that are nowhere.
+
+    Raises:
+        UsageError: a value is none of those allowed, or there is no such profile.
+    """
+    given = os.environ if environment is None else environment
+    found = _flags.or_else(_from_environment(scheme, given))
+    found = found.or_else(_from_files(scheme, found.profile, given))
+    if bool(found.access_key) != bool(found.secret_key):
+        has, lacks = ("an access key", "no secret") if found.access_key else ("a secret", "no key")
+        raise UsageError(f"{found.origin} gives {has} for {scheme}:// and {lacks}; give both")
+    _check("addressing", found.addressing, get_args(Addressing))
+    _check("signature", found.signature, get_args(Signature))
+    endpoint = _endpoint(scheme, found.endpoint, given)
+    return replace(
+        found,
+        endpoint=endpoint,
+        region=found.region or _region_of(endpoint) or DEFAULT_REGION,
+        addressing=found.addressing or _addressing(scheme, endpoint),
+        signature=found.signature or ("obs" if scheme == "obs" else "v4"),
+    )
+
+
+def _from_environment(scheme: str, given: Mapping[str, str]) -> Settings:
+    values: dict[str, str] = {}
+    for name, variables in VARIABLES[scheme].items():
+        for variable in variables:
+            if given.get(variable):
+                values[name] = given[variable]
+                break
+    for name in OURS:
+        if value := given.get(f"GHOSTKIT_STORE_{name.upper()}"):
+            values[name] = value
+    return _record(values, "the environment")
+
+
+def _from_files(scheme: str, profile: str | None, given: Mapping[str, str]) -> Settings:
+    home = Path(given.get("HOME", "~")).expanduser()
+    found = Settings()
+    if scheme == "obs" and profile is None:
+        found = _from_obsutil(Path(given.get("OBSUTIL_CONFIG", home / ".obsutilconfig")))
+    secrets = Path(given.get("AWS_SHARED_CREDENTIALS_FILE", home / ".aws" / "credentials"))
+    config = Path(given.get("AWS_CONFIG_FILE", home / ".aws" / "config"))
+    name = profile or "default"
+    sections = [_section(secrets, name), _section(config, f"profile {name}")]
+    if name == "default":
+        sections.append(_section(config, name))
+    if profile is not None and not any(sections):
+        raise UsageError(f"there is no profile {profile!r} in {secrets} or {config}")
+    for section in sections:
+        found = found.or_else(_record(_aws_values(section), f"profile {name!r}"))
+    return found
+
+
+def _aws_values(section: Mapping[str, str]) -> dict[str, str]:
+    names = {
+        "aws_access_key_id": "access_key",
+        "aws_secret_access_key": "secret_key",
+        "aws_session_token": "token",
+        "endpoint_url": "endpoint",
+        "region": "region",
+    }
+    values = {ours: section[theirs] for theirs, ours in names.items() if section.get(theirs)}
+    for line in section.get("s3", "").splitlines():
+        key, _, value = (word.strip() for word in line.partition("="))
+        if key == "addressing_style" and value in get_args(Addressing):
+            values["addressing"] = value
+        if key == "endpoint_url":
+            values["endpoint"] = value
+    return values
+
+
+def _from_obsutil(path: Path) -> Settings:
+    names = {"ak": "access_key", "sk": "secret_key", "token": "token", "endpoint": "endpoint"}
+    pairs = (line.partition("=") for line in _text(path).splitlines())
+    content = {key.strip(): value.strip() for key, _, value in pairs}
+    values = {ours: content[theirs] for theirs, ours in names.items() if content.get(theirs)}
+    return _record(values, str(path))
+
+
+def _section(path: Path, name: str) -> Mapping[str, str]:
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(_text(path))
+    except configparser.Error as error:
+        raise UsageError(f"{str(path)!r} is no file of profiles: {error}") from error
+    return dict(parser[name]) if name in parser else {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def _record(values: dict[str, str], origin: str) -> Settings:
+    keys = "access_key" in values or "secret_key" in values
+    return Settings(**values, origin=origin if keys else "nowhere")  # type: ignore[arg-type]
+
+
+def _endpoint(scheme: str, named: str | None, given: Mapping[str, str]) -> str | None:
+    if not named:
+        if scheme == "obs":
+            raise UsageError(
+                "obs:// needs the endpoint of its region; set OBS_ENDPOINT or give --store-endpoint"
+                ", e.g. https://obs.cn-north-4.myhuaweicloud.com"
+            )
+        return None
+    secure = given.get("S3_USE_HTTPS", "1") not in ("0", "false")
+    url = named if "://" in named else f"{'https' if secure else 'http'}://{named}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise UsageError(f"the endpoint {named!r} of {scheme}:// is not https://HOST[:PORT]")
+    return url.rstrip("/")
+
+
+def _region_of(endpoint: str | None) -> str | None:
+    """The region in a vendor's host: obs.REGION.myhuaweicloud.com, s3.REGION.amazonaws.com."""
+    words = (urlsplit(endpoint or "").hostname or "").split(".")
+    known = words[0] in ("obs", "s3") and words[2:3] in (["myhuaweicloud"], ["amazonaws"])
+    return words[1] if known else None
+
+
+def _addressing(scheme: str, endpoint: str | None) -> Addressing:
+    """Virtual where the vendor demands it; by path where the host has no names for buckets."""
+    if endpoint is None:
+        return "virtual"
+    host = urlsplit(endpoint).hostname or ""
+    if scheme == "obs" and host != "localhost" and not _is_number(host):
+        return "virtual"
+    return "virtual" if host.endswith(".amazonaws.com") else "path"
+
+
+def _is_number(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
+def _check(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    if value is not None and value not in allowed:
+        raise UsageError(f"the {name} of a store is {value!r}; expected {' or '.join(allowed)}")
+
+
+def asked_for(name: str) -> str:
+    """How a person sets one of the settings, for the end of a message."""
+    flag = f"--store-{name.replace('_', '-')}"
+    variables = dict.fromkeys(v for room in VARIABLES.values() for v in room.get(name, ())[:1])
+    return f"{flag} or {' / '.join(cast(list[str], list(variables)))}" if variables else flag

@@ -1,0 +1,237 @@
+"""Folders and files moved between a store and this machine, in parallel, whole and checked.
+
+In: an address and a path; out: the same content on the other side. What is there already and is
+the same is not moved again, so a transfer that was killed goes on where it was.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from ghostkit.cloud.address import Address
+from ghostkit.cloud.digests import MIB, check_file
+from ghostkit.cloud.fetching import fetch_large, fetch_small
+from ghostkit.cloud.fetching import is_large as is_large_object
+from ghostkit.cloud.running import run_all
+from ghostkit.cloud.sending import is_large, send_large, send_small
+from ghostkit.cloud.store import Entry, Store, open_store
+from ghostkit.errors import StoreError, UsageError
+from ghostkit.files import make_folder
+from ghostkit.progress import Bars, silent
+
+THREADS = 32  # requests under way; each waits for the store most of its time
+PIECES = 8  # of large objects, whose requests are long
+LIST = ".ghostkit-staged.jsonl"  # what has been fetched into a folder, one line per file
+
+
+def fetch(address: Address, target: Path, *, bars: Bars = silent) -> Path:
+    """Make `target` what lies at `address`: a file for an object, a folder for what is below it.
+
+    A folder holds then what the store holds: what an earlier fetch has left and the store no longer
+    has is removed, files of other origin stay.
+
+    Raises:
+        StoreError: nothing is there, or it cannot be read.
+        OutputError: the files cannot be written.
+        UsageError: a key cannot be a file's name here.
+    """
+    store = open_store(address)
+    if address.key and not address.key.endswith("/"):
+        entry = store.stat(address.key)
+        if entry is not None:
+            make_folder(target.parent)
+            with _Staged(target.parent) as staged, _moving(f"Fetching {address}", bars) as moved:
+                _fetch_one(store, entry, target, staged, moved)
+            return target
+    with _Staged(target) as staged, _moving(f"Fetching {address}", bars) as moved:
+        _fetch_folder(store, address, target, staged, moved)
+    return target
+
+
+def send(source: Path, address: Address, *, bars: Bars = silent) -> None:
+    """Make `address` hold what lies at `source`; a folder's hidden files are left alone.
+
+    Objects of other names below the address stay.
+
+    Raises:
+        StoreError: it cannot be written.
+        UsageError: a file is gone, or changes while it is read.
+    """
+    store = open_store(address)
+    if not source.is_dir():
+        with _moving(f"Sending {address}", bars) as moved:
+            there = store.stat(address.key)
+            if is_large(_size(source)):
+                with ThreadPoolExecutor(PIECES) as pieces:
+                    send_large(store, source, address.key, there, moved, pieces)
+            else:
+                send_small(store, source.read_bytes(), address.key, there, moved)
+        return
+    there_now = {entry.key: entry for entry in store.list(address.prefix)}
+    large: list[Path] = []
+
+    def send_one(path: Path) -> None:
+        if is_large(_size(path)):
+            large.append(path)
+        else:
+            key = address.below(path.relative_to(source).as_posix()).key
+            send_small(store, path.read_bytes(), key, there_now.get(key), moved)
+
+    with _moving(f"Sending {address}", bars) as moved:
+        with ThreadPoolExecutor(THREADS) as executor:
+            run_all(executor, send_one, _files_in(source))
+        with ThreadPoolExecutor(PIECES) as pieces:
+            for path in large:
+                key = address.below(path.relative_to(source).as_posix()).key
+                send_large(store, path, key, there_now.get(key), moved, pieces)
+
+
+def _fetch_folder(
+    store: Store, address: Address, target: Path, staged: "_Staged", moved: "_Moved"
+) -> None:
+    large: list[tuple[Entry, Path]] = []
+    folders: set[Path] = set()
+    kept: set[str] = set()
+
+    def wanted() -> Iterator[tuple[Entry, Path]]:
+        for entry in store.list(address.prefix):
+            name = entry.key.removeprefix(address.prefix)
+            if not name or name.endswith("/"):  # a mark that a console makes for a folder
+                continue
+            path = target / _safe(name, entry, store)
+            if path.parent not in folders:
+                make_folder(path.parent)
+                folders.add(path.parent)
+            kept.add(name)
+            yield entry, path
+
+    def fetch_one(item: tuple[Entry, Path]) -> None:
+        if is_large_object(item[0]):
+            large.append(item)
+        else:
+            _fetch_one(store, *item, staged, moved)
+
+    with ThreadPoolExecutor(THREADS) as executor:
+        run_all(executor, fetch_one, wanted())
+    if not kept:
+        raise StoreError(
+            "key", f"there is nothing at {address}, neither an object nor a folder; check the key"
+        )
+    for entry, path in large:
+        _fetch_one(store, entry, path, staged, moved)
+    staged.remove_all_but(kept)
+
+
+def _fetch_one(store: Store, entry: Entry, path: Path, staged: "_Staged", moved: "_Moved") -> None:
+    if staged.has(entry, path):
+        moved(entry.size)
+    elif is_large_object(entry):
+        with ThreadPoolExecutor(PIECES) as pieces:
+            staged.add(fetch_large(store, entry, path, moved, pieces), path)
+    else:
+        staged.add(fetch_small(store, entry, path, moved), path)
+
+
+class _Staged:
+    """What has been fetched into a folder, so that it need not be read again to know it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, Lock()
+        self._known: dict[str, list[object]] = {}
+
+    def __enter__(self) -> "_Staged":
+        make_folder(self._folder)
+        path = self._folder / LIST
+        for line in path.read_bytes().splitlines() if path.is_file() else ():
+            try:
+                name, *said = json.loads(line)
+            except ValueError:  # the last line of a killed transfer
+                continue
+            self._known[name] = said
+        self._stream = open(path, "ab")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def has(self, entry: Entry, path: Path) -> bool:
+        """Whether the file is the object, by the list or, where it is not in it, by its content."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return False
+        said = [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns]
+        if self._known.get(self._name(path)) == said:
+            return True
+        if stat.st_size != entry.size or not check_file(path, entry.size, entry.etag):
+            return False
+        self.add(entry, path)
+        return True
+
+    def add(self, entry: Entry, path: Path) -> None:
+        """The file is the object now."""
+        stat = path.stat()
+        name = self._name(path)
+        said = [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns]
+        with self._lock:
+            self._known[name] = [*said]
+            self._stream.write(json.dumps([name, *said]).encode() + b"\n")
+
+    def remove_all_but(self, names: set[str]) -> None:
+        """Remove the files of the list that the store no longer has."""
+        for name in set(self._known) - names:
+            (self._folder / name).unlink(missing_ok=True)
+            del self._known[name]
+
+    def _name(self, path: Path) -> str:
+        return os.path.relpath(path, self._folder).replace(os.sep, "/")
+
+
+class _Moved:
+    """Counts bytes on a bar of MB."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance, self._lock = advance, Lock()
+        self._bytes = self._told = 0
+
+    def __call__(self, count: int) -> None:
+        with self._lock:
+            self._bytes += count
+            new = self._bytes // MIB - self._told
+            self._told += new
+            if new:
+                self._advance(new)
+
+
+@contextmanager
+def _moving(title: str, bars: Bars) -> Iterator[_Moved]:
+    with bars(title, 0) as bar:
+        yield _Moved(bar.advance)
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise UsageError(f"cannot send {str(path)!r}: {error.strerror}") from error
+
+
+def _safe(name: str, entry: Entry, store: Store) -> str:
+    """The name, if it stays inside the folder it is joined to."""
+    parts = name.split("/")
+    if "" in parts or ".." in parts or "." in parts or "\\" in name or "\0" in name:
+        raise UsageError(
+            f"{store.name}/{entry.key} cannot be a file here: a part of its name is empty, '.', "
+            "'..' or holds a backslash; rename the object"
+        )
+    return name
