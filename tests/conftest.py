@@ -2,13 +2,22 @@
 
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ghostkit.card import ONNX_METADATA_KEY
 from tiny import tiny_card
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's cache is left alone, and what stands in it has no say in the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GHOSTKIT_CACHE", raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

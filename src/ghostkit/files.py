@@ -22,7 +22,12 @@ _TERMINAL_CODES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x202
 
 
 def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/ghostkit``, or the same below ``~/.cache``; it need not exist."""
+    """``$GHOSTKIT_CACHE``, ``$XDG_CACHE_HOME/ghostkit``, or the same below ``~/.cache``.
+
+    It need not exist.
+    """
+    if own := os.environ.get("GHOSTKIT_CACHE"):
+        return Path(own).absolute()
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     base = named if named.is_absolute() else Path.home() / ".cache"  # as the XDG rules say
     return base / "ghostkit"

@@ -38,7 +38,7 @@ _NAME, _TYPE, _TENSOR_TYPE, _ELEMENT_TYPE, _SHAPE, _DIM = (
 )  # ValueInfoProto and in it
 _KEY, _VALUE = 1, 2  # StringStringEntryProto
 _FLOAT, _UINT8, _INT64 = 1, 2, 7  # TensorProto.DataType
-_TENSOR_NAME = 8  # TensorProto
+_TENSOR_NAME, _EXTERNAL_DATA = 8, 13  # TensorProto
 _TYPE_NAMES = {
     1: "float",
     2: "uint8",
@@ -63,6 +63,7 @@ class Description:
     inputs: dict[
         str, tuple[str, list[int | str | None]]
     ]  # by name: type, e.g. tensor(float); shape
+    files: frozenset[str]  # in which weights lie outside of this one
     is_foldable: bool  # of a form in which operators can be put before the graph
 
 
@@ -77,6 +78,7 @@ def describe(content: bytes) -> Description | None:
         return Description(
             metadata={text(each, _KEY): text(each, _VALUE) for each in values(content, _METADATA)},
             inputs=_inputs(graphs[0]),
+            files=frozenset(_files(content, graphs[0])),
             is_foldable=len(graphs) == 1
             and integer(content, _IR_VERSION) >= OLDEST_IR
             and opset >= OLDEST_OPSET,
@@ -166,6 +168,20 @@ def _inputs(graph: memoryview) -> dict[str, tuple[str, list[int | str | None]]]:
         for each in values(graph, _INPUT)
         if (name := text(each, _NAME)) not in constants
     }
+
+
+def _files(content: bytes, graph: memoryview) -> Iterator[str]:
+    """Where weights lie outside of the file; a name of no file where it cannot be said."""
+    if b"location" not in content:
+        return
+    found = False
+    for tensor in values(graph, _INITIALIZER):
+        for entry in values(tensor, _EXTERNAL_DATA):
+            if text(entry, _KEY) == "location":
+                found = True
+                yield text(entry, _VALUE)
+    if not found:  # perhaps in a graph inside a node
+        yield ""
 
 
 def _type_name(value: memoryview) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from ghostkit.backend import folding, providers
+from ghostkit.backend import folding, graph_cache, providers
 from ghostkit.backend.choice import Choice, Device
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
@@ -31,6 +31,7 @@ class OnnxBackend:
             the answers are the same, and `host_card` then says
             what `infer` takes, which is uint8 (N, H, W, 3) RGB, and what is left to the host.
         choice: the device; the CPU by default. `fallback` says what runs instead, if so.
+        cache: open it as it was optimised before, and keep it for the next time.
 
     Raises:
         ModelError: the file is missing, not ONNX, or does not fit its card; or the choice is
@@ -45,15 +46,47 @@ class OnnxBackend:
         threads: int = 1,
         fold: bool = False,
         choice: Choice = ON_CPU,
+        cache: bool = False,
     ) -> None:
         self.path, self._threads, self._choice = os.fspath(path), threads, choice
-        device = providers.device_for(choice)
         self._plain: OnnxBackend | None = None
         self._opening = Lock()
+        self._device = providers.device_for(choice)
         content = _read_model(self.path)
+        keeps = cache and self._device.kind == "cpu" and len(content) >= graph_cache.LEAST_BYTES
+        key = graph_cache.key_of(content, fold, onnxruntime.__version__) if keeps else None
+        if key is None or not self._open_kept(key):
+            self._open_file(content, fold, key)
+        _check_output(_values(self._session.get_outputs()), self.card, self.path)
+        used = self._session.get_providers()
+        self.name = f"onnxruntime {used[0]}"
+        self.fallback = providers.fallback(self._device, used, self.path, choice)
+        self.serial = used[0] != providers.CPU  # an accelerator takes one batch at a time
+        size = self._session.get_inputs()[0].shape[0]
+        self._batch_size = size if isinstance(size, int) else None  # None: takes any
+
+    def _open_kept(self, key: str) -> bool:
+        """Open what the cache holds of it; False where that is nothing."""
+        kept = graph_cache.find(key)
+        if kept is None:
+            return False
+        _check_weights(kept.notes, self.path)
+        self.card = self.host_card = _read_card(kept.notes, self.path)
+        if kept.folded:
+            self.host_card = folding.folded_card(self.card)
+        options = self._options()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self._session = self._open_session(kept.graph, options)
+        except ModelError:  # it is whole, but this ONNX Runtime does not take it
+            return False
+        return True
+
+    def _open_file(self, content: bytes, fold: bool, key: str | None) -> None:
+        """Open `content`, the file's; with a `key`, and keep it where that can be done."""
         graph = folding.describe(content)
         if graph is None:  # not protobuf; perhaps ONNX Runtime's own format
-            self._session = _open_session(content, self.path, threads, device, choice)
+            self._session = self._open_session(content, self._options())
             inputs = _values(self._session.get_inputs())
             notes = self._session.get_modelmeta().custom_metadata_map
         else:
@@ -61,17 +94,27 @@ class OnnxBackend:
         _check_weights(notes, self.path)
         self.card = self.host_card = _read_card(notes, self.path)
         _check_input(inputs, self.card, self.path)
-        if graph is not None:
-            if fold and graph.is_foldable and self.card.input.dtype == "float32":
-                content, self.host_card = folding.fold(content, self.card, self.path)
-            self._session = _open_session(content, self.path, threads, device, choice)
-        _check_output(_values(self._session.get_outputs()), self.card, self.path)
-        used = self._session.get_providers()
-        self.name = f"onnxruntime {used[0]}"
-        self.fallback = providers.fallback(device, used, self.path, choice)
-        self.serial = used[0] != providers.CPU  # an accelerator takes one batch at a time
-        size = self._session.get_inputs()[0].shape[0]
-        self._batch_size = size if isinstance(size, int) else None  # None: takes any
+        if graph is None:
+            return
+        if fold and graph.is_foldable and self.card.input.dtype == "float32":
+            content, self.host_card = folding.fold(content, self.card, self.path)
+        if key is None or ONNX_METADATA_KEY not in notes or _reads_other_files(graph):
+            self._session = self._open_session(content, self._options())
+            return
+        self._session = None
+
+        def save(path: str) -> bool:
+            options = self._options()
+            options.optimized_model_filepath = path
+            try:
+                self._session = self._open_session(content, options)
+            except ModelError:  # perhaps of the writing: it is tried without
+                return False
+            return True
+
+        graph_cache.keep(key, notes, self.host_card is not self.card, save)
+        if self._session is None:
+            self._session = self._open_session(content, self._options())
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`. A model of a fixed batch size gets its last batch filled up.
@@ -95,6 +138,44 @@ class OnnxBackend:
             if self._plain is None:
                 self._plain = OnnxBackend(self.path, threads=self._threads, choice=self._choice)
             return self._plain
+
+    def _options(self) -> onnxruntime.SessionOptions:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # errors come as exceptions, not as lines on the terminal
+        folder = os.path.dirname(os.path.abspath(self.path))  # of weights beside the graph
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", os.fsencode(folder)
+        )
+        return options
+
+    def _open_session(
+        self, content: bytes, options: onnxruntime.SessionOptions
+    ) -> onnxruntime.InferenceSession:
+        path, strict = self.path, self._choice.strict
+        wanted = providers.providers_for(self._device, strict)
+        alone = strict and wanted[0][0] != providers.CPU
+        if alone:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            return onnxruntime.InferenceSession(
+                content,
+                options,
+                providers=[name for name, _ in wanted],
+                provider_options=[dict(each) for _, each in wanted],
+            )
+        except Exception as error:
+            if alone:
+                raise ModelError(
+                    f"{path}: {wanted[0][0]} alone cannot run it on {self._device}: "
+                    f"{_one_line(error)}; without --strict the CPU takes what it leaves"
+                ) from error
+            raise ModelError(
+                f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
+                f"{_one_line(error)}; export it again with: ghostkit export CHECKPOINT -o {path}"
+            ) from error
 
     def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         try:
@@ -121,44 +202,13 @@ def _read_model(path: str) -> bytes:
     return content
 
 
-def _open_session(
-    content: bytes, path: str, threads: int, device: Device, choice: Choice
-) -> onnxruntime.InferenceSession:
-    wanted = providers.providers_for(device, choice.strict)
-    options = _options(path, threads)
-    alone = choice.strict and wanted[0][0] != providers.CPU
-    if alone:
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+def _reads_other_files(graph: folding.Description) -> bool:
+    """Whether weights come from files that the graph has no hash of."""
     try:
-        return onnxruntime.InferenceSession(
-            content,
-            options,
-            providers=[name for name, _ in wanted],
-            provider_options=[dict(each) for _, each in wanted],
-        )
-    except Exception as error:
-        if alone:
-            raise ModelError(
-                f"{path}: {wanted[0][0]} alone cannot run it on {device}: {_one_line(error)}; "
-                "without --strict the CPU takes what it leaves"
-            ) from error
-        raise ModelError(
-            f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
-            f"{_one_line(error)}; export it again with: ghostkit export CHECKPOINT -o {path}"
-        ) from error
-
-
-def _options(path: str, threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors come as exceptions, not as lines on the terminal
-    folder = os.path.dirname(os.path.abspath(path))  # of weights beside the graph
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", os.fsencode(folder)
-    )
-    return options
+        known = {json.loads(graph.metadata[WEIGHTS_METADATA_KEY])["file"]}
+    except KeyError:
+        known = set()
+    return not graph.files <= known
 
 
 def _check_weights(notes: Mapping[str, str], path: str) -> None:

@@ -32,7 +32,7 @@ class CardedBackend(Backend, Protocol):
 def _onnx(path: str, choice: Choice) -> CardedBackend:
     from ghostkit.backend.onnx import OnnxBackend
 
-    return OnnxBackend(path, fold=True, choice=choice)
+    return OnnxBackend(path, fold=True, choice=choice, cache=True)
 
 
 def _ascend(path: str, choice: Choice) -> CardedBackend:

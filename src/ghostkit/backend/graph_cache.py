@@ -1,0 +1,135 @@
+"""Graphs that ONNX Runtime has optimised, kept in the user's cache, so that a model opens sooner.
+
+An entry is found by a hash of all that the optimised graph depends on: the model file's bytes,
+which name the hash of weights beside it, ONNX Runtime's version, and what the processor can do. It
+is written whole or not at all and begins with a checksum of the rest; one that is damaged is
+removed and made again. A folder that cannot be written is no error: there is no cache then. The
+folder holds at most `MOST_BYTES`; what was not used for longest goes first.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ghostkit.files import cache_folder
+
+LEAST_BYTES = 64 * 1024  # of a model file; smaller ones open at once
+MOST_BYTES = 512 * 1024 * 1024  # of all entries; no single one takes more than a quarter
+SUFFIX = ".graph"
+_FORM = b"ghostkit graph 1\n"  # what an entry begins with; a new number for another form
+_DIGEST = 32  # bytes of a SHA-256
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A model as it was opened: its file's metadata, and the graph as ONNX Runtime runs it."""
+
+    notes: dict[str, str]
+    folded: bool
+    graph: bytes
+
+
+def key_of(content: bytes, fold: bool, runtime: str) -> str:
+    """The name of the entry for a model file; `runtime` is the version of ONNX Runtime."""
+    digest = hashlib.sha256(content)
+    digest.update(f"\0{fold}\0{runtime}\0{platform.machine()}\0{_processor()}".encode())
+    return digest.hexdigest()
+
+
+def find(key: str) -> Kept | None:
+    """The entry `key`, whole; None where there is none."""
+    path = _folder() / (key + SUFFIX)
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    kept = _unpacked(data)
+    with suppress(OSError):  # another process may have removed it, or the folder be read-only
+        if kept is None:
+            path.unlink()
+        else:
+            os.utime(path)  # used now
+    return kept
+
+
+def keep(key: str, notes: dict[str, str], folded: bool, save: Callable[[str], bool]) -> None:
+    """Make the entry `key` of the graph that `save(path)` writes; False from it: there is none.
+
+    Where the folder cannot be written, nothing is kept.
+    """
+    with suppress(OSError), _scratch() as scratch:
+        if not save(str(scratch)):
+            return
+        packed = _packed(notes, folded, scratch.read_bytes())
+        if len(packed) <= MOST_BYTES // 4:
+            scratch.write_bytes(packed)
+            os.replace(scratch, _folder() / (key + SUFFIX))
+            _shrink(MOST_BYTES)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A path in the cache for a file of this process alone."""
+    folder = _folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f".{secrets.token_hex(8)}.tmp"
+    path.touch(exist_ok=False)  # or raise, before any work, where nothing can be written
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return cache_folder() / "graphs"
+
+
+def _packed(notes: dict[str, str], folded: bool, graph: bytes) -> bytes:
+    head = json.dumps({"notes": notes, "folded": folded}).encode() + b"\n"
+    digest = hashlib.sha256(head)
+    digest.update(graph)
+    return b"".join((_FORM, digest.digest(), head, graph))
+
+
+def _unpacked(data: bytes) -> Kept | None:
+    begin = len(_FORM) + _DIGEST
+    checked = memoryview(data)[begin:]
+    if data[: len(_FORM)] != _FORM or hashlib.sha256(checked).digest() != data[len(_FORM) : begin]:
+        return None
+    end = data.index(b"\n", begin)
+    head = json.loads(data[begin:end])
+    return Kept(head["notes"], head["folded"], data[end + 1 :])
+
+
+def _shrink(most_bytes: int) -> None:
+    """Remove entries, and what killed processes have left, until the rest fits."""
+    found = []
+    for each in os.scandir(_folder()):
+        with suppress(OSError):
+            status = each.stat()
+            found.append((status.st_mtime_ns, status.st_size, each.path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= most_bytes:
+            return
+        with suppress(OSError):
+            os.unlink(path)
+            total -= size
+
+
+def _processor() -> str:
+    """What the processor can do, as the system says it; its name where it does not."""
+    try:
+        with open("/proc/cpuinfo") as stream:
+            for line in stream:
+                if line.startswith(("flags", "Features")):
+                    return line
+    except OSError:
+        pass
+    return platform.processor()
