@@ -25,7 +25,7 @@ CHECKPOINT_KEY = "card"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
 
 class Architecture(_Record):

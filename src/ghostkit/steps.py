@@ -22,7 +22,7 @@ IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
 
 
 class _Step(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Resize(_Step):

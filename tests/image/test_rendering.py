@@ -182,7 +182,7 @@ def test_the_pixel_limit_counts_for_every_format_and_names_the_size(sort):
 
 
 def test_a_webp_canvas_is_checked_before_pillow_makes_room_for_it(monkeypatch):
-    monkeypatch.setitem(rendering._OPENERS, "WebP", None)
+    monkeypatch.setattr(rendering, "_opener", lambda kind: None)
     for sort in ("WebP", "WebP lossless alpha", "WebP animated"):
         answer = reason(every_kind()[sort], Limits(max_pixels=1199))
         assert answer.startswith("too many pixels: 40x30")

@@ -6,31 +6,27 @@ decoder allocates for it, and RGB is made in bands of rows.
 
 import io
 import struct
+from functools import cache
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
-from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TILELENGTH, TILEWIDTH, TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from ghostkit.image.jpeg import decode_fast
 from ghostkit.image.limits import Limits, Refusal, check_pixels, one_line
 
-# Opened by class and not by Image.open: exactly one parser runs, and the size is known before
-# Pillow's own limit, which could not name it.
-_OPENERS: dict[str, type[ImageFile.ImageFile]] = {
-    "JPEG": JpegImageFile,
-    "PNG": PngImageFile,
-    "WebP": WebPImageFile,
-    "BMP": BmpImageFile,
-    "GIF": GifImageFile,
-    "TIFF": TiffImageFile,
+_PLUGINS = {
+    "JPEG": "Jpeg",
+    "PNG": "Png",
+    "WebP": "WebP",
+    "BMP": "Bmp",
+    "GIF": "Gif",
+    "TIFF": "Tiff",
 }
+_BITS_PER_SAMPLE, _TILE_WIDTH, _TILE_LENGTH = 258, 322, 323  # tags of TIFF
 _BAND_PIXELS = 1 << 18
 _TILE_PIXELS = 2048 * 2048
 _CUT_SHORT = (EOFError, IndexError, struct.error)  # what a parser meets past the end of its data
@@ -45,15 +41,15 @@ def render(data: bytes, kind: str, limits: Limits) -> NDArray[np.uint8]:
     try:
         if kind == "WebP":  # Pillow makes room for the canvas as soon as it opens the file
             check_pixels(*_webp_canvas(data), limits)
-        picture = _OPENERS[kind](io.BytesIO(data))
+        picture = _opener(kind)(io.BytesIO(data))
         check_pixels(*picture.size, limits)
-        if isinstance(picture, TiffImageFile):
+        if kind == "TIFF":
             _check_tile(picture)
         pixels = decode_fast(data, picture.mode, picture.size) if kind == "JPEG" else None
         if pixels is None:
             picture.load()
             check_pixels(*picture.size, limits)
-            pixels = _rgb(picture)
+            pixels = _rgb(picture, _surplus_bits(picture) if kind == "TIFF" else 8)
         orientation = _orientation(picture)
         del picture  # with its own pixels, before turning makes a copy of ours
         return _upright(pixels, orientation)
@@ -63,6 +59,18 @@ def render(data: bytes, kind: str, limits: Limits) -> NDArray[np.uint8]:
         raise Refusal(f"too many pixels: {one_line(error).partition(',')[0]}") from error
     except Exception as error:
         raise Refusal(_fault(kind, error)) from error
+
+
+@cache
+def _opener(kind: str) -> type[ImageFile.ImageFile]:
+    """Pillow's class for the format, imported when the first such picture comes.
+
+    By class and not by Image.open: exactly one parser runs, and the size is known before Pillow's
+    own limit, which could not name it.
+    """
+    module = import_module(f"PIL.{_PLUGINS[kind]}ImagePlugin")
+    opener: type[ImageFile.ImageFile] = getattr(module, f"{_PLUGINS[kind]}ImageFile")
+    return opener
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int]:
@@ -83,20 +91,22 @@ def _webp_canvas(data: bytes) -> tuple[int, int]:
     return 1, 1
 
 
-def _check_tile(picture: TiffImageFile) -> None:
-    """Refuse a tile far larger than its picture: libtiff makes room for all of it."""
-    width, height = (picture.tag_v2.get(tag, 0) for tag in (TILEWIDTH, TILELENGTH))
+def _check_tile(picture: Any) -> None:
+    """Refuse a tile far larger than its picture, a TIFF: libtiff makes room for all of it."""
+    width, height = (picture.tag_v2.get(tag, 0) for tag in (_TILE_WIDTH, _TILE_LENGTH))
     area = picture.size[0] * picture.size[1]
     if width * height > max(_TILE_PIXELS, 2 * area):
         size = "x".join(map(str, picture.size))
         raise Refusal(f"too many pixels: tile of {width}x{height} in a picture of {size}")
 
 
-def _rgb(picture: ImageFile.ImageFile) -> NDArray[np.uint8]:
-    """A loaded picture as a new array; never more than a band of rows is held twice."""
+def _rgb(picture: ImageFile.ImageFile, shift: int) -> NDArray[np.uint8]:
+    """A loaded picture as a new array; never more than a band of rows is held twice.
+
+    `shift`: how many bits the integers of a 16-bit picture have above 8.
+    """
     width, height = picture.size
     picture.info.pop("transparency", None)  # dropped with all alpha; else converting it warns
-    shift = _surplus_bits(picture)
     pixels = np.empty((height, width, 3), dtype=np.uint8)
     rows = max(1, _BAND_PIXELS // width)
     for top in range(0, height, rows):
@@ -107,9 +117,9 @@ def _rgb(picture: ImageFile.ImageFile) -> NDArray[np.uint8]:
     return pixels
 
 
-def _surplus_bits(picture: ImageFile.ImageFile) -> int:
-    """How many bits the integers of a 16-bit picture have above 8."""
-    bits = picture.tag_v2.get(BITSPERSAMPLE) if isinstance(picture, TiffImageFile) else None
+def _surplus_bits(picture: Any) -> int:
+    """How many bits the integers of a TIFF have above 8, if it has more."""
+    bits = picture.tag_v2.get(_BITS_PER_SAMPLE)
     return 4 if bits == (12,) else 8  # Pillow leaves 12-bit values as they are
 
 
