@@ -2,14 +2,14 @@
 
 import os
 
-from ghostkit.backend.choice import BackendName, Choice, parse_device
+from ghostkit.backend.choice import BackendName, Choice, Precision, parse_device
 from ghostkit.bundled import DEFAULT, default_model
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError, UsageError
 
 CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar", ".safetensors")
 CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
-COMPILED_SUFFIX = ".om"
+OTHER_SUFFIXES = (".om", ".xml")  # what starts otherwise, and is no checkpoint
 ONNX_START = b"\x08"  # field 1 of the message, the IR version
 
 
@@ -18,11 +18,13 @@ def load(
     *,
     backend: BackendName = "auto",
     device: str = "auto",
+    precision: Precision = "fp32",
     strict: bool = False,
 ) -> Classifier:
     """A classifier from an ONNX file, or, with the ``train`` extra, from a checkpoint.
 
-    Of an ``.om``, which ATC has compiled, on a machine with an Ascend device.
+    Of OpenVINO's ``.xml`` with the ``openvino`` extra; of an ``.om``, which ATC has compiled, on a
+    machine with an Ascend device.
 
     Without an argument, the bundled one. A name that ``ghostkit weights`` lists will do as well; a
     file of that name comes first.
@@ -31,20 +33,21 @@ def load(
         backend: what runs it; by default what the file is for.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``npu:0``. Where it cannot be had, the CPU
             runs the model, and the backend's `fallback` says so.
+        precision: ``bf16`` with OpenVINO, where the processor has it.
         strict: a fallback is an error.
 
     Raises:
         ModelError: the file is missing or not a model; or `strict`, and there is a fallback.
         CardError: it carries no card.
-        MissingExtra: a checkpoint, and torch is not installed.
+        MissingExtra: a checkpoint, and torch is not installed; or OpenVINO is not.
         UsageError: the name is of published weights that are not here, or the backend does not
             open such a file.
     """
-    choice = Choice(backend, parse_device(device), strict)
+    choice = Choice(backend, parse_device(device), strict, precision)
     name = path_of(os.fspath(model))
     if os.path.isdir(name):
         raise ModelError(f"{name}: a folder, not a model; name the .onnx file, then the photos")
-    if not name.lower().endswith(COMPILED_SUFFIX) and _is_checkpoint(name):
+    if not name.lower().endswith(OTHER_SUFFIXES) and _is_checkpoint(name):
         return _load_checkpoint(name, choice)
     from ghostkit.backend.opening import open_model
 
@@ -96,10 +99,10 @@ def _is_checkpoint(path: str) -> bool:
 
 
 def _load_checkpoint(path: str, choice: Choice) -> Classifier:
-    if choice.backend != "auto":
+    if choice.backend != "auto" or choice.precision != "fp32":
         raise UsageError(
-            f"{path}: --backend {choice.backend}: torch runs a checkpoint; export it first: "
-            f"ghostkit export {path} -o model.onnx"
+            f"{path}: --backend {choice.backend} --precision {choice.precision}: torch runs a "
+            f"checkpoint; export it first: ghostkit export {path} -o model.onnx"
         )
     from ghostkit.train import require_torch
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ghostkit.backend import FakeBackend
-from ghostkit.backend.onnx import WEIGHTS_METADATA_KEY, OnnxBackend
+from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
+from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import write_sidecar
 from ghostkit.errors import CardError, ModelError
 from tiny import tiny_card

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tiny import BLUE, RED, save_square
+from tiny import BLUE, RED, save_square, write_bad
 
 
 @pytest.fixture
@@ -68,3 +68,46 @@ def test_verify_keeps_a_on_the_cpu(ghostkit, make_model, photos):
     outcome = ghostkit(*arguments, "--device", "cuda", "--aipp", "auto")
     assert outcome.status == 2
     assert "leave --backend and --device out" in outcome.error
+
+
+def test_openvino_answers_the_same_pictures_and_refuses_the_same(ghostkit, make_model, photos):
+    pytest.importorskip("openvino")
+    model = make_model()
+    reasons = write_bad(photos / "bad")
+    lines = {}
+    for backend in ("onnx", "openvino"):
+        output = photos.parent / f"{backend}.jsonl"
+        outcome = ghostkit("predict", model, photos, "-o", output, "--backend", backend)
+        assert outcome.status == 1  # some could not be read
+        lines[backend] = [json.loads(line) for line in output.read_text().splitlines()]
+        job = json.loads((photos.parent / f"{backend}.jsonl.job.json").read_text())
+        assert (job["backend"].split()[0], job["fallback"]) == (
+            {"onnx": "onnxruntime"}.get(backend, backend),
+            None,
+        )
+    assert len(lines["openvino"]) == 2 + len(reasons)
+    for one, two in zip(lines["onnx"], lines["openvino"], strict=True):
+        for key in one.keys() | two.keys():
+            if isinstance(one[key], str | None):
+                assert one[key] == two[key]  # the name, and why there is no answer
+            else:
+                assert flat(two[key]) == pytest.approx(flat(one[key]), abs=1e-6)
+
+
+def flat(value):
+    """Numbers and names of nested data, in order."""
+    inside = value.values() if isinstance(value, dict) else value
+    nested = isinstance(value, dict | list)
+    return [each for item in inside for each in flat(item)] if nested else [value]
+
+
+@pytest.mark.parametrize("name", ["evaluate", "verify", "benchmark"])
+def test_openvino_runs_under_every_command(ghostkit, make_model, photos, name):
+    pytest.importorskip("openvino")
+    arguments = command_lines(make_model(), photos)[name]
+    outcome = ghostkit(*arguments, "--backend", "openvino", "--strict")
+    assert outcome.status == 0
+    assert "openvino CPU fp32" in outcome.out
+    bf16 = ghostkit(*arguments, "--precision", "bf16")
+    assert bf16.status == 2
+    assert "only --backend openvino can be asked for less" in bf16.error

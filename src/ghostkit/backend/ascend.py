@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.backend.acl import AclSession
+from ghostkit.backend.carded import one_line
+from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
 
@@ -41,7 +43,7 @@ class AisBenchSession:
             [wants] = self._session.get_inputs()
         except Exception as error:  # aclruntime's errors share no base class
             raise ModelError(
-                f"{self.path}: ais_bench cannot open it on device {device}: {_one_line(error)}; "
+                f"{self.path}: ais_bench cannot open it on device {device}: {one_line(error)}; "
                 "check: ghostkit doctor"
             ) from error
         self.input_bytes = int(wants.realsize)
@@ -52,7 +54,7 @@ class AisBenchSession:
             with self._lock:
                 outputs = self._session.infer(feeds=[np.ascontiguousarray(batch)], mode="static")
         except Exception as error:
-            raise ModelError(f"{self.path}: ais_bench failed: {_one_line(error)}") from error
+            raise ModelError(f"{self.path}: ais_bench failed: {one_line(error)}") from error
         return np.asarray(outputs[0], dtype=np.float32).reshape(-1)
 
 
@@ -102,19 +104,17 @@ class OmBackend:
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`. The last batch is filled up to the compiled size."""
-        size, classes = self._batch_size, len(self.card.classes)
-        rows = []
-        for at in range(0, len(images), size):
-            batch = images[at : at + size]
-            filler = np.repeat(batch[-1:], size - len(batch), axis=0)
-            answers = self._session.run(np.concatenate([batch, filler]))
-            if answers.size != size * classes:
-                raise ModelError(
-                    f"{self.path}: {answers.size} numbers for a batch of {size}; its card names "
-                    f"{classes} classes, so {size * classes} were expected"
-                )
-            rows.append(answers.reshape(size, classes)[: len(batch)])
-        return np.concatenate(rows)
+        return in_whole_batches(images, self._batch_size, self._run)
+
+    def _run(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
+        size, classes = len(batch), len(self.card.classes)
+        answers = self._session.run(batch)
+        if answers.size != size * classes:
+            raise ModelError(
+                f"{self.path}: {answers.size} numbers for a batch of {size}; its card names "
+                f"{classes} classes, so {size * classes} were expected"
+            )
+        return answers.reshape(size, classes)
 
 
 def _read_card(path: str) -> ModelCard:
@@ -141,7 +141,3 @@ def _batch_size(input_bytes: int, card: ModelCard, path: str) -> int:
             "or it was compiled with another size"
         )
     return size
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -6,7 +6,8 @@ from typing import Literal
 
 from ghostkit.errors import ModelError, UsageError
 
-BackendName = Literal["auto", "onnx", "ascend"]
+BackendName = Literal["auto", "onnx", "openvino", "ascend"]
+Precision = Literal["fp32", "bf16"]
 DeviceKind = Literal["auto", "cpu", "cuda", "npu"]
 
 _DEVICE = re.compile(r"(auto|cpu)|(cuda|npu|cann)(?::(\d{1,3}))?")
@@ -27,12 +28,14 @@ class Device:
 class Choice:
     """What is asked for; `auto` takes the best that this installation has.
 
-    `strict`: whoever opens the model raises where it would have to take another device.
+    `strict`: whoever opens the model raises where it would have to take another device or
+    precision.
     """
 
     backend: BackendName = "auto"
     device: Device = field(default_factory=Device)
     strict: bool = False
+    precision: Precision = "fp32"  # of what the model holds in float32
 
     def less(self, path: str, instead: str) -> str:
         """What a result has to say of a fallback; `instead` tells what runs, why, what to do.

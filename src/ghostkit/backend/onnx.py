@@ -1,10 +1,8 @@
 """ONNX Runtime: from a model file to a backend and the card inside it."""
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
@@ -12,12 +10,22 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ghostkit.backend import folding, graph_cache, providers
+from ghostkit.backend.carded import (
+    WEIGHTS_METADATA_KEY,
+    Values,
+    check_input,
+    check_output,
+    check_weights,
+    one_line,
+    read_card,
+    read_model,
+)
 from ghostkit.backend.choice import Choice, Device
-from ghostkit.card import ONNX_METADATA_KEY, ModelCard, read_sidecar
-from ghostkit.errors import CardError, ModelError
+from ghostkit.backend.whole_batches import in_whole_batches
+from ghostkit.card import ONNX_METADATA_KEY
+from ghostkit.errors import ModelError
 
 ON_CPU = Choice(device=Device("cpu"))
-WEIGHTS_METADATA_KEY = "ghostkit.weights"  # {"file": ..., "sha256": ...}: weights beside the graph
 
 
 class OnnxBackend:
@@ -52,12 +60,12 @@ class OnnxBackend:
         self._plain: OnnxBackend | None = None
         self._opening = Lock()
         self._device = providers.device_for(choice)
-        content = _read_model(self.path)
+        content = read_model(self.path)
         keeps = cache and self._device.kind == "cpu" and len(content) >= graph_cache.LEAST_BYTES
         key = graph_cache.key_of(content, fold, onnxruntime.__version__) if keeps else None
         if key is None or not self._open_kept(key):
             self._open_file(content, fold, key)
-        _check_output(_values(self._session.get_outputs()), self.card, self.path)
+        check_output(_values(self._session.get_outputs()), self.card, self.path)
         used = self._session.get_providers()
         self.name = f"onnxruntime {used[0]}"
         self.fallback = providers.fallback(self._device, used, self.path, choice)
@@ -70,8 +78,8 @@ class OnnxBackend:
         kept = graph_cache.find(key)
         if kept is None:
             return False
-        _check_weights(kept.notes, self.path)
-        self.card = self.host_card = _read_card(kept.notes, self.path)
+        check_weights(kept.notes, self.path)
+        self.card = self.host_card = read_card(kept.notes, self.path)
         if kept.folded:
             self.host_card = folding.folded_card(self.card)
         options = self._options()
@@ -91,9 +99,9 @@ class OnnxBackend:
             notes = self._session.get_modelmeta().custom_metadata_map
         else:
             inputs, notes = graph.inputs, graph.metadata
-        _check_weights(notes, self.path)
-        self.card = self.host_card = _read_card(notes, self.path)
-        _check_input(inputs, self.card, self.path)
+        check_weights(notes, self.path)
+        self.card = self.host_card = read_card(notes, self.path)
+        check_input(inputs, self.card, self.path)
         if graph is None:
             return
         if fold and graph.is_foldable and self.card.input.dtype == "float32":
@@ -123,13 +131,7 @@ class OnnxBackend:
         """
         if self.host_card is not self.card and images.dtype != np.uint8:
             return self._not_folded.infer(images)
-        size = self._batch_size
-        if size is None or len(images) == size:
-            return self._run(images)
-        filler = np.repeat(images[-1:], -len(images) % size, axis=0)
-        filled = np.concatenate([images, filler])
-        parts = [self._run(filled[at : at + size]) for at in range(0, len(filled), size)]
-        return np.concatenate(parts)[: len(images)]
+        return in_whole_batches(images, self._batch_size or len(images), self._run)
 
     @property
     def _not_folded(self) -> "OnnxBackend":
@@ -170,11 +172,11 @@ class OnnxBackend:
             if alone:
                 raise ModelError(
                     f"{path}: {wanted[0][0]} alone cannot run it on {self._device}: "
-                    f"{_one_line(error)}; without --strict the CPU takes what it leaves"
+                    f"{one_line(error)}; without --strict the CPU takes what it leaves"
                 ) from error
             raise ModelError(
                 f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
-                f"{_one_line(error)}; export it again with: ghostkit export CHECKPOINT -o {path}"
+                f"{one_line(error)}; export it again with: ghostkit export CHECKPOINT -o {path}"
             ) from error
 
     def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -185,21 +187,9 @@ class OnnxBackend:
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ModelError(
                 f"{self.path}: inference failed on a {images.dtype} batch of shape {images.shape}: "
-                f"{_one_line(error)}"
+                f"{one_line(error)}"
             ) from error
         return np.asarray(logits, dtype=np.float32)
-
-
-def _read_model(path: str) -> bytes:
-    if not os.path.isfile(path):
-        raise ModelError(f"{path}: no such model file; expected an .onnx file")
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: the model file cannot be read: {error.strerror}") from error
-    if not content:
-        raise ModelError(f"{path}: the model file is empty; export or copy it again")
-    return content
 
 
 def _reads_other_files(graph: folding.Description) -> bool:
@@ -211,83 +201,5 @@ def _reads_other_files(graph: folding.Description) -> bool:
     return not graph.files <= known
 
 
-def _check_weights(notes: Mapping[str, str], path: str) -> None:
-    """Refuse a graph that has read other weights than those it was made for."""
-    text = notes.get(WEIGHTS_METADATA_KEY)
-    if text is None:
-        return
-    try:
-        link = json.loads(text)
-        name, expected = os.path.basename(link["file"]), link["sha256"]
-        weights = os.path.join(os.path.dirname(path), name)
-        with open(weights, "rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except (ValueError, LookupError, TypeError, OSError) as error:
-        raise ModelError(
-            f"{path}: its note of the weights beside it, {text[:120]!r}, leads to none: {error}; "
-            "copy both files again"
-        ) from error
-    if found != expected:
-        raise ModelError(
-            f"{path}: the weights in {weights} are not those it was made for: sha256 {found}, "
-            f"expected {expected}; install or copy both files again"
-        )
-
-
-def _read_card(notes: Mapping[str, str], path: str) -> ModelCard:
-    text = notes.get(ONNX_METADATA_KEY)
-    card = ModelCard.from_json(text, path) if text is not None else read_sidecar(path)
-    if card is None:
-        raise CardError(
-            f"{path}: the model carries no card, so its classes and preprocessing are unknown; "
-            f"export it with ghostkit export, or write {path}.card.json beside it (docs/card.md)"
-        )
-    return card
-
-
-Values = Mapping[str, tuple[str, Sequence[int | str | None]]]  # by name: type and shape
-
-
 def _values(arguments: Sequence[onnxruntime.NodeArg]) -> Values:
     return {each.name: (each.type, each.shape) for each in arguments}
-
-
-def _check_input(inputs: Values, card: ModelCard, path: str) -> None:
-    """Refuse a model whose input is not what its card says."""
-    if set(inputs) != {card.input.name}:
-        raise ModelError(f"{path}: inputs are {sorted(inputs)}, the card says {card.input.name!r}")
-    kind, shape = inputs[card.input.name]
-    expected_kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[card.input.dtype]
-    if kind != expected_kind:
-        raise ModelError(f"{path}: the input is {kind}, the card says {card.input.dtype}")
-    wants = card.input
-    sides = (3, wants.height, wants.width)
-    expected = [None, *(sides if wants.layout == "NCHW" else (*sides[1:], 3))]
-    if len(shape) != 4 or any(
-        isinstance(given, int) and said is not None and given != said
-        for given, said in zip(shape, expected, strict=True)
-    ):
-        raise ModelError(
-            f"{path}: the input has shape {list(shape)}, the card says {expected} "
-            f"({wants.layout}); write the model's own size and layout into the card's input, and "
-            "steps that end in it"
-        )
-
-
-def _check_output(outputs: Values, card: ModelCard, path: str) -> None:
-    """Refuse a model whose output is not what its card says."""
-    if card.output.name not in outputs:
-        raise ModelError(
-            f"{path}: outputs are {sorted(outputs)}, the card says {card.output.name!r}"
-        )
-    _, shape = outputs[card.output.name]
-    size = shape[-1] if shape else None
-    if isinstance(size, int) and size != len(card.classes):
-        raise ModelError(
-            f"{path}: the model answers {size} classes, its card names {len(card.classes)}; "
-            "give the card as many names as the model has outputs"
-        )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

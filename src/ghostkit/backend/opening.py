@@ -35,6 +35,12 @@ def _onnx(path: str, choice: Choice) -> CardedBackend:
     return OnnxBackend(path, fold=True, choice=choice, cache=True)
 
 
+def _openvino(path: str, choice: Choice) -> CardedBackend:
+    from ghostkit.backend.openvino import OpenvinoBackend
+
+    return OpenvinoBackend(path, fold=True, choice=choice)
+
+
 def _ascend(path: str, choice: Choice) -> CardedBackend:
     from ghostkit.backend.ascend import OmBackend
 
@@ -48,28 +54,35 @@ def _ascend(path: str, choice: Choice) -> CardedBackend:
 
 OPENERS: dict[BackendName, Callable[[str, Choice], CardedBackend]] = {
     "onnx": _onnx,
+    "openvino": _openvino,
     "ascend": _ascend,
 }
-BACKEND_OF_SUFFIX: dict[str, BackendName] = {".om": "ascend"}  # of any other: onnx
-ONLY: dict[BackendName, tuple[str, ...]] = {"ascend": (".om",)}  # what it opens; others: not these
+OWNERS: dict[str, tuple[BackendName, ...]] = {".om": ("ascend",), ".xml": ("openvino",)}
+OTHERS: tuple[BackendName, ...] = ("onnx", "openvino")  # what opens any other file, the usual first
 
 
 def open_model(path: str | os.PathLike[str], choice: Choice | None = None) -> CardedBackend:
     """The model in the file `path`, ready to infer.
 
     Raises:
-        UsageError: the chosen backend does not open such files, or not on that device.
+        UsageError: the chosen backend does not open such files, or not on that device, or does not
+            compute in that precision.
+        MissingExtra: what runs it is not installed.
         ModelError: the file is missing or no model; or the choice is strict and cannot be met.
         CardError: there is no card.
     """
     name, choice = os.fspath(path), choice or Choice()
     suffix = os.path.splitext(name)[1].lower()
-    usual = BACKEND_OF_SUFFIX.get(suffix, "onnx")
-    backend = usual if choice.backend == "auto" else choice.backend
-    mine = ONLY.get(backend)
-    if (mine is not None and suffix not in mine) or (mine is None and suffix in BACKEND_OF_SUFFIX):
+    able = OWNERS.get(suffix, OTHERS)
+    backend = able[0] if choice.backend == "auto" else choice.backend
+    if backend not in able:
         raise UsageError(
-            f"{name}: --backend {backend} does not open such a file, --backend {usual} does; "
+            f"{name}: --backend {backend} does not open such a file, --backend {able[0]} does; "
             "leave --backend out, or convert the model: ghostkit convert --help"
+        )
+    if choice.precision != "fp32" and backend != "openvino":
+        raise UsageError(
+            f"{name}: --precision {choice.precision}: backend {backend} computes as the file says; "
+            "only --backend openvino can be asked for less"
         )
     return OPENERS[backend](name, choice)

@@ -11,6 +11,7 @@ from ghostkit.cli.options import (
     Device,
     Json,
     Model,
+    Precision,
     Strict,
     Workers,
     say,
@@ -38,6 +39,7 @@ def benchmark(
     as_json: Json = False,
     backend: Backend = "auto",
     device: Device = "auto",
+    precision: Precision = "fp32",
     strict: Strict = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
@@ -53,7 +55,7 @@ def benchmark(
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.progress import bars_for
 
-    classifier = load(model, backend=backend, device=device, strict=strict)
+    classifier = load(model, backend=backend, device=device, precision=precision, strict=strict)
     say_fallback(classifier)
     if images:
         pictures, unreadable = _contents(images, PICTURES)

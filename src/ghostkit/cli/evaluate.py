@@ -14,6 +14,7 @@ from ghostkit.cli.options import (
     Labels,
     Model,
     Overwrite,
+    Precision,
     Split,
     Strict,
     ValSplit,
@@ -42,6 +43,7 @@ def evaluate(
     as_json: Json = False,
     backend: Backend = "auto",
     device: Device = "auto",
+    precision: Precision = "fp32",
     strict: Strict = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
@@ -63,7 +65,7 @@ def evaluate(
 
     if output is not None:
         check_target(output, overwrite=overwrite)
-    classifier = load(model, backend=backend, device=device, strict=strict)
+    classifier = load(model, backend=backend, device=device, precision=precision, strict=strict)
     say_fallback(classifier)
     if split is None and (val_split is not None or _has_parts(data, labels)):
         split = "val"

@@ -24,7 +24,7 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Threads; by default the cores this process may use.")
 ]
 Backend = Annotated[
-    Literal["auto", "onnx", "ascend"],
+    Literal["auto", "onnx", "openvino", "ascend"],
     typer.Option("--backend", help="What runs the model; auto: what its file is for."),
 ]
 Device = Annotated[
@@ -36,7 +36,13 @@ Device = Annotated[
     ),
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Fail rather than run on another device than --device.")
+    bool, typer.Option("--strict", help="Fail rather than run otherwise than asked for.")
+]
+Precision = Annotated[
+    Literal["fp32", "bf16"],
+    typer.Option(
+        "--precision", help="openvino: bf16 is faster where the processor has it; answers change."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]

@@ -10,6 +10,7 @@ from ghostkit.cli.options import (
     BatchSize,
     Device,
     Overwrite,
+    Precision,
     Strict,
     Workers,
     say_fallback,
@@ -71,6 +72,7 @@ def predict(
     ] = None,
     backend: Backend = "auto",
     device: Device = "auto",
+    precision: Precision = "fp32",
     strict: Strict = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
@@ -96,7 +98,11 @@ def predict(
     named, sources = (model, arguments) if model is not None else split_arguments(arguments)
     part = None if shard is None else parse_shard(shard)
     classifier = load(
-        DEFAULT if named is None else named, backend=backend, device=device, strict=strict
+        DEFAULT if named is None else named,
+        backend=backend,
+        device=device,
+        precision=precision,
+        strict=strict,
     )
     say_fallback(classifier)
     pictures = Sources(

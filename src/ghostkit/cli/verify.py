@@ -11,6 +11,7 @@ from ghostkit.cli.options import (
     Device,
     Json,
     Overwrite,
+    Precision,
     Strict,
     say,
     say_fallback,
@@ -53,13 +54,14 @@ def verify(
     as_json: Json = False,
     backend: Backend = "auto",
     device: Device = "auto",
+    precision: Precision = "fp32",
     strict: Strict = False,
     batch_size: BatchSize = 8,
 ) -> None:
     """Compare the answers of two artifacts over real photos, from file bytes to probabilities.
 
-    --backend, --device and --strict are for B; A runs on the CPU by what its file is for. One
-    model may be both.
+    --backend, --device, --precision and --strict are for B; A runs on the CPU by what its file is
+    for. One model may be both.
 
     The exit status is 1 if they disagree, and also if a photo cannot be read.
 
@@ -82,7 +84,7 @@ def verify(
     if aipp is not None:
         two = _on_chip(b, aipp)
     else:
-        two = load(b, backend=backend, device=device, strict=strict)
+        two = load(b, backend=backend, device=device, precision=precision, strict=strict)
     say_fallback(two)
     agreement = compare(
         one,

@@ -13,7 +13,8 @@ import onnxruntime
 from pydantic import JsonValue
 
 from ghostkit import __version__
-from ghostkit.backend.onnx import WEIGHTS_METADATA_KEY, OnnxBackend
+from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
+from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ONNX_METADATA_KEY, SCHEMA_VERSION, ModelCard
 from ghostkit.errors import ModelError
 

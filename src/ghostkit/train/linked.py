@@ -13,7 +13,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from ghostkit.backend.onnx import WEIGHTS_METADATA_KEY
+from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
 from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.errors import CheckpointError
 from ghostkit.files import write_bytes

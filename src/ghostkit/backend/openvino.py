@@ -1,0 +1,249 @@
+"""OpenVINO on the CPU: an ONNX file of ours, or OpenVINO's own .xml with its .bin and card.
+
+One compiled model with a stream per core, each of one thread, and a request per batch in flight:
+what one-thread sessions are to ONNX Runtime. What was compiled is kept in a cache of the user's.
+"""
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.backend import folding
+from ghostkit.backend.carded import (
+    Values,
+    check_input,
+    check_output,
+    check_weights,
+    one_line,
+    read_card,
+    read_model,
+)
+from ghostkit.backend.choice import Choice, Precision
+from ghostkit.backend.openvino_ir import IR_SUFFIX, read_ir_card
+from ghostkit.backend.whole_batches import in_whole_batches
+from ghostkit.card import ModelCard
+from ghostkit.errors import MissingExtra, ModelError, UsageError
+from ghostkit.files import cache_folder
+from ghostkit.threads import available_cores
+
+DEVICE = "CPU"
+CACHED_MODELS = 16  # compiled ones that are kept, the newest; each is as large as its weights
+_ELEMENT_TYPES = {"f32": "tensor(float)", "u8": "tensor(uint8)", "f16": "tensor(float16)"}
+_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+_COMPUTED_IN = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "u8": "int8", "i8": "int8"}
+_HEAVY = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}  # layers that multiply
+
+
+def require_openvino() -> Any:
+    """The module, or MissingExtra, which names the pip command."""
+    if find_spec("openvino") is None:
+        raise MissingExtra("openvino", "openvino")
+    return import_module("openvino")
+
+
+class OpenvinoBackend:
+    """An ONNX model with its card, or an OpenVINO one with the card beside it.
+
+    Args:
+        fold: as for `OnnxBackend`; here OpenVINO's own operators are put before the graph.
+        choice: the device, which must be the CPU, and the precision. bf16 is taken only where the
+            processor multiplies it by itself; `fallback` says so where fp32 runs instead.
+        cached: keep what was compiled, and take it from there.
+
+    Raises:
+        MissingExtra: OpenVINO is not installed.
+        UsageError: another device is chosen.
+        ModelError: the file is missing, no model, or does not fit its card; or the choice is
+            strict, and the precision cannot be had.
+        CardError: there is no card, or it is malformed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fold: bool = False,
+        choice: Choice | None = None,
+        cached: bool = True,
+    ) -> None:
+        runtime = require_openvino()
+        self.path, self._choice, self._cached = os.fspath(path), choice or Choice(), cached
+        if self._choice.device.kind not in ("auto", "cpu"):
+            raise UsageError(
+                f"{self.path}: --device {self._choice.device}: OpenVINO is used on the CPU alone; "
+                "leave --device out, or take --backend onnx"
+            )
+        self._plain: OpenvinoBackend | None = None
+        self._opening = Lock()
+        core = runtime.Core()
+        model, self.card = _read(core, self.path)
+        self.host_card = self.card
+        if fold and self.card.input.dtype == "float32":
+            from ghostkit.backend.openvino_folding import fold_openvino
+
+            self.host_card = fold_openvino(model, self.card)
+        rows = model.inputs[0].get_partial_shape()[0]
+        self._batch_size = rows.get_length() if rows.is_static else None
+        compiled = _compile(core, model, _hint(core, self._choice), self.path, cached)
+        self._output = compiled.output(self.card.output.name)
+        self._compiled = compiled
+        self._requests: deque[Any] = deque()  # idle ones; taking and giving back is atomic
+        self.precisions = _computed_in(compiled)
+        self.fallback = _fallback(self.precisions, self._choice, self.path)
+        self.name = f"openvino {DEVICE} {'+'.join(self.precisions)}"
+
+    def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """See `Backend.infer`, and `OnnxBackend.infer` for fixed batches and folded models."""
+        if self.host_card is not self.card and images.dtype != np.uint8:
+            return self._not_folded.infer(images)
+        return in_whole_batches(images, self._batch_size or len(images), self._run)
+
+    @property
+    def _not_folded(self) -> "OpenvinoBackend":
+        """The same model as its file has it, opened when it is first asked for."""
+        with self._opening:
+            if self._plain is None:
+                self._plain = OpenvinoBackend(self.path, choice=self._choice, cached=self._cached)
+            return self._plain
+
+    def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        try:
+            request = self._requests.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            outputs = request.infer([images], share_inputs=True, share_outputs=True)
+            logits = np.array(outputs[self._output], dtype=np.float32)  # the request's own memory
+        except Exception as error:  # RuntimeError, and TypeError for what it does not take
+            raise ModelError(
+                f"{self.path}: inference failed on a {images.dtype} batch of shape {images.shape}: "
+                f"{one_line(error)}"
+            ) from error
+        self._requests.append(request)
+        return logits
+
+
+def _read(core: Any, path: str) -> tuple[Any, ModelCard]:
+    """OpenVINO's graph of the file at `path`, and its card, which fits it."""
+    if path.lower().endswith(IR_SUFFIX):
+        card = read_ir_card(path)
+        model = _graph(core, path)
+        check_input(_values(model.inputs), card, path)
+    else:
+        content = read_model(path)
+        graph = folding.describe(content)
+        if graph is None:
+            raise ModelError(
+                f"{path}: not an ONNX file, nor does it end in {IR_SUFFIX}; export it again with: "
+                "ghostkit export CHECKPOINT -o model.onnx"
+            )
+        check_weights(graph.metadata, path)
+        card = read_card(graph.metadata, path)
+        check_input(graph.inputs, card, path)
+        model = _graph(core, path)
+    check_output(_values(model.outputs), card, path)
+    return model, card
+
+
+def _graph(core: Any, path: str) -> Any:
+    try:
+        return core.read_model(Path(path))
+    except Exception as error:  # RuntimeError, and others by version
+        raise ModelError(
+            f"{path}: not a model that OpenVINO can open: {one_line(error)}; convert or export it "
+            "again, or run it with --backend onnx"
+        ) from error
+
+
+def _values(ports: Any) -> Values:
+    """Type and shape of each input or output under each of its names."""
+    found: dict[str, tuple[str, list[int | str | None]]] = {}
+    for port in ports:
+        kind = port.get_element_type().get_type_name()
+        shape = [size.get_length() if size.is_static else None for size in port.get_partial_shape()]
+        for name in port.get_names():
+            found[name] = (_ELEMENT_TYPES.get(kind, f"tensor({kind})"), shape)
+    return found
+
+
+def _hint(core: Any, choice: Choice) -> str:
+    """The precision to ask for: bf16 only where the processor multiplies it by itself."""
+    native = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return _HINTS[choice.precision if choice.precision.upper() in native else "fp32"]
+
+
+def _fallback(precisions: Sequence[str], choice: Choice, path: str) -> str | None:
+    """What a result has to say where a model does not compute in what was asked for.
+
+    Layers of an 8-bit model are as they were asked for by the file itself.
+
+    Raises:
+        ModelError: so it is, and the choice is strict.
+    """
+    others = set(precisions) - {choice.precision, "int8"}
+    if not others or (choice.precision != "fp32" and choice.precision in precisions):
+        return None  # bf16 leaves some layers in fp32
+    why = f"OpenVINO does not compute in {choice.precision} on this processor"
+    return choice.less(path, f"{'+'.join(sorted(others))} runs the model: {why}")
+
+
+def _compile(core: Any, model: Any, hint: str, path: str, cached: bool) -> Any:
+    cores = available_cores()
+    wishes: dict[str, Any] = {
+        "NUM_STREAMS": cores,
+        "INFERENCE_NUM_THREADS": cores,
+        "ENABLE_CPU_PINNING": False,  # other work, such as decoding, shares the cores
+        "INFERENCE_PRECISION_HINT": hint,  # by default OpenVINO would choose
+    }
+    folder = _writable_cache() if cached else None
+    if folder is not None:
+        wishes["CACHE_DIR"] = str(folder)
+    try:
+        compiled = core.compile_model(model, DEVICE, wishes)
+    except Exception as error:
+        raise ModelError(f"{path}: OpenVINO cannot compile it: {one_line(error)}") from error
+    if folder is not None:
+        _keep_newest(folder)
+    return compiled
+
+
+def _writable_cache() -> Path | None:
+    """Where compiled models are kept; None where nothing can be, which costs time alone."""
+    folder = cache_folder() / "openvino"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _keep_newest(folder: Path) -> None:
+    """Remove the oldest compiled models; one that another process removes first is no fault."""
+    ages = []
+    for path in folder.glob("*.blob"):
+        try:
+            ages.append((path.stat().st_mtime_ns, path))
+        except FileNotFoundError:
+            continue
+    for _, path in sorted(ages)[:-CACHED_MODELS]:
+        path.unlink(missing_ok=True)
+
+
+def _computed_in(compiled: Any) -> tuple[str, ...]:
+    """The precisions of the layers that multiply, as the compiled model itself tells them."""
+    found = set()
+    for operation in compiled.get_runtime_model().get_ordered_ops():
+        notes = operation.get_rt_info()
+        if notes["layerType"].astype(str) in _HEAVY:
+            found.add(notes["runtimePrecision"].astype(str))
+    if not found:  # nothing multiplies
+        found = {compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()}
+    return tuple(sorted(_COMPUTED_IN.get(each, each) for each in found))

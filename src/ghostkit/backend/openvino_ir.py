@@ -1,0 +1,68 @@
+"""OpenVINO's own files: M.xml, the graph; M.bin, its weights; M.xml.card.json, our card.
+
+Three files can be mixed up, so the card names the checksums of the other two. Needs no OpenVINO.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from ghostkit.card import ModelCard, read_sidecar
+from ghostkit.errors import CardError, ModelError
+
+IR_SUFFIX = ".xml"
+RECORD_KEY = "openvino"  # in the recipe of the card's provenance: {"sha256": {"xml", "bin"}}
+
+
+def weights_path(path: str | os.PathLike[str]) -> Path:
+    """Where the weights of the graph at `path` stand."""
+    return Path(path).with_suffix(".bin")
+
+
+def with_checksums(card: ModelCard, path: str | os.PathLike[str]) -> ModelCard:
+    """`card` with what makes it the card of these two files."""
+    sums = {"xml": _sha256(Path(path)), "bin": _sha256(weights_path(path))}
+    recipe = card.provenance.recipe | {RECORD_KEY: {"sha256": sums}}
+    provenance = card.provenance.model_copy(update={"recipe": recipe})
+    return card.model_copy(update={"provenance": provenance})
+
+
+def read_ir_card(path: str) -> ModelCard:
+    """The card beside the graph at `path`, after its files were found whole.
+
+    A card without checksums, which a person may have written, is taken as it is.
+
+    Raises:
+        ModelError: the graph or its weights are missing, or not those that the card is of.
+        CardError: there is no card, or it is malformed.
+    """
+    if not os.path.isfile(path):
+        raise ModelError(f"{path}: no such model file; expected OpenVINO's .xml, or an .onnx file")
+    weights = weights_path(path)
+    if not weights.is_file():
+        raise ModelError(
+            f"{path}: its weights, {weights}, are missing; copy the .xml, the .bin and the "
+            ".card.json together"
+        )
+    card = read_sidecar(path)
+    if card is None:
+        raise CardError(
+            f"{path}: no card beside it ({path}.card.json), so its classes and preprocessing are "
+            "unknown; convert it with ghostkit convert --to openvino, or write the card "
+            "(docs/card.md)"
+        )
+    record = card.provenance.recipe.get(RECORD_KEY)
+    sums = record.get("sha256") if isinstance(record, dict) else None
+    for kind, file in (("xml", Path(path)), ("bin", weights)):
+        expected = sums.get(kind) if isinstance(sums, dict) else None
+        if expected is not None and (found := _sha256(file)) != expected:
+            raise ModelError(
+                f"{file}: not the file that the card beside it is of: sha256 {found}, expected "
+                f"{expected}; copy the .xml, the .bin and the .card.json together"
+            )
+    return card
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
