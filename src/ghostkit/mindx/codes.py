@@ -17,6 +17,7 @@ class Code(IntEnum):
     CROP_FAIL = 2001
     RESIZE_FAIL = 2002
     DECODE_FAIL = 2006
+    INVALID_FORMAT = 2019
     IMAGE_WIDTH = 2020
     IMAGE_HEIGHT = 2021
     INFER_FAIL = 3005
@@ -58,6 +59,7 @@ _TEXTS = {
     Code.CROP_FAIL: "DVPP: crop fail",
     Code.RESIZE_FAIL: "DVPP: resize fail",
     Code.DECODE_FAIL: "DVPP: decode jpeg or jpg fail",
+    Code.INVALID_FORMAT: "DVPP: invalid image format",
     Code.IMAGE_WIDTH: "DVPP: image width out of range",
     Code.IMAGE_HEIGHT: "DVPP: image height out of range",
     Code.INFER_FAIL: "Infer: get model output fail",

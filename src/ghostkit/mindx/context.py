@@ -62,12 +62,21 @@ class Context:
                     what = f"dataSource {name!r} is no element of this stream{hint}"
                     raise self.fail(Code.METADATA_IS_NULL, element, what)
             return names
-        return [self._maker(name) for name in self.stream.feeding(element.name)]
+        return [self.maker(name) for name in self.stream.feeding(element.name)]
 
-    def _maker(self, name: str) -> str:
+    def maker(self, name: str) -> str:
         """`name`, or the element before it where it only passes on."""
         while self.stream.elements[name].factory in PASSING:
             [name] = self.stream.feeding(name)
+        return name
+
+    def decoder_of(self, element: Element) -> str:
+        """The decoder whose picture comes by to `element`, or the source where there is none."""
+        name = element.name
+        while feeding := self.stream.feeding(name):
+            name = feeding[0]
+            if self.stream.elements[name].factory == "mxpi_imagedecoder":
+                break
         return name
 
     def path(self, element: Element, key: str) -> str:

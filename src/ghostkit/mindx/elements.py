@@ -16,13 +16,14 @@ from ghostkit.files import write_text
 from ghostkit.mindx.classes import ClassPostProcessor, class_settings
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
+from ghostkit.mindx.crops import image_crop
 from ghostkit.mindx.inferring import Infer
 from ghostkit.mindx.links import nearest
 from ghostkit.mindx.pictures import (
     Work,
     center_crop,
-    image_crop,
     image_decoder,
+    image_encoder,
     image_normalize,
     image_resize,
 )
@@ -184,6 +185,7 @@ BUILDERS: Mapping[str, Callable[[Element, Context], Work]] = {
     "mxpi_imageresize": image_resize,
     "mxpi_opencvcentercrop": center_crop,
     "mxpi_imagecrop": image_crop,
+    "mxpi_imageencoder": image_encoder,
     "mxpi_imagenormalize": image_normalize,
     "mxpi_tensorinfer": _infer,
     "mxpi_modelinfer": _infer,

@@ -38,6 +38,15 @@ def _crop_words(element: Element) -> str:
     return f"cuts out the middle, {element.get('cropWidth')}x{element.get('cropHeight')}"
 
 
+def _image_crop_words(element: Element) -> str:
+    if element.get("autoDetectFrame") == "1":
+        return "cuts out each rectangle of an MxpiObjectList"
+    corners = [
+        f"({element.get(f'cropPointx{end}')}; {element.get(f'cropPointy{end}')})" for end in "01"
+    ]
+    return f"cuts out {corners[0]} to {corners[1]}"
+
+
 def _infer_words(element: Element) -> str:
     return f"runs the model {element.get('modelPath')}"
 
@@ -59,10 +68,8 @@ WORDS: Mapping[str, Callable[[Element], str]] = {
     ),
     "mxpi_imageresize": _resize_words,
     "mxpi_opencvcentercrop": _crop_words,
-    "mxpi_imagecrop": lambda e: (
-        f"cuts out ({e.get('cropPointx0')}; {e.get('cropPointy0')}) to "
-        f"({e.get('cropPointx1')}; {e.get('cropPointy1')})"
-    ),
+    "mxpi_imagecrop": _image_crop_words,
+    "mxpi_imageencoder": lambda e: f"makes a JPEG of it, quality {e.get('encodeLevel')}",
     "mxpi_imagenormalize": lambda e: f"(x - {e.get('alpha')}) / {e.get('beta')} for R, G, B",
     "mxpi_tensorinfer": _infer_words,
     "mxpi_modelinfer": _infer_words,

@@ -164,12 +164,14 @@ FACTORIES: Mapping[str, Factory] = {
             "rightExpandRatio": _float(0, 0, 1),
             "upExpandRatio": _float(0, 0, 1),
             "downExpandRatio": _float(0, 0, 1),
-            "cropType": _text("cropCoordinate"),
+            "cropType": _text("cropCoordinate", "cropCoordinate"),
             "resizeWidth": _int(0, 0, 8192),
             "resizeHeight": _int(0, 0, 8192),
             "resizeType": _text("Resizer_Stretch", *RESIZE_TYPES),
-        }
+        },
+        many_inputs=True,
     ),
+    "mxpi_imageencoder": Factory(_COMMON | {"encodeLevel": _int(100, 0, 100)}),
     "mxpi_imagenormalize": Factory(
         _COMMON
         | {

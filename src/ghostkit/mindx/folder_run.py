@@ -12,6 +12,8 @@ from ghostkit.mindx.program import Program
 from ghostkit.mindx.request import Request, code_of
 from ghostkit.mindx.statistics import Statistics
 
+JPEG_START = b"\xff\xd8\xff"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -54,10 +56,17 @@ def run_pictures(
         statistics.done(elapsed_s)
         source = os.fsdecode(request.data)
         if error is None:
-            text = request.outputs[sink].decode("utf-8", "replace")
+            text = _as_text(request.outputs[sink])
             yield Outcome(source, text, class_ids(text), Code.OK, elapsed_s)
         else:
             yield Outcome(source, reason_of(error), None, code_of(error), elapsed_s)
+
+
+def _as_text(data: bytes) -> str:
+    """What an appsink holds; of a JPEG that mxpi_imageencoder made, what it is."""
+    if data.startswith(JPEG_START):
+        return f"a JPEG of {len(data)} bytes"
+    return data.decode("utf-8", "replace")
 
 
 def class_ids(text: str) -> tuple[int, ...] | None:

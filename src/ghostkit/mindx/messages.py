@@ -4,7 +4,7 @@ The table below says which fields each message has, with their numbers; from it 
 same classes that the SDK's ``MxpiDataType_pb2`` has. Needs the extra ``mindx``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from ghostkit.errors import ElementError, MissingExtra
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.postprocess import ClassInfo
-from ghostkit.mindx.request import Classes, Metadata, Vision
+from ghostkit.mindx.request import Classes, Detected, Metadata, Vision
 
 PACKAGE = "MxTools"
 
@@ -124,7 +124,7 @@ def message_classes() -> Mapping[str, Any]:
 
 
 def to_message(metadata: Metadata) -> Any:
-    """The list message that holds `metadata`: visions, tensors or classes."""
+    """The list message that holds `metadata`: visions, tensors, classes or objects."""
     kinds = message_classes()
     if metadata and isinstance(metadata[0], Classes):
         message = kinds["MxpiClassList"]()
@@ -142,6 +142,18 @@ def to_message(metadata: Metadata) -> Any:
         for vision in metadata:
             assert isinstance(vision, Vision), "metadata is of one kind"
             _add_vision(message.visionVec.add(), vision)
+        return message
+    if metadata and isinstance(metadata[0], Detected):
+        message = kinds["MxpiObjectList"]()
+        for found in metadata:
+            assert isinstance(found, Detected), "metadata is of one kind"
+            entry = message.objectVec.add(x0=found.x0, y0=found.y0, x1=found.x1, y1=found.y1)
+            for info in found.infos:
+                entry.classVec.add(
+                    classId=info.class_id,
+                    className=info.name,
+                    confidence=float(info.confidence),
+                )
         return message
     message = kinds["MxpiTensorPackageList"]()
     for tensor in metadata:
@@ -220,7 +232,22 @@ def _read_classes(message: Any) -> list[Classes]:
     return [Classes(tuple(infos), source) for _, infos in sorted(groups.items())]
 
 
-_READERS = {
+def _read_objects(message: Any) -> list[Detected]:
+    found = []
+    for each in message.objectVec:
+        sides = np.array([each.x0, each.y0, each.x1, each.y1])
+        if not (np.isfinite(sides).all() and (sides >= 0).all()):
+            raise ValueError(f"the rectangle {sides.tolist()}; expected finite numbers from 0")
+        infos = [
+            ClassInfo(kind.classId, kind.className, np.float32(kind.confidence))
+            for kind in each.classVec
+        ]
+        found.append(Detected(each.x0, each.y0, each.x1, each.y1, tuple(infos)))
+    return found
+
+
+_READERS: Mapping[str, Callable[[Any], Metadata]] = {
+    "MxpiObjectList": _read_objects,
     "MxpiVisionList": _read_visions,
     "MxpiTensorPackageList": _read_tensors,
     "MxpiClassList": _read_classes,

@@ -1,4 +1,4 @@
-"""The elements that make and change pictures: decode, resize, crop, normalise."""
+"""The elements that make and change pictures: decode, resize, centre crop, normalise, encode."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +16,8 @@ from ghostkit.mindx.structure import Element
 
 Work = Callable[[Request], None]
 LEAST_WIDTH, LEAST_HEIGHT = 32, 6  # of a resized picture, in the SDK
+LEAST_ENCODED, LARGEST_ENCODED = 32, 8192  # pixels of a side, in the SDK
+BEST_QUALITY = 100  # what encodeLevel 0 means too
 NEAREST = ("2", "4")  # the device's interpolations that take the nearest pixel
 
 
@@ -26,7 +28,7 @@ def image_decoder(element: Element, context: Context) -> Work:
     answer with half a picture.
     """
     context.source_of(element)
-    _note_device(element, context)
+    note_device(element, context)
     color: ColorOrder = "RGB" if element.get("outputDataFormat") == "RGB" else "BGR"
     floats = element.get("dataType") == "float32"
 
@@ -46,7 +48,7 @@ def image_resize(element: Element, context: Context) -> Work:
     """mxpi_imageresize."""
     ops.opencv()
     source = context.source_of(element)
-    _note_device(element, context)
+    note_device(element, context)
     settings, colors = resize_settings(element, context)
     wanted = element.get("outputDataFormat")
     # OpenCV's settings depend on the channel order only in the padding's colour
@@ -87,8 +89,8 @@ def resize_settings(
         raise context.fail(code, element, what)
     if element.number("minDimension") > element.number("maxDimension"):
         raise context.fail(Code.INIT_FAIL, element, "minDimension is above maxDimension")
-    nearest = element.get("interpolation") in NEAREST and not _by_opencv(element)
-    if element.get("interpolation") != "0" and _by_opencv(element):
+    nearest = element.get("interpolation") in NEAREST and not by_opencv(element)
+    if element.get("interpolation") != "0" and by_opencv(element):
         context.notice(element, "interpolation has no effect with opencv: always bilinear")
     settings = ops.ResizeSettings(
         kind=kind,
@@ -122,42 +124,33 @@ def center_crop(element: Element, context: Context) -> Work:
     return work
 
 
-def image_crop(element: Element, context: Context) -> Work:
-    """mxpi_imagecrop with its own coordinates: one picture for each rectangle."""
+def image_encoder(element: Element, context: Context) -> Work:
+    """mxpi_imageencoder: the picture as a JPEG, which takes the place of what was sent.
+
+    OpenCV's encoder stands in for the device's; sides lose an odd last pixel, as there.
+    """
+    cv2 = ops.opencv()
     source = context.source_of(element)
-    if element.get("dataSourceImage") not in ("auto", ""):
-        source = element.get("dataSourceImage")
-    _note_device(element, context)
-    if element.get("autoDetectFrame") == "1":
-        what = "autoDetectFrame 1 takes rectangles of a detector; set it to 0 and give cropPoint…"
-        raise context.fail(Code.UNREALIZED, element, what)
-    boxes = crop_boxes(element, context)
-    grow = [float(element.get(f"{side}ExpandRatio")) for side in ("left", "up", "right", "down")]
+    quality = element.number("encodeLevel") or BEST_QUALITY
 
     def work(request: Request) -> None:
-        request.metadata[element.name] = [
-            Vision(_cut(vision.pixels, box, grow, element.name), vision.color)
-            for vision in request.visions(source, element.name)
-            for box in boxes
-        ]
+        visions = request.visions(source, element.name)
+        if len(visions) != 1:
+            reason = f"{len(visions)} pictures; one is encoded, as a result holds one"
+            raise ElementError(Code.UNREALIZED, reason, element.name)
+        [vision] = visions
+        if vision.pixels.dtype != np.uint8:
+            raise ElementError(Code.INVALID_FORMAT, "float32 pixels; expected uint8", element.name)
+        height, width = vision.pixels.shape[:2]
+        for side, code in ((width, Code.IMAGE_WIDTH), (height, Code.IMAGE_HEIGHT)):
+            if not LEAST_ENCODED <= side <= LARGEST_ENCODED:
+                reason = f"picture of {width}x{height}; expected {LEAST_ENCODED}..{LARGEST_ENCODED}"
+                raise ElementError(code, reason, element.name)
+        bgr = _in_order(vision, "BGR").pixels[: height // 2 * 2, : width // 2 * 2]
+        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        request.buffer = data.tobytes()
 
     return work
-
-
-def crop_boxes(element: Element, context: Context) -> list[tuple[int, int, int, int]]:
-    """The rectangles (x0, y0, x1, y1) that an mxpi_imagecrop names."""
-    keys = ("cropPointx0", "cropPointy0", "cropPointx1", "cropPointy1")
-    try:
-        columns = [[int(float(word)) for word in element.get(key).split(",")] for key in keys]
-        boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in zip(*columns, strict=True)]
-    except ValueError:
-        what = "cropPointx0, y0, x1 and y1 must be lists of as many numbers: '0,10'"
-        raise context.fail(Code.INVALID_PARAM, element, what) from None
-    for box in boxes:
-        if not (0 <= box[0] < box[2] and 0 <= box[1] < box[3]):
-            what = f"the rectangle {box} is empty; expected x0 < x1 and y0 < y1"
-            raise context.fail(Code.INVALID_PARAM, element, what)
-    return boxes
 
 
 def image_normalize(element: Element, context: Context) -> Work:
@@ -199,22 +192,6 @@ def _three(element: Element, context: Context, key: str) -> NDArray[np.float64]:
     return values
 
 
-def _cut(
-    pixels: ops.Pixels, box: tuple[int, int, int, int], grow: list[float], element: str
-) -> ops.Pixels:
-    """The rectangle, grown by shares of its sides and kept within the picture."""
-    (height, width), (x0, y0, x1, y1) = pixels.shape[:2], box
-    box_width, box_height = x1 - x0, y1 - y0
-    left = int(max(x0 - box_width * grow[0], 0))
-    top = int(max(y0 - box_height * grow[1], 0))
-    right = min(int(x1 + box_width * grow[2]), width)
-    bottom = min(int(y1 + box_height * grow[3]), height)
-    if left >= right or top >= bottom:
-        reason = f"the rectangle {box} lies outside the picture of {width}x{height}"
-        raise ElementError(Code.CROP_FAIL, reason, element)
-    return pixels[top:bottom, left:right]
-
-
 def _in_order(vision: Vision, order: str) -> Vision:
     if order == vision.color:
         return vision
@@ -228,11 +205,12 @@ def _with_color(
     return replace(settings, padding_color=colors if order == "BGR" else colors[::-1])
 
 
-def _by_opencv(element: Element) -> bool:
+def by_opencv(element: Element) -> bool:
     """Whether the file asks for OpenCV; the older property wins, as in the SDK."""
     return (element.get("handleMethod") or element.get("cvProcessor")) == "opencv"
 
 
-def _note_device(element: Element, context: Context) -> None:
-    if not _by_opencv(element):
+def note_device(element: Element, context: Context) -> None:
+    """Say that OpenCV stands in where the file asks for the device's own decoder or resizer."""
+    if not by_opencv(element):
         context.notice(element, "asks for the device's own processing; OpenCV's stands in for it")

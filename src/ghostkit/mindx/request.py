@@ -31,8 +31,19 @@ class Classes:
     source: str  # the element that gave the tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """An MxpiObject: a rectangle in pixels of the decoded picture, and what it is."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    infos: tuple[ClassInfo, ...] = ()
+
+
 Tensor = NDArray[Any]  # with its batch axis
-Metadata = list[Vision] | list[Tensor] | list[Classes]
+Metadata = list[Vision] | list[Tensor] | list[Classes] | list[Detected]
 
 
 @dataclass(slots=True)
@@ -57,6 +68,10 @@ class Request:
         """The tensors that `key` made; raises as `visions` does."""
         return [each for each in self._of(key, element) if _is(each, np.ndarray, key, element)]
 
+    def objects(self, key: str, element: str) -> list[Detected]:
+        """The rectangles that `key` found; raises as `visions` does."""
+        return [each for each in self._of(key, element) if _is(each, Detected, key, element)]
+
     def _of(self, key: str, element: str) -> list[Any]:
         found = self.metadata.get(key)
         if found is None:
@@ -67,13 +82,18 @@ class Request:
 
 def _is(value: object, kind: type, key: str, element: str) -> bool:
     if not isinstance(value, kind):
-        wanted = "pictures" if kind is Vision else "tensors"
-        reason = f"{key!r} gives {_KINDS.get(type(value), 'other data')}, but {wanted} are needed"
+        given = _KINDS.get(type(value), "other data")
+        reason = f"{key!r} gives {given}, but {_KINDS[kind]} are needed"
         raise ElementError(Code.PROTOBUF_NAME_MISMATCH, reason, element)
     return True
 
 
-_KINDS: Mapping[type, str] = {Vision: "pictures", np.ndarray: "tensors", Classes: "classes"}
+_KINDS: Mapping[type, str] = {
+    Vision: "pictures",
+    np.ndarray: "tensors",
+    Classes: "classes",
+    Detected: "objects",
+}
 
 
 def code_of(error: GhostkitError) -> Code:
