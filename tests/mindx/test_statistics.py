@@ -1,14 +1,34 @@
+import importlib.util
+import io
 import json
 import re
-import time
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
+from ghostkit.cli.pipeline_table import StatsTable
+from ghostkit.mindx.grammar import parse
 from ghostkit.mindx.sdk_conf import SdkConf, read_sdk_conf
+from ghostkit.mindx.statistics import Counter, Statistics
 from mindx.pipelines import ghostnet, write_project
 from tiny import RED, save_square
 
 pytest.importorskip("cv2")
+
+
+def load_reader():
+    """The script's reader, which is written from the description of the files alone."""
+    path = Path(__file__).parents[2] / "reliability" / "pipeline_statistics.py"
+    spec = importlib.util.spec_from_file_location("pipeline_statistics", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+reader = load_reader()
 
 
 def test_sdk_conf_is_clamped_and_comments_are_skipped(tmp_path):
@@ -24,58 +44,112 @@ def test_sdk_conf_is_clamped_and_comments_are_skipped(tmp_path):
     assert SdkConf().log_filename == "performance—statistics.log"
 
 
-def test_statistics_files_hold_every_picture_in_the_sdks_lines(ghostkit, tmp_path, make_model):
-    """Read by the descriptions of the fields alone: strings of microseconds, keys in order."""
+def pipeline_with_a_queue(folder, make_model):
     content = ghostnet()
     stream = content["im_ghostnet"]
     stream["appsrc0"]["next"] = "queue0"
     stream["queue0"] = {"factory": "queue", "next": "mxpi_imagedecoder0"}
-    project = write_project(tmp_path / "d", make_model, content)
-    for number in range(30):
-        save_square(tmp_path / "val" / f"{number}.png", RED, (40, 40))
-    conf = tmp_path / "sdk.conf"
-    conf.write_text(
-        f"enable_ps=true\nps_interval_time=1\nps_log_dir={tmp_path}/logs\n"
-        "ps_queue_size_interval_time=10\nps_queue_size_times=1\n"
-    )
-    began = time.monotonic()
-    outcome = ghostkit("pipeline", project, tmp_path / "val", tmp_path / "r", "--sdk-conf", conf)
-    wall_us = (time.monotonic() - began) * 1e6
-    assert outcome.status == 0
-    lines = {}
-    for path in (tmp_path / "logs").iterdir():
-        name = re.fullmatch(
-            r"performance—statistics\.log\.(e2e|plugin|tpr|queue)\.\d{8}-\d{6}\.\d{6}", path.name
+    return write_project(folder, make_model, content)
+
+
+def write_conf(path, logs, **changes):
+    values = {"enable_ps": "true", "ps_interval_time": 1, "ps_log_dir": logs}
+    values |= {"ps_queue_size_interval_time": 10, "ps_queue_size_times": 1} | changes
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+    return path
+
+
+def counts_of(records):
+    return {
+        (r["elementName"], r["type"]): reader.total(
+            records, "frequency", elementName=r["elementName"], type=r["type"]
         )
-        lines[name[1]] = path.read_text().splitlines()
-    assert {"e2e", "plugin", "tpr"} <= set(lines)
-    for line in (line for each in lines.values() for line in each):
-        assert list(json.loads(line)) == sorted(json.loads(line)) and ": " not in line
-    e2e = [json.loads(line) for line in lines["e2e"]]
-    assert sum(int(record["frequency"]) for record in e2e) == 30
-    assert all(0 <= int(r["minTime"]) <= int(r["average"]) <= int(r["maxTime"]) for r in e2e)
-    assert 0 < max(int(record["maxTime"]) for record in e2e) <= wall_us
-    tpr = [json.loads(line) for line in lines["tpr"]]
-    assert sum(record["throughput"] for record in tpr) == 30
-    assert all(record["type"] == "throughputRate" for record in tpr)
-    plugins = [json.loads(line) for line in lines["plugin"]]
-    counts = {}
-    for record in plugins:
-        key = record["elementName"], record["type"]
-        counts[key] = counts.get(key, 0) + int(record["frequency"])
-    assert counts == {
-        ("mxpi_imagedecoder0", "plugin"): 30,
-        ("mxpi_imageresize0", "plugin"): 30,
-        ("mxpi_opencvcentercrop0", "plugin"): 30,
-        ("mxpi_tensorinfer0", "plugin"): 30,
-        ("mxpi_tensorinfer0", "modelInference"): 30,
-        ("mxpi_classpostprocessor0", "plugin"): 30,
-        ("mxpi_classpostprocessor0", "postProcessor"): 30,
-        ("mxpi_dataserialize0", "plugin"): 30,
+        for r in records
     }
 
 
-def test_the_live_table_counts_every_element(ghostkit, tmp_path, make_model):
+EVERY_ELEMENT = (
+    ("mxpi_imagedecoder0", "plugin"),
+    ("mxpi_imageresize0", "plugin"),
+    ("mxpi_opencvcentercrop0", "plugin"),
+    ("mxpi_tensorinfer0", "plugin"),
+    ("mxpi_tensorinfer0", "modelInference"),
+    ("mxpi_classpostprocessor0", "plugin"),
+    ("mxpi_classpostprocessor0", "postProcessor"),
+    ("mxpi_dataserialize0", "plugin"),
+)
+
+
+def test_an_independent_reader_finds_every_picture_and_the_runs_own_clock(
+    ghostkit, tmp_path, make_model
+):
+    project = pipeline_with_a_queue(tmp_path / "d", make_model)
+    for number in range(30):
+        save_square(tmp_path / "val" / f"{number}.png", RED, (40, 40))
+    conf = write_conf(tmp_path / "sdk.conf", tmp_path / "logs")
+    outcome = ghostkit("pipeline", project, tmp_path / "val", tmp_path / "r", "--sdk-conf", conf)
+    assert outcome.status == 0
+    records = reader.read(tmp_path / "logs")
+    assert reader.total(records["e2e"], "frequency") == 30
+    assert reader.total(records["tpr"], "throughput") == 30
+    assert counts_of(records["plugin"]) == dict.fromkeys(EVERY_ELEMENT, 30)
+    assert records["queue"][0]["maxSizeBuffers"] == 200
+    printed_us = sum(map(int, re.findall(r"^sdk run time: (\d+)$", outcome.out, re.MULTILINE)))
+    assert reader.total(records["e2e"], "totalTime") == pytest.approx(printed_us, rel=0.01)
+
+
+def test_the_intervals_last_as_long_as_the_run_did(tmp_path):
+    """By the numbers that are written, not by a clock."""
+    statistics = Statistics(parse(json.dumps(ghostnet()), "a").streams["im_ghostnet"])
+    lines = []
+    for pictures, seconds in ((7, 1.0), (0, 1.0), (3, 0.25)):
+        for _ in range(pictures):
+            statistics.sent()
+            statistics.done(0.040236)
+        lines += [record for kind, record in statistics.take(seconds) if kind == "tpr"]
+    assert [(line["throughput"], line["throughputRate"]) for line in lines] == [
+        (7, 7.0),
+        (0, 0.0),
+        (3, 12.0),
+    ]
+    assert reader.seconds_of(lines) == pytest.approx(1.25)
+
+
+def test_a_program_of_the_sdk_gets_the_files_that_its_sdk_conf_asks_for(
+    tmp_path, make_model, monkeypatch
+):
+    pytest.importorskip("google.protobuf")
+    from StreamManagerApi import MxDataInput, StreamManagerApi
+
+    project = pipeline_with_a_queue(tmp_path / "d", make_model)
+    write_conf(tmp_path / "sdk" / "config" / "sdk.conf", "logs")
+    monkeypatch.setenv("MX_SDK_HOME", str(tmp_path / "sdk"))
+    photo = save_square(tmp_path / "a.png", RED, (40, 40)).read_bytes()
+    api = StreamManagerApi()
+    api.InitManager()
+    assert api.CreateMultipleStreamsFromFile(str(project)) == 0
+    for data in (photo, photo, b"no picture"):
+        number = api.SendDataWithUniqueId(b"im_ghostnet", 0, MxDataInput(data))
+        api.GetResultWithUniqueId(b"im_ghostnet", number, 3000)
+    assert api.DestroyAllStreams() == 0
+    records = reader.read(tmp_path / "sdk" / "logs")
+    assert reader.total(records["e2e"], "frequency") == 3
+    assert reader.total(records["plugin"], "frequency", elementName="mxpi_dataserialize0") == 2
+
+
+def test_a_million_pictures_take_no_more_memory_than_one():
+    counter = Counter()
+    tracemalloc.start()
+    for _ in range(2000):
+        counter.add(0.02)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 4000  # a list would hold 2,000 floats of 24 bytes
+    assert counter.all.percentile(50) == pytest.approx(0.02, rel=0.02)
+
+
+def test_the_table_counts_every_element(ghostkit, tmp_path, make_model):
     project = write_project(tmp_path / "d", make_model)
     save_square(tmp_path / "val" / "a.png", RED, (40, 40))
     outcome = ghostkit("pipeline", project, tmp_path / "val", tmp_path / "r", "--stats")
@@ -83,6 +157,35 @@ def test_the_live_table_counts_every_element(ghostkit, tmp_path, make_model):
     assert "p50" in table and "p99" in table
     assert re.search(r"^mxpi_tensorinfer0 +1 +[\d.]+", table, re.MULTILINE)
     assert re.search(r"^end to end +1 ", table, re.MULTILINE)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_the_table_is_live_and_results_stay_out_of_it(monkeypatch):
+    screen, results = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(sys, "stdout", results)
+    monkeypatch.setenv("TERM", "xterm")
+    statistics = Statistics(parse(json.dumps(ghostnet()), "a").streams["im_ghostnet"])
+    shown = threading.Event()
+    table = StatsTable(statistics)
+    seen = table._table
+
+    def watched():
+        if statistics.percentiles():
+            shown.set()
+        return seen()
+
+    monkeypatch.setattr(table, "_table", watched)
+    with table:
+        print("process img: a.png")
+        statistics.record("mxpi_imageresize0", 0.002)
+        assert shown.wait(5)  # drawn anew by itself, without a picture that ends
+    assert results.getvalue() == "process img: a.png\n"
+    assert re.search(r"mxpi_imageresize0 +1 +2\.00", screen.getvalue())
 
 
 def test_without_enable_ps_nothing_is_written(ghostkit, tmp_path, make_model):

@@ -1,12 +1,12 @@
 """What ``ghostkit pipeline`` does with a folder: the SDK runner's lines, files and statistics."""
 
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from ghostkit.cli.options import say
+from ghostkit.cli.pipeline_table import StatsTable
 from ghostkit.errors import OutputError, PipelineError, UsageError, printable
 from ghostkit.files import make_folder, write_text
 from ghostkit.mindx.codes import Code
@@ -19,8 +19,6 @@ from ghostkit.mindx.statistics_files import StatisticsFiles
 from ghostkit.mindx.structure import Pipeline
 from ghostkit.sources import find_pictures
 from ghostkit.writers import check_result_names, result_name
-
-LIVE_INTERVAL_S = 2.0  # between two tables of --stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def run(program: Program, settings: Settings) -> int:
     answered = failed = 0
     with ExitStack() as stack:
         files = _open_statistics(stack, statistics, program, settings)
-        live = _Live(statistics) if settings.stats else None
+        table = stack.enter_context(StatsTable(statistics)) if settings.stats else None
         began_s = time.monotonic()
         outcomes = run_pictures(
             program,
@@ -87,11 +85,9 @@ def run(program: Program, settings: Settings) -> int:
             else:
                 failed += 1
                 say(f"failed: {name}: {outcome.text} ({int(outcome.code)})")
-            if live is not None:
-                live.tick()
+            if table is not None:
+                table.tick()
         elapsed_s = time.monotonic() - began_s
-    if live is not None:
-        live.show()
     skipped = f"; {len(found.skipped)} other files skipped" if found.skipped else ""
     rate = f"; {(answered + failed) / elapsed_s:.0f} images/s" if elapsed_s > 0 else ""
     say(f"{answered + failed} pictures: {answered} answered, {failed} failed{skipped}{rate}")
@@ -155,25 +151,3 @@ def _open_statistics(
     say(f"note: statistics go to {str(conf.folder)!r} (enable_ps in {str(path)!r})")
     queues = bool(program.stream.of("queue"))
     return stack.enter_context(StatisticsFiles(statistics, conf, source=path, queues=queues))
-
-
-class _Live:
-    """The table of percentiles on standard error, now and then and at the end."""
-
-    def __init__(self, statistics: Statistics) -> None:
-        self._statistics, self._shown_s = statistics, time.monotonic()
-
-    def tick(self) -> None:
-        """Show the table if it is time to."""
-        now_s = time.monotonic()
-        if now_s - self._shown_s >= LIVE_INTERVAL_S:
-            self._shown_s = now_s
-            self.show()
-
-    def show(self) -> None:
-        """Show the table."""
-        lines = [f"{'ms':26}{'times':>8}{'mean':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}"]
-        for name, times, mean, values in self._statistics.percentiles():
-            numbers = "".join(f"{value:9.2f}" for value in (mean, *values))
-            lines.append(f"{name:26}{times:8}{numbers}")
-        print("\n".join(map(printable, lines)), file=sys.stderr, flush=True)

@@ -8,11 +8,12 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Condition, Lock
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Literal
 
 from ghostkit.errors import GhostkitError, PipelineError
@@ -20,8 +21,11 @@ from ghostkit.mindx.agreement import check_normalised_once
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.folder_run import reason_of
 from ghostkit.mindx.grammar import parse, read_pipeline
-from ghostkit.mindx.program import Program, compile_stream
+from ghostkit.mindx.program import Program, compile_stream, no_record
 from ghostkit.mindx.request import Request, code_of
+from ghostkit.mindx.sdk_conf import default_path, read_sdk_conf
+from ghostkit.mindx.statistics import Statistics
+from ghostkit.mindx.statistics_files import StatisticsFiles
 from ghostkit.mindx.structure import Pipeline
 from ghostkit.threads import available_cores
 
@@ -50,6 +54,8 @@ class Running:
     in_order: dict[str, deque[Future[Finished]]] = field(default_factory=dict)  # by appsink
     arrived: Condition = field(default_factory=Condition)
     room: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(MOST_UNDER_WAY))
+    statistics: Statistics | None = None
+    files: ExitStack = field(default_factory=ExitStack)  # writes the statistics until it is closed
 
     @property
     def sinks(self) -> tuple[str, ...]:
@@ -85,17 +91,20 @@ class StreamManager:
 
     def _start(self, pipeline: Pipeline) -> None:
         for name in pipeline.streams:
-            with self._lock:
-                exists = name in self._streams
-            if exists:
-                raise PipelineError(Code.STREAM_EXIST, f"stream {name!r} exists already (6001)")
+            self._check_new(name)
             program = compile_stream(pipeline, name)
             check_normalised_once(program)
             pool = ThreadPoolExecutor(available_cores(), thread_name_prefix=f"stream-{name}")
             running = Running(program, pool)
             running.in_order = {sink: deque() for sink in running.sinks}
             with self._lock:
+                self._check_new(name)  # another thread may have made it meanwhile
                 self._streams[name] = running
+            _write_statistics(running)
+
+    def _check_new(self, name: str) -> None:
+        if name in self._streams:
+            raise PipelineError(Code.STREAM_EXIST, f"stream {name!r} exists already (6001)")
 
     def stop(self, name: str) -> Code:
         """End a stream; requests under way are dropped."""
@@ -104,6 +113,7 @@ class StreamManager:
         if running is None:
             return Code.STREAM_NOT_EXIST
         running.pool.shutdown(wait=True, cancel_futures=True)
+        running.files.close()
         return Code.OK
 
     def stop_all(self) -> None:
@@ -135,8 +145,10 @@ class StreamManager:
                 return Code.TRANS_MODE_NOT_MATCHED, -1
             running.mode = mode
         running.room.acquire()
+        if running.statistics is not None:
+            running.statistics.sent()
         try:
-            future = running.pool.submit(_run, running.program, request)
+            future = running.pool.submit(_run, running, request, perf_counter())
         except RuntimeError:  # the pool is shut down: the stream was stopped meanwhile
             running.room.release()
             return Code.STREAM_NOT_EXIST, -1
@@ -153,9 +165,12 @@ class StreamManager:
 
     def result_by_id(self, running: Running, number: int, timeout_s: float) -> Finished | None:
         """The result of one request, once; None where it does not come in time."""
+        future = running.by_id.get(number)
+        found = None if future is None else _wait(future, timeout_s)
+        if found is None:  # it may be asked for again
+            return None
         with running.arrived:
-            future = running.by_id.pop(number, None)
-        return None if future is None else _wait(future, timeout_s)
+            return found if running.by_id.pop(number, None) is not None else None
 
     def next_result(self, running: Running, sink: str, timeout_s: float) -> Finished | None:
         """The next result at `sink`, in the order of sending; None where none comes in time."""
@@ -174,12 +189,29 @@ class StreamManager:
         return found
 
 
-def _run(program: Program, request: Request) -> Finished:
+def _run(running: Running, request: Request, sent_s: float) -> Finished:
+    statistics = running.statistics
+    code, reason = Code.OK, ""
     try:
-        program.run(request)
+        running.program.run(request, no_record if statistics is None else statistics.record)
     except GhostkitError as error:
-        return Finished(request, code_of(error), reason_of(error))
-    return Finished(request, Code.OK, "")
+        code, reason = code_of(error), reason_of(error)
+    if statistics is not None:
+        statistics.done(perf_counter() - sent_s)
+    return Finished(request, code, reason)
+
+
+def _write_statistics(running: Running) -> None:
+    """Write the SDK's files where its sdk.conf asks for them."""
+    path = default_path()
+    conf = None if path is None else read_sdk_conf(path)[0]
+    if conf is not None and conf.enable:
+        stream = running.program.stream
+        running.statistics = Statistics(stream)
+        queues = bool(stream.of("queue"))
+        running.files.enter_context(
+            StatisticsFiles(running.statistics, conf, source=path, queues=queues)
+        )
 
 
 def _wait(future: Future[Finished], timeout_s: float) -> Finished | None:
@@ -187,6 +219,8 @@ def _wait(future: Future[Finished], timeout_s: float) -> Finished | None:
         return future.result(timeout_s)
     except FutureTimeout:
         return None
+    except CancelledError:
+        return Finished(Request(b""), Code.STREAM_NOT_EXIST, "the stream was stopped meanwhile")
 
 
 def texts(values: Sequence[bytes | str]) -> list[str]:

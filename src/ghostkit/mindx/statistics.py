@@ -9,28 +9,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from ghostkit.mindx.context import MODEL_FACTORIES
 from ghostkit.mindx.structure import Stream
+from ghostkit.timing import Durations
 
-KEPT = 100_000  # times per counter that percentiles are taken of
 PERCENTILES = (50, 95, 99)
 
 
 @dataclass
 class Counter:
-    """Times of one thing since the last interval began, and the last of all."""
+    """Times of one thing since the last interval began, and of all, in constant memory."""
 
     frequency: int = 0
     total_us: int = 0
     max_us: int = 0
     min_us: int = 0
-    kept_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    all_times: int = 0
-    all_s: float = 0.0
+    all: Durations = field(default_factory=Durations)
 
     def add(self, seconds: float) -> None:
         """Count one time."""
@@ -39,9 +35,7 @@ class Counter:
         self.max_us = max(self.max_us, time_us)
         self.frequency += 1
         self.total_us += time_us
-        self.all_times += 1
-        self.all_s += seconds
-        self.kept_s.append(seconds)
+        self.all.add(seconds)
 
     def take(self) -> dict[str, str]:
         """The SDK's five numbers as strings, in microseconds; a new interval begins."""
@@ -54,6 +48,18 @@ class Counter:
         }
         self.frequency = self.total_us = self.max_us = self.min_us = 0
         return taken
+
+
+class Row(NamedTuple):
+    """What ``--stats`` says of one element; all but the first two in milliseconds."""
+
+    name: str
+    times: int
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    longest_ms: float
 
 
 class Statistics:
@@ -132,21 +138,16 @@ class Statistics:
                 )
             self._queue_max = 0
 
-    def percentiles(self) -> list[tuple[str, int, float, tuple[float, ...]]]:
-        """(name, times, mean, 50th, 95th and 99th percentile and greatest, all in ms) per row."""
+    def percentiles(self) -> list[Row]:
+        """A row per element that has worked, and one from end to end."""
         with self._lock:
-            rows = [*self._elements.items(), ("end to end", self._e2e)]
-            copies = [(name, c.all_times, c.all_s, list(c.kept_s)) for name, c in rows]
-        return [
-            (
-                name,
-                times,
-                1e3 * total_s / times,
-                tuple(1e3 * np.percentile(kept, (*PERCENTILES, 100))),
-            )
-            for name, times, total_s, kept in copies
-            if times
-        ]
+            counters = [*self._elements.items(), ("end to end", self._e2e)]
+            return [_row(name, counter.all) for name, counter in counters if counter.all.count]
+
+
+def _row(name: str, times: Durations) -> Row:
+    middle, high, highest = (1e3 * times.percentile(percent) for percent in PERCENTILES)
+    return Row(name, times.count, 1e3 * times.mean_s, middle, high, highest, 1e3 * times.longest_s)
 
 
 def _kinds(factory: str) -> tuple[str, ...]:
