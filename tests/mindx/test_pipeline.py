@@ -118,15 +118,6 @@ def test_batches_and_single_requests_give_equal_answers(project, tmp_path):
     assert len(set(alone)) > 6
 
 
-def test_one_bad_picture_among_many_leaves_the_others(project, tmp_path):
-    good = str(save_square(tmp_path / "g.png", GREEN, (40, 40)))
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes(b"\xff\xd8\xff")
-    paths = [good] * 30 + [str(bad)] + [good] * 30
-    errors = [error for _, error in compiled(project).stream_of(map(Request, paths))]
-    assert [index for index, error in enumerate(errors) if error] == [30]
-
-
 @pytest.mark.parametrize(
     ("config", "names", "code", "words"),
     [

@@ -21,11 +21,12 @@ from ghostkit.mindx.api_records import (
     Text,
 )
 from ghostkit.mindx.codes import NOT_INITIALISED, Code
-from ghostkit.mindx.manager import Finished, Running, StreamManager, texts
+from ghostkit.mindx.manager import Finished, Mode, Running, StreamManager, texts
 from ghostkit.mindx.messages import PACKAGE, from_message, to_message
-from ghostkit.mindx.request import Request, code_of
+from ghostkit.mindx.request import Metadata, Request, code_of
 
 DEFAULT_TIMEOUT_MS = 3000
+LARGEST_DATA = 2**30  # bytes at once: malloc_max_data_size of the SDK's own sdk.conf
 LATE = "Time out, can not get result in time."
 _log = logging.getLogger("ghostkit.mindx")
 
@@ -69,10 +70,10 @@ class StreamManagerApi:
         Results come in the order of sending, by `GetResult`.
         """
         if len(data) == 1:
-            return self._send(streamName, plugin, Request(bytes(data[0].data)), "in order")[0]
+            return self._send(streamName, plugin, data[0].data, "in order")[0]
         metadata, buffer = data
         fields = [(each.dataSource, each.dataType, each.serializedMetadata) for each in metadata]
-        return self._send_messages(streamName, plugin, fields, bytes(buffer.data))
+        return self._send_messages(streamName, plugin, fields, buffer.data)
 
     def SendProtobuf(
         self, streamName: Text, plugin: int | Text, protobufVec: Sequence[MxProtobufIn]
@@ -85,7 +86,7 @@ class StreamManagerApi:
         self, streamName: Text, plugin: int | Text, dataInput: MxDataInput
     ) -> int:
         """Send a picture; returns its id, or -1 where it could not be sent."""
-        code, number = self._send(streamName, plugin, Request(bytes(dataInput.data)), "by id")
+        code, number = self._send(streamName, plugin, dataInput.data, "by id")
         return NOT_INITIALISED if code else number
 
     def GetResultWithUniqueId(
@@ -192,29 +193,38 @@ class StreamManagerApi:
         return int(Code.OK)
 
     def _send(
-        self, stream: Text, plugin: int | Text, request: Request, mode: Any
+        self,
+        stream: Text,
+        plugin: int | Text,
+        data: Any,
+        mode: Mode,
+        metadata: dict[str, Metadata] | None = None,
     ) -> tuple[int, int]:
         if self._manager is None:
             return NOT_INITIALISED, NOT_INITIALISED
         [name] = texts([stream])
         source = plugin if isinstance(plugin, int) else texts([plugin])[0]
+        if memoryview(data).nbytes > LARGEST_DATA:  # before it is copied
+            _log.error("stream %r: more than %d bytes were sent (1004)", name, LARGEST_DATA)
+            return int(Code.INVALID_PARAM), NOT_INITIALISED
+        request = Request(bytes(data), metadata or {})
         code, number = self._manager.send(name, source, request, mode)
         if code:
             _log.error("stream %r: cannot send to %r: %s (%d)", name, source, code.text, code)
         return int(code), number
 
     def _send_messages(
-        self, stream: Text, plugin: int | Text, fields: Sequence[Sequence[Any]], data: bytes
+        self, stream: Text, plugin: int | Text, fields: Sequence[Sequence[Any]], data: Any
     ) -> int:
-        request = Request(data)
+        found: dict[str, Metadata] = {}
         for key, kind, message in fields:
             [key_text, kind_text] = texts([key, kind])
             try:
-                request.metadata[key_text] = from_message(kind_text, message, key_text)
+                found[key_text] = from_message(kind_text, message, key_text)
             except GhostkitError as error:
                 _log.error("%s", error)
                 return int(code_of(error))
-        return self._send(stream, plugin, request, "in order")[0]
+        return self._send(stream, plugin, data, "in order", found)[0]
 
     def _running(self, stream: Text) -> Running | None:
         [name] = texts([stream])

@@ -13,7 +13,6 @@ class Code(IntEnum):
     UNREALIZED = 1005
     INIT_FAIL = 1013
     NOT_EXIST = 1016
-    INVALID_PATH = 1029
     CROP_FAIL = 2001
     RESIZE_FAIL = 2002
     DECODE_FAIL = 2006
@@ -31,7 +30,6 @@ class Code(IntEnum):
     STREAM_TIMEOUT = 6010
     ELEMENT_INVALID = 6011
     ELEMENT_EXIST = 6012
-    ELEMENT_NOT_EXIST = 6013
     INVALID_FACTORY = 6014
     INVALID_PROPERTIES = 6015
     PAD_UNLINKED = 6016
@@ -55,7 +53,6 @@ _TEXTS = {
     Code.UNREALIZED: "Not implemented",
     Code.INIT_FAIL: "initialize failed",
     Code.NOT_EXIST: "Object, file or other resource doesn't exist",
-    Code.INVALID_PATH: "Invalid path",
     Code.CROP_FAIL: "DVPP: crop fail",
     Code.RESIZE_FAIL: "DVPP: resize fail",
     Code.DECODE_FAIL: "DVPP: decode jpeg or jpg fail",
@@ -73,7 +70,6 @@ _TEXTS = {
     Code.STREAM_TIMEOUT: "stream timeout",
     Code.ELEMENT_INVALID: "stream element invalid",
     Code.ELEMENT_EXIST: "stream element exist",
-    Code.ELEMENT_NOT_EXIST: "stream element not exist",
     Code.INVALID_FACTORY: "element invalid factory",
     Code.INVALID_PROPERTIES: "element invalid properties",
     Code.PAD_UNLINKED: "element pad unlinked",
