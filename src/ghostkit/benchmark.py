@@ -131,8 +131,10 @@ def _round(
     times = StageTimes()
     fewer = pictures[: max(batch_size, len(pictures) // workers)]
     _stream(classifier, fewer, batch_size, 1, times)
-    for name, total_s in (("decode and prepare", times.prepare_s), ("infer", times.infer_s)):
-        speed.alone_ms.setdefault(name, []).append(1000 * total_s / len(fewer))
+    for name in PARTS:
+        if name in times.stages:
+            total_ms = 1000 * times.stages[name].total_s
+            speed.alone_ms.setdefault(name, []).append(total_ms / len(fewer))
     _latency(classifier, pictures[:LATENCIES_A_ROUND], speed)
 
 
