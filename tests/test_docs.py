@@ -31,7 +31,7 @@ CALL = re.compile(r"\bghostkit ([a-z]+)([^\n|]*)")
 SECTIONS_OF_THE_CARD = {
     "Fields": (card.ModelCard,),
     "architecture": (card.Architecture,),
-    "steps": (steps.Resize, steps.CenterCrop, steps.Normalize),
+    "steps": (steps.ScaledDecode, steps.Resize, steps.CenterCrop, steps.Normalize),
     "input": (card.Input,),
     "output": (card.Output,),
     "measurements": (card.Measurement,),

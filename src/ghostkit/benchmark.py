@@ -20,7 +20,6 @@ from PIL import Image
 from ghostkit.backend import fallback_of
 from ghostkit.classifier import Classifier
 from ghostkit.errors import UsageError
-from ghostkit.image import decode
 from ghostkit.progress import Bars, silent
 from ghostkit.threads import available_cores
 from ghostkit.timing import StageTimes
@@ -172,7 +171,7 @@ def _latency(classifier: Classifier, pictures: Iterable[bytes], speed: Speed) ->
 
 def _parts(classifier: Classifier, content: bytes) -> Iterator[float]:
     """When each of `PARTS` was done."""
-    pixels = decode(content, limits=classifier.limits)
+    pixels = classifier.decode(content)
     yield time.perf_counter()
     image = classifier.load(pixels)
     yield time.perf_counter()

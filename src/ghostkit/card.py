@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from ghostkit.errors import CardError, did_you_mean
 from ghostkit.files import write_text
-from ghostkit.steps import Normalize, Step, output_size
+from ghostkit.steps import Normalize, ScaledDecode, Step, output_size
 
-SCHEMA_VERSION = "1.2"  # the minor number grows with new fields, the major with new meanings
+SCHEMA_VERSION = "1.3"  # the minor number grows with new fields, the major with new meanings
 ONNX_METADATA_KEY = "ghostkit.card"
 CHECKPOINT_KEY = "card"
 
@@ -108,6 +108,8 @@ class ModelCard(_Record):
         expected, given = output_size(self.steps), (self.input.height, self.input.width)
         if expected is not None and None not in given and expected != given:
             raise ValueError(f"steps end in {expected} pixels, but input takes {given}")
+        if any(isinstance(step, ScaledDecode) for step in self.steps[1:]):
+            raise ValueError("steps: scaled_decode must be the first step, and once")
         normalizes = [index for index, s in enumerate(self.steps) if isinstance(s, Normalize)]
         if normalizes and normalizes != [len(self.steps) - 1]:
             raise ValueError(f"steps[{normalizes[0]}]: normalize must be the last step, and once")
@@ -240,7 +242,12 @@ def _explain(error: ValidationError, source: str) -> list[str]:
         for part in problem["loc"]:
             if isinstance(part, int):
                 path += f"[{part}]"
-            elif part not in ("resize", "center_crop", "normalize"):  # pydantic's union tags
+            elif part not in (
+                "scaled_decode",
+                "resize",
+                "center_crop",
+                "normalize",
+            ):  # pydantic's union tags
                 path += f".{part}" if path else part
         telling = problem["type"] not in ("missing", "value_error")
         seen = f", not {problem['input']!r}" if telling else ""

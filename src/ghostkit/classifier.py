@@ -16,6 +16,7 @@ from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
 from ghostkit.predictions import Prediction, softmax
 from ghostkit.sources import find_pictures
+from ghostkit.steps import scaled_decode, with_fast_decode
 from ghostkit.stream import Answer, Rows, Schedule, alone, answers
 from ghostkit.timing import StageTimes, Stopwatch
 
@@ -128,13 +129,34 @@ class Classifier:
             times=times,
         )
 
+    def with_fast_decode(self) -> "Classifier":
+        """The same one, which decodes large JPEGs at 1/2, 1/4 or 1/8; its card's steps say so.
+
+        Raises:
+            UsageError: the card's steps do not begin with a resize.
+        """
+        card, host_card = (
+            each.model_copy(update={"steps": with_fast_decode(each.steps)})
+            for each in (self.card, self.host_card)
+        )
+        return Classifier(self.backend, card, limits=self.limits, host_card=host_card)
+
     def load(self, picture: Picture) -> NDArray[np.generic]:
         """The backend's input for one picture, without batch axis: what `host_card` says of it.
 
         Raises:
             ImageRefused: the picture cannot be read, or has no place in the card's steps.
         """
-        return self._prepared(decode(picture, limits=self.limits))
+        return self._prepared(self.decode(picture))
+
+    def decode(self, picture: Picture) -> NDArray[np.uint8]:
+        """The pixels of one picture: uint8 (H, W, 3) RGB; fewer where the card's steps say so.
+
+        Raises:
+            ImageRefused: the picture cannot be read.
+        """
+        scaled = scaled_decode(self.host_card.steps)
+        return decode(picture, limits=self.limits, short=None if scaled is None else scaled.short)
 
     def _rows(self) -> Rows[Picture] | None:
         """How pictures are written into a batch; None where they may differ in size."""
@@ -147,7 +169,7 @@ class Classifier:
 
     def _write(self, picture: Picture, row: NDArray[np.generic], stopwatch: Stopwatch) -> None:
         with stopwatch.stage("decode"):
-            pixels = decode(picture, limits=self.limits)
+            pixels = self.decode(picture)
         with stopwatch.stage("prepare"):
             self._prepared(pixels, row)
 

@@ -7,7 +7,16 @@ their order are not looked at: `verify` matches those.
 from collections.abc import Sequence
 
 from ghostkit.card import ModelCard
-from ghostkit.steps import CenterCrop, Normalize, Resize, Size, Step, describe
+from ghostkit.steps import (
+    CenterCrop,
+    Normalize,
+    Resize,
+    ScaledDecode,
+    Size,
+    Step,
+    describe,
+    scaled_decode,
+)
 
 
 def explain(a: ModelCard, b: ModelCard) -> tuple[str, ...]:
@@ -32,8 +41,24 @@ def _network(card: ModelCard) -> str:
 
 
 def _geometries(a: Sequence[Step], b: Sequence[Step]) -> list[str]:
-    """Resizes and crops. One of each, in this order, is compared step by step."""
-    one, two = (tuple(s for s in steps if not isinstance(s, Normalize)) for steps in (a, b))
+    """How a picture is decoded, resized and cropped. One of each is compared step by step."""
+    scaled = scaled_decode(a), scaled_decode(b)
+    one, two = (
+        tuple(s for s in steps if not isinstance(s, ScaledDecode | Normalize)) for steps in (a, b)
+    )
+    found = []
+    if scaled[0] != scaled[1]:
+        found = [f"A {_decoding(scaled[0])}, B {_decoding(scaled[1])}"]
+    return found + _sizes(one, two)
+
+
+def _decoding(step: ScaledDecode | None) -> str:
+    if step is None:
+        return "decodes every pixel"
+    return f"decodes JPEGs at 1/2, 1/4 or 1/8, the short side at least {step.short}"
+
+
+def _sizes(one: Sequence[Step], two: Sequence[Step]) -> list[str]:
     if one == two:
         return []
     if not (_is_usual(one) and _is_usual(two)):

@@ -23,6 +23,7 @@ from ghostkit.metrics import (
     top_k_hits,
 )
 from ghostkit.progress import Bars, silent
+from ghostkit.steps import describe
 from ghostkit.stream import Answer
 from ghostkit.timing import StageTimes
 
@@ -44,6 +45,7 @@ class Evaluation:
     data_fingerprint: str
     backend: str
     fallback: str | None  # what ran instead of what was asked for, and why
+    preprocessing: str  # the steps of the card, in words
     times: StageTimes = field(repr=False)
 
     @property
@@ -71,6 +73,7 @@ class Evaluation:
             "data_fingerprint": self.data_fingerprint,
             "backend": self.backend,
             "fallback": self.fallback,
+            "preprocessing": self.preprocessing,
             "images": self.top1.total + len(self.unanswered),
             "top1": _record(self.top1),
             "top5": _record(self.top5),
@@ -187,6 +190,7 @@ def _measure(
         data_fingerprint=dataset.fingerprint,
         backend=classifier.backend.name,
         fallback=fallback_of(classifier.backend),
+        preprocessing=describe(classifier.card.steps),
         times=times,
     )
 

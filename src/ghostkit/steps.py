@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ghostkit.errors import UsageError
 from ghostkit.filters import Filter as Filter
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
@@ -23,6 +24,18 @@ IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
 
 class _Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+class ScaledDecode(_Step):
+    """Decode a JPEG at 1/2, 1/4 or 1/8 of its size, with at least `short` on its short side.
+
+    libjpeg computes fewer coefficients then, which is several times as fast for a large photo and
+    gives slightly other pixels than decoding and resizing. Other formats, and pictures that are
+    decoded already, are left as they are. The first step, if there.
+    """
+
+    op: Literal["scaled_decode"] = "scaled_decode"
+    short: Pixels
 
 
 class Resize(_Step):
@@ -71,7 +84,7 @@ class Normalize(_Step):
         return (red, green, blue), (offset[0], offset[1], offset[2])
 
 
-Step = Annotated[Resize | CenterCrop | Normalize, Field(discriminator="op")]
+Step = Annotated[ScaledDecode | Resize | CenterCrop | Normalize, Field(discriminator="op")]
 
 
 def evaluation_steps(
@@ -92,6 +105,32 @@ def evaluation_steps(
     )
 
 
+def with_fast_decode(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The same steps after a `ScaledDecode` that leaves twice the side that the resize asks for.
+
+    Twice, since the resize then still averages what it shrinks; with once, libjpeg's coarse steps
+    show in the answers (docs/pictures.md).
+
+    Raises:
+        UsageError: the first step is no `Resize`, so that fewer pixels would change what is seen.
+    """
+    if steps and isinstance(steps[0], ScaledDecode):
+        return tuple(steps)
+    if not steps or not isinstance(steps[0], Resize):
+        raise UsageError(
+            f"--fast-decode needs a card whose steps begin with a resize; these are: "
+            f"{describe(steps)}; leave it out"
+        )
+    first = steps[0]
+    return (ScaledDecode(short=2 * (first.short or max(first.size or (1, 1)))), *steps)
+
+
+def scaled_decode(steps: Sequence[Step]) -> ScaledDecode | None:
+    """How a picture is to be decoded, where that is not whole."""
+    first = steps[0] if steps else None
+    return first if isinstance(first, ScaledDecode) else None
+
+
 def output_size(steps: Sequence[Step]) -> Size | None:
     """The (height, width) that `steps` always end in, or None if it depends on the picture."""
     for step in reversed(steps):
@@ -105,6 +144,8 @@ def describe(steps: Sequence[Step]) -> str:
     words = []
     for step in steps:
         match step:
+            case ScaledDecode():
+                words.append(f"JPEG decoded smaller, short side at least {step.short}")
             case Resize():
                 how = step.filter if step.antialias else f"{step.filter}, no antialias"
                 goal = f"short side to {step.short}" if step.size is None else _stretch(step.size)

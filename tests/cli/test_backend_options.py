@@ -67,7 +67,7 @@ def test_verify_keeps_a_on_the_cpu(ghostkit, make_model, photos):
     assert record["fallbacks"][0] is None
     outcome = ghostkit(*arguments, "--device", "cuda", "--aipp", "auto")
     assert outcome.status == 2
-    assert "leave --backend and --device out" in outcome.error
+    assert "leave out --backend, --device" in outcome.error
 
 
 def test_openvino_answers_the_same_pictures_and_refuses_the_same(ghostkit, make_model, photos):

@@ -9,6 +9,7 @@ from ghostkit.cli.options import (
     Backend,
     BatchSize,
     Device,
+    FastDecode,
     Json,
     Model,
     Precision,
@@ -41,6 +42,7 @@ def benchmark(
     device: Device = "auto",
     precision: Precision = "fp32",
     strict: Strict = False,
+    fast_decode: FastDecode = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -54,8 +56,16 @@ def benchmark(
     from ghostkit.cli.report import speed_tables
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.progress import bars_for
+    from ghostkit.steps import describe
 
-    classifier = load(model, backend=backend, device=device, precision=precision, strict=strict)
+    classifier = load(
+        model,
+        backend=backend,
+        device=device,
+        precision=precision,
+        strict=strict,
+        fast_decode=fast_decode,
+    )
     say_fallback(classifier)
     if images:
         pictures, unreadable = _contents(images, PICTURES)
@@ -76,6 +86,7 @@ def benchmark(
         "model": str(model),
         "ghostkit": __version__,
         "pictures": {"count": len(pictures), "generated": not images},
+        "preprocessing": describe(classifier.card.steps),
         "batch_size": batch_size,
         "rounds": rounds,
         "load_average": {"before": before, "after": load_average()},

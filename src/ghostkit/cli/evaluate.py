@@ -10,6 +10,7 @@ from ghostkit.cli.options import (
     BatchSize,
     Data,
     Device,
+    FastDecode,
     Json,
     Labels,
     Model,
@@ -45,6 +46,7 @@ def evaluate(
     device: Device = "auto",
     precision: Precision = "fp32",
     strict: Strict = False,
+    fast_decode: FastDecode = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -65,7 +67,14 @@ def evaluate(
 
     if output is not None:
         check_target(output, overwrite=overwrite)
-    classifier = load(model, backend=backend, device=device, precision=precision, strict=strict)
+    classifier = load(
+        model,
+        backend=backend,
+        device=device,
+        precision=precision,
+        strict=strict,
+        fast_decode=fast_decode,
+    )
     say_fallback(classifier)
     if split is None and (val_split is not None or _has_parts(data, labels)):
         split = "val"

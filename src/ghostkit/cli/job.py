@@ -15,6 +15,7 @@ from ghostkit.jobs import Output, Record, Stop, answers
 from ghostkit.jobs.output import can_resume
 from ghostkit.progress import bars_for, silent
 from ghostkit.sources import Item, Sources
+from ghostkit.steps import describe
 from ghostkit.timing import StageTimes
 from ghostkit.writers import Writer, check_result_names, open_writer
 
@@ -138,6 +139,7 @@ def _record(job: Job) -> Record:
         name_column=sources.columns.name,
         version=__version__,
         backend=job.classifier.backend.name,
+        preprocessing=describe(job.classifier.card.steps),
         fallback=fallback_of(job.classifier.backend),
     )
 

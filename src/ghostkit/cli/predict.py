@@ -9,6 +9,7 @@ from ghostkit.cli.options import (
     Backend,
     BatchSize,
     Device,
+    FastDecode,
     Overwrite,
     Precision,
     Strict,
@@ -74,6 +75,7 @@ def predict(
     device: Device = "auto",
     precision: Precision = "fp32",
     strict: Strict = False,
+    fast_decode: FastDecode = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -103,6 +105,7 @@ def predict(
         device=device,
         precision=precision,
         strict=strict,
+        fast_decode=fast_decode,
     )
     say_fallback(classifier)
     pictures = Sources(

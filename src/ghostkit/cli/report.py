@@ -35,6 +35,7 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
         ("majority baseline", str(evaluation.majority)),
         ("loss", f"{evaluation.loss:.4f}"),
         ("calibration error", f"{100 * evaluation.calibration_error:.1f} %"),
+        ("prepared by", evaluation.preprocessing),
         ("run by", evaluation.backend),
         *_fallbacks(evaluation.fallback),
     ]

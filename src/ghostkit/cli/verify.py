@@ -9,6 +9,7 @@ from ghostkit.cli.options import (
     Backend,
     BatchSize,
     Device,
+    FastDecode,
     Json,
     Overwrite,
     Precision,
@@ -56,12 +57,13 @@ def verify(
     device: Device = "auto",
     precision: Precision = "fp32",
     strict: Strict = False,
+    fast_decode: FastDecode = False,
     batch_size: BatchSize = 8,
 ) -> None:
     """Compare the answers of two artifacts over real photos, from file bytes to probabilities.
 
-    --backend, --device, --precision and --strict are for B; A runs on the CPU by what its file is
-    for. One model may be both.
+    --backend, --device, --precision, --strict and --fast-decode are for B; A runs on the CPU by
+    what its file is for, and decodes whole pictures. One model may be both.
 
     The exit status is 1 if they disagree, and also if a photo cannot be read.
 
@@ -78,13 +80,22 @@ def verify(
 
     if html is not None:
         check_target(html, overwrite=overwrite)
-    if aipp is not None and (backend, device) != ("auto", "auto"):
-        raise UsageError("--aipp simulates a chip on the CPU; leave --backend and --device out")
+    if aipp is not None and (backend, device, fast_decode) != ("auto", "auto", False):
+        raise UsageError(
+            "--aipp simulates a chip on the CPU; leave out --backend, --device and --fast-decode"
+        )
     one = load(a, device="cpu")
     if aipp is not None:
         two = _on_chip(b, aipp)
     else:
-        two = load(b, backend=backend, device=device, precision=precision, strict=strict)
+        two = load(
+            b,
+            backend=backend,
+            device=device,
+            precision=precision,
+            strict=strict,
+            fast_decode=fast_decode,
+        )
     say_fallback(two)
     agreement = compare(
         one,

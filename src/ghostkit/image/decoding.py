@@ -20,7 +20,11 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.ui
 
 
 def decode(
-    source: Source, *, limits: Limits = DEFAULT_LIMITS, name: str | None = None
+    source: Source,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    name: str | None = None,
+    short: int | None = None,
 ) -> NDArray[np.uint8]:
     """The pixels of one picture: uint8 (H, W, 3) RGB, contiguous, upright.
 
@@ -32,24 +36,26 @@ def decode(
 
     Args:
         limits: bytes and pixels, both checked before the work that they limit.
+        short: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as this many pixels
+            stay on its short side; see `ghostkit.steps.ScaledDecode`.
         name: what to call the picture in messages instead of its path.
 
     Raises:
         ImageRefused: and no other exception, whatever `source` holds.
     """
-    outcome = _outcome(source, limits)
+    outcome = _outcome(source, limits, short)
     if isinstance(outcome, str):
         raise ImageRefused(outcome, _name(source) if name is None else name)
     return outcome
 
 
-def _outcome(source: object, limits: Limits) -> NDArray[np.uint8] | str:
+def _outcome(source: object, limits: Limits, short: int | None) -> NDArray[np.uint8] | str:
     """Pixels or a reason; as no exception survives, a kept `ImageRefused` holds no file content."""
     try:
         if isinstance(source, np.ndarray):
             return _from_array(source, limits)
         data = read(source, limits)
-        return render(data, identify(data), limits)
+        return render(data, identify(data), limits, short)
     except Refusal as refusal:
         return one_line(refusal)
     except MemoryError:

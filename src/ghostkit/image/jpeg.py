@@ -17,15 +17,33 @@ from PIL import Image
 _COLOURS = ("L", "RGB")  # CMYK differs: Pillow converts it, simplejpeg by another rule
 
 
-def decode_fast(data: bytes, mode: str, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """The RGB pixels of a JPEG that Pillow opened with this mode and (width, height), or None."""
+SCALES = (8, 4, 2)  # by which libjpeg divides a picture's sides
+
+
+def scale_for(size: tuple[int, int], short: int | None) -> int:
+    """The largest of `SCALES` that leaves `short` pixels on the short side of `size`; else 1."""
+    if short is None:
+        return 1
+    return next((scale for scale in SCALES if -(-min(size) // scale) >= short), 1)
+
+
+def decode_fast(
+    data: bytes, mode: str, size: tuple[int, int], scale: int = 1
+) -> NDArray[np.uint8] | None:
+    """The RGB pixels of a JPEG that Pillow opened with this mode and (width, height), or None.
+
+    `scale` divides its sides, rounded up.
+    """
     if mode not in _COLOURS or not agrees_with_pillow():
         return None
+    width, height = (-(-side // scale) for side in size)
     try:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, "RGB", min_height=height, min_width=width, strict=True
+        )
     except Exception:
         return None
-    return pixels if pixels.shape == (size[1], size[0], 3) else None
+    return pixels if pixels.shape == (height, width, 3) else None
 
 
 @cache
@@ -44,5 +62,11 @@ def agrees_with_pillow() -> bool:
         with Image.open(stream, formats=["JPEG"]) as picture:
             expected = np.asarray(picture)
         if not np.array_equal(simplejpeg.decode_jpeg(stream.getvalue(), "RGB"), expected):
+            return False
+        with Image.open(stream, formats=["JPEG"]) as picture:
+            picture.draft(None, (25, 17))
+            expected = np.asarray(picture)
+        scaled = simplejpeg.decode_jpeg(stream.getvalue(), "RGB", min_height=18, min_width=26)
+        if not np.array_equal(scaled, expected):
             return False
     return True

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.ExifTags import Base
 
-from ghostkit.image.jpeg import decode_fast
+from ghostkit.image.jpeg import decode_fast, scale_for
 from ghostkit.image.limits import Limits, Refusal, check_pixels, one_line
 
 _PLUGINS = {
@@ -32,8 +32,10 @@ _TILE_PIXELS = 2048 * 2048
 _CUT_SHORT = (EOFError, IndexError, struct.error)  # what a parser meets past the end of its data
 
 
-def render(data: bytes, kind: str, limits: Limits) -> NDArray[np.uint8]:
+def render(data: bytes, kind: str, limits: Limits, short: int | None = None) -> NDArray[np.uint8]:
     """The picture in `data`, of the accepted format `kind`: (H, W, 3) RGB.
+
+    A JPEG is scaled down where `short` is given and that many pixels stay on its short side.
 
     Raises:
         Refusal: the picture is damaged, too large, or of pixels that have no agreed range.
@@ -45,7 +47,13 @@ def render(data: bytes, kind: str, limits: Limits) -> NDArray[np.uint8]:
         check_pixels(*picture.size, limits)
         if kind == "TIFF":
             _check_tile(picture)
-        pixels = decode_fast(data, picture.mode, picture.size) if kind == "JPEG" else None
+        pixels = None
+        if kind == "JPEG":
+            scale = scale_for(picture.size, short)
+            pixels = decode_fast(data, picture.mode, picture.size, scale)
+            if pixels is None and scale > 1:
+                width, height = (side // scale for side in picture.size)
+                picture.draft(None, (width, height))
         if pixels is None:
             picture.load()
             check_pixels(*picture.size, limits)

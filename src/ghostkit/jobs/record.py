@@ -24,8 +24,9 @@ class Record:
     null: bool
     picture_column: str | None
     name_column: str | None
-    version: str  # of ghostkit; told, not compared, as the next two
+    version: str  # of ghostkit; told, not compared, as what follows
     backend: str = ""
+    preprocessing: str = ""  # the steps of the card, in words
     fallback: str | None = None  # what ran instead of what was asked for, and why
 
     def write(self, output: str) -> None:
@@ -80,7 +81,7 @@ def beside(output: str) -> Path:
 def _compared(record: Record) -> dict[str, Any]:
     """What has to be the same, as JSON types."""
     asked = asdict(record)
-    for told in ("version", "backend", "fallback"):
+    for told in ("version", "backend", "preprocessing", "fallback"):
         del asked[told]
     return asked | {"sources": list(record.sources)}
 
