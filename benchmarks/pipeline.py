@@ -3,9 +3,9 @@
     python benchmarks/pipeline.py MODEL PHOTOS [ROUNDS]
 
 Writes the seed's pipeline with the sizes of MODEL's card, stretching as the seed does, and gives
-the classifier the same steps (stretch by OpenCV's bilinear rule, crop, normalise). Both go through
-up to 400 photos below PHOTOS in alternating rounds, without writing results; needs the extra
-``mindx``.
+the classifier the same steps (stretch by OpenCV's bilinear rule, crop, normalise in the graph, as
+``predict`` does). Both go through up to 400 photos below PHOTOS in alternating rounds, without
+writing results; needs the extra ``mindx``.
 """
 
 import json
@@ -57,6 +57,7 @@ def seeds_pipeline(model: str, size: int, resized: int, classes: int) -> str:
 
 
 def main(model: str, photos: str, rounds: int) -> None:
+    """Alternating rounds, and how far they lie apart."""
     classifier = load(model)
     card = classifier.card
     size = card.input.height or 224
@@ -67,7 +68,13 @@ def main(model: str, photos: str, rounds: int) -> None:
         CenterCrop(size=(size, size)),
         *last,
     )
-    equal = Classifier(classifier.backend, card.model_copy(update={"steps": steps}))
+    geometry = [step for step in steps if not isinstance(step, Normalize)]
+    left = geometry if classifier.host_card is not card else steps  # normalised in the graph?
+    equal = Classifier(
+        classifier.backend,
+        card.model_copy(update={"steps": steps}),
+        host_card=classifier.host_card.model_copy(update={"steps": tuple(left)}),
+    )
     pictures = find_pictures([photos]).pictures[:400]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "seed.pipeline")

@@ -3,6 +3,7 @@
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,28 +52,33 @@ MakeModel = Callable[..., Path]
 
 @pytest.fixture
 def make_model(tmp_path: Path) -> MakeModel:
-    """Writes a two-node ONNX whose every answer a person can foretell, and returns its path."""
-    onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper
+    """Writes a three-node ONNX whose every answer a person can foretell, and returns its path."""
+    pytest.importorskip("onnx")
 
     def make(name: str = "tiny.onnx", card: str | None = None, dtype: str = "FLOAT") -> Path:
-        image = helper.make_tensor_value_info(
-            "image", getattr(TensorProto, dtype), ["batch", 3, "height", "width"]
-        )
-        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
-        nodes = [
-            helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-            helper.make_node("GlobalAveragePool", ["float"], ["means"]),
-            helper.make_node("Flatten", ["means"], ["logits"]),
-        ]
-        graph = helper.make_graph(nodes, "channel means", [image], [logits])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        text = tiny_card().to_json() if card is None else card
-        if text:
-            entry = model.metadata_props.add()
-            entry.key, entry.value = ONNX_METADATA_KEY, text
         path = tmp_path / name
-        onnx.save(model, path)
+        path.write_bytes(_channel_means(tiny_card().to_json() if card is None else card, dtype))
         return path
 
     return make
+
+
+@cache
+def _channel_means(card: str, dtype: str) -> bytes:
+    from onnx import TensorProto, helper
+
+    image = helper.make_tensor_value_info(
+        "image", getattr(TensorProto, dtype), ["batch", 3, "height", "width"]
+    )
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("GlobalAveragePool", ["float"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["logits"]),
+    ]
+    graph = helper.make_graph(nodes, "channel means", [image], [logits])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if card:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = ONNX_METADATA_KEY, card
+    return model.SerializeToString()

@@ -21,7 +21,7 @@ def start(tmp_path):
         stand_in = tmp_path / "bin" / program
         stand_in.parent.mkdir(exist_ok=True)
         stand_in.write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" {ROOT}/tests/strict_docker.py "$@"\n'
+            f'#!/bin/sh\nexec "{sys.executable}" -I -S {ROOT}/tests/strict_docker.py "$@"\n'
         )
         stand_in.chmod(0o755)
         asked = tmp_path / "asked.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostkit.cli.pipeline_table import StatsTable
+from ghostkit.cli import pipeline_table
 from ghostkit.mindx.grammar import parse
 from ghostkit.mindx.sdk_conf import SdkConf, read_sdk_conf
 from ghostkit.mindx.statistics import Counter, Statistics
@@ -169,9 +169,10 @@ def test_on_a_terminal_the_table_is_live_and_results_stay_out_of_it(monkeypatch)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(sys, "stdout", results)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(pipeline_table, "REFRESHES_PER_S", 50)
     statistics = Statistics(parse(json.dumps(ghostnet()), "a").streams["im_ghostnet"])
     shown = threading.Event()
-    table = StatsTable(statistics)
+    table = pipeline_table.StatsTable(statistics)
     seen = table._table
 
     def watched():
