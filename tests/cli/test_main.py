@@ -17,7 +17,7 @@ PROGRAM = (sys.executable, "-m", "ghostkit")
 
 
 def raises(error):
-    def load(path):
+    def load(path, **how):
         raise error
 
     return load
