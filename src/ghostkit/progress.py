@@ -35,13 +35,13 @@ def silent(title: str, total: int) -> Iterator[Bar]:
     yield _Silent()
 
 
-def bars_for(stream: TextIO | None = None) -> Bars:
+def bars_for(stream: TextIO | None = None, unit: str = "images") -> Bars:
     """Rich bars where `stream` (standard error by default) is a terminal, plain lines elsewhere."""
     stream = stream or sys.stderr
-    return _rich_bars(stream) if stream.isatty() else _plain_bars(stream)
+    return _rich_bars(stream, unit) if stream.isatty() else _plain_bars(stream, unit)
 
 
-def _rich_bars(stream: TextIO) -> Bars:
+def _rich_bars(stream: TextIO, unit: str) -> Bars:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -69,7 +69,7 @@ def _rich_bars(stream: TextIO) -> Bars:
                 def advance(self, count: int, note: str = "") -> None:
                     nonlocal done
                     done += count
-                    rate = _rate(done, time.monotonic() - started)
+                    rate = _rate(done, time.monotonic() - started, unit)
                     progress.update(task, advance=count, rate=rate, note=note)
 
             yield RichBar()
@@ -77,7 +77,7 @@ def _rich_bars(stream: TextIO) -> Bars:
     return open_bar
 
 
-def _plain_bars(stream: TextIO) -> Bars:
+def _plain_bars(stream: TextIO, unit: str) -> Bars:
     @contextmanager
     def open_bar(title: str, total: int) -> Iterator[Bar]:
         started = last_print = time.monotonic()
@@ -86,7 +86,7 @@ def _plain_bars(stream: TextIO) -> Bars:
         def line(now: float) -> None:
             elapsed_s = now - started
             left = _left(done, total, elapsed_s)
-            words = (f"{done}/{total or '?'}", _rate(done, elapsed_s), left, last_note)
+            words = (f"{done}/{total or '?'}", _rate(done, elapsed_s, unit), left, last_note)
             print(f"{title}: {', '.join(filter(None, words))}", file=stream, flush=True)
 
         class PlainBar:
@@ -104,8 +104,8 @@ def _plain_bars(stream: TextIO) -> Bars:
     return open_bar
 
 
-def _rate(done: int, elapsed_s: float) -> str:
-    return f"{done / elapsed_s:.0f} images/s" if elapsed_s > 0.5 and done else ""
+def _rate(done: int, elapsed_s: float, unit: str) -> str:
+    return f"{done / elapsed_s:.0f} {unit}/s" if elapsed_s > 0.5 and done else ""
 
 
 def _left(done: int, total: int, elapsed_s: float) -> str:

@@ -351,7 +351,7 @@ def test_the_seeds_command_runs_on_a_device_that_is_here(ghostkit, photos, tmp_p
     [
         (["--num-classes", 1000], "has 3 classes; the folders decide"),
         (["--pretrained"], "--pretrained starts from ./model_best.pth.tar, which is not here"),
-        (["--pretrained", "--pretrained_weight", WEIGHTS], "weights are read from a file"),
+        (["--pretrained", "--pretrained_weight", WEIGHTS], "obs:// needs the endpoint"),
         (["--start-epoch", 3], "the run begins with epoch 0"),
         (["--jsd"], "--jsd is refused: "),
         (["--lr-noise", 0.4, 0.9], "--lr-noise 0.4 is refused: "),

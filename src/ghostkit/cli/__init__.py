@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from ghostkit import __version__
+from ghostkit.cli import store_options
 from ghostkit.cli.commands import SETTINGS, Commands
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.errors import GhostkitError
@@ -43,6 +44,13 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
+    store_endpoint: store_options.Endpoint = None,
+    store_region: store_options.Region = None,
+    store_profile: store_options.Profile = None,
+    store_addressing: store_options.Addressing = None,
+    store_signature: store_options.Signature = None,
+    store_access_key: store_options.AccessKey = None,
+    store_secret_file: store_options.SecretFile = None,
 ) -> None:
     pass
 
@@ -61,8 +69,12 @@ def main() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, by default that of `sys.argv`; returns the exit status."""
+    store_options.forget()
     try:
-        status = app(arguments, prog_name="ghostkit", standalone_mode=False)
+        if any("s3:/" in word or "obs:/" in word for word in arguments or sys.argv[1:]):
+            status = _with_urls(arguments)
+        else:
+            status = app(arguments, prog_name="ghostkit", standalone_mode=False)
     except GhostkitError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_left()
@@ -80,6 +92,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _wrong_usage(error)
     if status == INTERRUPTED:
         say("ghostkit: interrupted; what was written until now is kept")
+    return int(status or 0)
+
+
+def _with_urls(arguments: Sequence[str] | None) -> int:
+    """Run a command line that names something in an object store."""
+    from ghostkit.cli.urls import Urls
+
+    with Urls() as urls:
+        status = app(arguments, prog_name="ghostkit", standalone_mode=False, obj=urls)
+        urls.ended = int(status or 0) in (0, 1)
     return int(status or 0)
 
 

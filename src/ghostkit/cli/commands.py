@@ -49,7 +49,10 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that `args` begin with, complete, so that it can run or show its options."""
         name, outline, rest = super().resolve_command(ctx, args)
-        return name, None if outline is None else self.commands[outline.name], rest
+        command = None if outline is None else self.commands[outline.name]
+        if command is not None and ctx.obj is not None:
+            rest = ctx.obj.localized(command, name, rest)
+        return name, command, rest
 
 
 class _Complete(Mapping[str, Any]):

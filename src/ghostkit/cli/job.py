@@ -10,11 +10,13 @@ from ghostkit.backend import fallback_of
 from ghostkit.classifier import Classifier
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.cli.results import NAMED_FAILURES, Tally, TextWriter
+from ghostkit.cloud.address import is_url
 from ghostkit.errors import UsageError
 from ghostkit.jobs import Output, Record, Stop, answers
 from ghostkit.jobs.output import can_resume
 from ghostkit.progress import bars_for, silent
 from ghostkit.sources import Item, Sources
+from ghostkit.sources.items import loaded
 from ghostkit.steps import describe
 from ghostkit.timing import StageTimes
 from ghostkit.writers import Writer, check_result_names, open_writer
@@ -67,6 +69,8 @@ def _answer(
     """Answer all `items`; False if it was asked to stop, with what is answered written."""
     bars = silent if job.target == "-" else bars_for()
     total = max(0, job.sources.count() - tally.total) if bars is not silent else 0
+    if any(map(is_url, job.sources.names)):
+        items = loaded(items, job.sources.max_bytes)
     predictions = answers(
         job.classifier, items, batch_size=job.batch_size, workers=job.workers, times=times
     )

@@ -6,10 +6,10 @@ be either is refused rather than guessed, since the wrong model answers without 
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from ghostkit.artifacts import CHECKPOINT_SUFFIXES, begins_as_model, names_model
 from ghostkit.card import ModelCard
+from ghostkit.cloud.address import is_url
 from ghostkit.errors import UsageError
 from ghostkit.image.formats import identify
 from ghostkit.image.limits import Refusal
@@ -19,7 +19,7 @@ from ghostkit.sources.kinds import STANDARD_INPUT, is_archive, is_pattern, is_ta
 MODEL_SUFFIXES = (".onnx", *CHECKPOINT_SUFFIXES)
 
 
-def split_arguments(arguments: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
+def split_arguments(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     """The model, or None where the first argument is a picture or a folder; and the sources.
 
     Raises:
@@ -27,8 +27,8 @@ def split_arguments(arguments: Sequence[Path]) -> tuple[Path | None, Sequence[Pa
             neither model nor source.
     """
     first, *others = arguments
-    if not _is_model(os.fspath(first), alone=not others):
-        if late := [each for each in others if _is_named_as_model(os.fspath(each))]:
+    if not _is_model(first, alone=not others):
+        if late := [each for each in others if _is_named_as_model(each)]:
             raise UsageError(f"{late[0]} is a model: name it first, then the pictures")
         return None, arguments
     if not others:
@@ -52,7 +52,7 @@ def about_default(card: ModelCard) -> str:
 
 
 def _is_model(name: str, *, alone: bool) -> bool:
-    if name == STANDARD_INPUT or (is_pattern(name) and not os.path.lexists(name)):
+    if name == STANDARD_INPUT or is_url(name) or (is_pattern(name) and not os.path.lexists(name)):
         return False
     if os.path.isdir(name):
         models = [] if alone else _models_in(name)

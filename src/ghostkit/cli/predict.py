@@ -27,11 +27,12 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     arguments: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="[MODEL] SOURCE",
             help="A model, or the bundled one without; then pictures, folders, quoted patterns, "
-            "tar archives, Parquet files, or -: paths on standard input.",
+            "tar archives, Parquet files, URLs of them (s3://, obs://), or -: paths on standard "
+            "input.",
         ),
     ],
     model: Annotated[
@@ -109,7 +110,7 @@ def predict(
     )
     say_fallback(classifier)
     pictures = Sources(
-        tuple(map(str, sources)),
+        tuple(sources),
         classifier.limits.max_bytes,
         part,
         null,

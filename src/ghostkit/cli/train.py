@@ -250,7 +250,10 @@ def _open_pretrained(
     if source is None:
         return None
     if "://" in source:
-        raise UsageError(f"{source.strip()}: weights are read from a file; fetch it first")
+        raise UsageError(
+            f"{source.strip()}: a URL is fetched where the command line names it; give it as "
+            "--pretrained-weight"
+        )
     return open_pretrained(source.strip())
 
 

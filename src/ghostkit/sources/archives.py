@@ -8,7 +8,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from lzma import LZMAError
-from typing import Self
+from typing import BinaryIO, Self
 
 from ghostkit.sources.listing import is_hidden, is_picture
 
@@ -18,28 +18,36 @@ Member = tuple[str, bytes | None, str]
 """(name in the archive, content, reason): either content, or a reason why there is none."""
 
 
-def read_archive(path: str, max_bytes: int, skip: Callable[[], None]) -> Iterator[Member]:
-    """The pictures in the archive `path`, in its order; `skip` is called for each other file.
+def read_archive(
+    archive: str | BinaryIO, max_bytes: int, skip: Callable[[], None]
+) -> Iterator[Member]:
+    """The pictures in an archive, in its order; `skip` is called for each other file.
 
     One member is in memory at a time. An archive that cannot be read to its end gives, last, a
     member without a name whose reason says what is wrong, since nobody knows what it held.
     """
     count = 0
     try:
-        with tarfile.open(path, "r|*", tarinfo=Header) as archive:
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # else all are kept
+        with _opened(archive) as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]  # else all are kept
                 name = member.name.removeprefix("./")
                 if member.isdir():
                     continue
                 if not is_picture(name) or any(map(is_hidden, name.split("/"))):
                     skip()
                     continue
-                yield _read(archive, member, name, max_bytes)
+                yield _read(tar, member, name, max_bytes)
                 count += 1
     except DAMAGED as error:
         what = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         yield "", None, f"a damaged archive, after {count} pictures: {what or 'it is cut off'}"
+
+
+def _opened(archive: str | BinaryIO) -> tarfile.TarFile:
+    if isinstance(archive, str):
+        return tarfile.open(archive, "r|*", tarinfo=Header)
+    return tarfile.open(fileobj=archive, mode="r|*", tarinfo=Header)
 
 
 class Header(tarfile.TarInfo):

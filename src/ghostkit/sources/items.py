@@ -7,18 +7,26 @@ a job's memory does not depend on its size.
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ghostkit.cloud.address import is_url
 from ghostkit.errors import UsageError
 from ghostkit.sources.found import no_picture
-from ghostkit.sources.kinds import STANDARD_INPUT, is_archive, is_table, kind_of_source
+from ghostkit.sources.kinds import (
+    STANDARD_INPUT,
+    is_archive,
+    is_pattern,
+    is_table,
+    kind_of_source,
+)
 from ghostkit.sources.listing import NO_FILE, walk
 from ghostkit.sources.lists import read_list
 from ghostkit.sources.patterns import expand
 from ghostkit.sources.shards import Shard
 from ghostkit.sources.tables import Columns, count_rows, read_table, require_parquet
+from ghostkit.threads import ordered_map
 
 COUNTING_S = 1.0  # the longest that a job's beginning waits for a total
 
@@ -27,7 +35,7 @@ class Item(NamedTuple):
     """One picture of a job."""
 
     name: str  # in results; a member's is ARCHIVE/MEMBER, a row's TABLE/NAME
-    picture: str | bytes  # a path, or the bytes of a file
+    picture: str | bytes  # a path or URL, or the bytes of a file
     refusal: str = ""  # why there are no bytes; `picture` is then empty
     key: str = ""  # what decides the shard: the name without the folder or archive it lies in
 
@@ -83,7 +91,9 @@ class Sources:
             if kind == "table" and self.shard is None:
                 total += count_rows(name)
                 continue
-            if kind not in ("file", "folder", "pattern"):
+            if kind not in ("file", "folder", "pattern", "url"):
+                return 0
+            if kind == "url" and (is_archive(name) or is_table(name) or is_pattern(name)):
                 return 0
             many = (is_archive(each) or is_table(each) for each in expand(name))
             if kind == "pattern" and any(many):
@@ -133,6 +143,42 @@ def _table(name: str, sources: Sources) -> Iterator[Item]:
         yield _inner(name, row, content, reason)
 
 
+def _url(name: str, sources: Sources) -> Iterator[Item]:
+    from ghostkit.sources import remote
+    from ghostkit.sources.archives import read_archive
+
+    def skip() -> None:
+        sources.skipped += 1
+
+    for address, kind, key in remote.objects(name):
+        url = str(address)
+        if kind == "picture":
+            yield Item(url, url, key=key)
+        elif kind == "archive":
+            with remote.open_object(address) as stream:
+                for member, content, reason in read_archive(stream, sources.max_bytes, skip):
+                    yield _inner(url, member, content, reason)
+        elif kind == "table":
+            with remote.open_object(address, remote.KEPT) as stream:
+                for row, content, reason in read_table(url, sources.columns, stream):
+                    yield _inner(url, row, content, reason)
+        else:
+            skip()
+
+
+def loaded(items: Iterable[Item], max_bytes: int) -> Iterator[Item]:
+    """The same items, with the bytes of those that lie in an object store, fetched ahead."""
+    from ghostkit.sources import remote
+
+    def load(item: Item) -> Item:
+        if item.refusal or not isinstance(item.picture, str) or not is_url(item.picture):
+            return item
+        content, refusal = remote.fetch_picture(item.picture, max_bytes)
+        return item._replace(picture=content, refusal=refusal)
+
+    return ordered_map(load, items, workers=remote.REQUESTS, window=remote.WINDOW)
+
+
 def _inner(outer: str, inner: str, content: bytes | None, reason: str) -> Item:
     """A picture inside a file; without a name of its own, what is wrong with that file."""
     name = f"{outer}/{inner}" if inner else outer
@@ -151,4 +197,5 @@ _READERS: dict[str, Callable[[str, Sources], Iterator[Item]]] = {
     "archive": _archive,
     "table": _table,
     "list": _list,
+    "url": _url,
 }

@@ -3,6 +3,7 @@
 import os
 import re
 
+from ghostkit.cloud.address import is_url
 from ghostkit.errors import UsageError
 
 STANDARD_INPUT = "-"
@@ -12,13 +13,15 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 def kind_of_source(name: str) -> str:
-    """``list``, ``pattern``, ``folder``, ``archive``, ``table`` or ``file``.
+    """``list``, ``pattern``, ``folder``, ``archive``, ``table``, ``file``, or ``url``.
 
     Raises:
         UsageError: there is nothing of this name.
     """
     if name == STANDARD_INPUT:
         return "list"
+    if is_url(name):
+        return "url"
     try:
         os.stat(name)
     except (FileNotFoundError, NotADirectoryError) as error:

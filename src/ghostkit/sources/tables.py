@@ -5,7 +5,7 @@ rows are in memory at a time. Needs the extra ``parquet``.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ghostkit.errors import MissingExtra, UsageError
 
@@ -48,8 +48,10 @@ def count_rows(path: str) -> int:
         return 0
 
 
-def read_table(path: str, columns: Columns) -> Iterator[Row]:
+def read_table(path: str, columns: Columns, stream: BinaryIO | None = None) -> Iterator[Row]:
     """The pictures in the rows of `path`, in order; without a name column, named by row number.
+
+    Where `stream` is given, its content is read, and `path` is its name.
 
     A file that cannot be read to its end gives, last, a row without a name whose reason says why.
 
@@ -62,7 +64,9 @@ def read_table(path: str, columns: Columns) -> Iterator[Row]:
     damaged = (pyarrow.ArrowException, OSError, ValueError)
     count = 0
     try:
-        with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as table:
+        with parquet.ParquetFile(
+            stream or path, buffer_size=BUFFER_BYTES, pre_buffer=False
+        ) as table:
             picture, name = _columns(table.schema_arrow, columns, path)
             wanted = [picture] if name is None else [picture, name]
             for batch in table.iter_batches(ROWS_AT_A_TIME, columns=wanted):

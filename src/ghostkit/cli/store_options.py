@@ -1,0 +1,71 @@
+"""``ghostkit --store-endpoint URL COMMAND``: how object stores are reached, for any command."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from ghostkit.errors import UsageError
+
+_given: dict[str, str] = {}
+
+
+def _option(setting: str, help: str) -> Any:
+    return typer.Option(
+        f"--store-{setting.replace('_', '-')}",
+        help=help,
+        callback=_taken(setting),
+        is_eager=True,
+        rich_help_panel="Object stores (docs/cloud.md)",
+    )
+
+
+def _taken(setting: str) -> Callable[[str | None], str | None]:
+    def take(value: str | None) -> str | None:
+        if value is not None:
+            from ghostkit.cloud.settings import Settings, set_flags
+
+            _given[setting] = value
+            set_flags(replace(Settings(origin="the command line"), **_given))  # type: ignore[arg-type]
+        return value
+
+    return take
+
+
+def forget() -> None:
+    """What an earlier command line of this process said holds no longer."""
+    if _given:
+        from ghostkit.cloud.settings import Settings, set_flags
+
+        _given.clear()
+        set_flags(Settings())
+
+
+Endpoint = Annotated[str | None, _option("endpoint", "https://HOST[:PORT] of the store.")]
+Region = Annotated[str | None, _option("region", "Its region.")]
+Profile = Annotated[str | None, _option("profile", "A profile in ~/.aws/credentials.")]
+Addressing = Annotated[str | None, _option("addressing", "path, or virtual: bucket in the host.")]
+Signature = Annotated[str | None, _option("signature", "obs, v2, v4, or none: a public bucket.")]
+AccessKey = Annotated[str | None, _option("access_key", "The access key.")]
+SecretFile = Annotated[
+    str | None,
+    typer.Option(
+        "--store-secret-file",
+        help="A file that holds its secret; other people see a command line.",
+        callback=lambda path: _read_secret(path),
+        is_eager=True,
+        rich_help_panel="Object stores (docs/cloud.md)",
+    ),
+]
+
+
+def _read_secret(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        with open(path, encoding="utf-8") as stream:
+            secret = stream.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the secret in {path!r}: {error}") from error
+    return _taken("secret_key")(secret)

@@ -1,0 +1,183 @@
+"""URLs of object stores on the command line: the one place where they become local paths.
+
+Before a command runs, each URL that it reads is fetched and each that it writes gets a local
+place; the command sees paths alone. Afterwards what it has written is sent. Sources of `predict`
+stay URLs, as they are read picture by picture.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ghostkit.cli.options import say
+from ghostkit.cloud.address import Address, is_url, parse
+from ghostkit.cloud.mirror import Mirror
+from ghostkit.cloud.places import UNFINISHED, bring, bring_result, clear, place_of
+from ghostkit.cloud.stage import send
+from ghostkit.cloud.store import open_store
+from ghostkit.errors import GhostkitError, OutputError
+from ghostkit.progress import bars_for
+
+OWN_URLS = ("modelarts", "pack")  # commands that deal with stores themselves
+NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
+WRITTEN = ("output", "run_folder", "html", "svg", "stats", "result_dir", "out_dir")
+MODELS = (".onnx", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
+LAST, BEST = "last.pth.tar", "model_best.pth.tar"  # of a training's folder
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a command writes at `path` belongs at `address`."""
+
+    address: Address
+    path: Path
+
+
+class Urls:
+    """What one command line says of stores."""
+
+    def __init__(self) -> None:
+        self.ended = False  # the command has come to its end, so that its output is whole
+        self._written: list[_Written] = []
+        self._waiting: list[Mirror] = []  # until all that is read is here
+        self._mirrors = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Send what was written; of a command that did not end, what another can go on with."""
+        try:
+            self._mirrors.close()
+            for each in self._written if self.ended else ():
+                self._send(each)
+        except GhostkitError as problem:
+            if error is None:
+                raise
+            say(f"ghostkit: {problem}")  # and then what has ended the command
+
+    def localized(self, command: Any, name: str, words: Sequence[str]) -> list[str]:
+        """The words of the command line with paths in place of URLs.
+
+        Raises:
+            StoreError: what is to be read cannot be fetched.
+            OutputError: what is to be written stands there already.
+        """
+        if name in OWN_URLS or set(words) & set(NOTHING_IS_READ):
+            return list(words)
+        roles = list(_roles(command, words))
+        read = [parse(url) for url, role in roles if url and role not in WRITTEN]
+        local = []
+        for word, (url, role) in zip(words, roles, strict=True):
+            if not url or (name == "predict" and role == "arguments" and not _is_model(url)):
+                local.append(word)
+                continue
+            address = parse(url)
+            if role not in WRITTEN:
+                path = bring(address, bars=bars_for(unit="MB"))
+            else:
+                path = self._place(address, role, words, resumed=address in read)
+            end = "/" if url.endswith("/") and role in WRITTEN else ""
+            local.append(word.replace(url, f"{path}{end}"))
+        for mirror in self._waiting:
+            self._mirrors.enter_context(mirror)
+        return local
+
+    def _send(self, written: _Written) -> None:
+        if written.path.exists():
+            send(written.path, written.address, bars=bars_for(unit="MB"))
+            _send_beside(written)
+            say(f"sent: {written.address}")
+
+    def _place(self, address: Address, role: str, words: Sequence[str], *, resumed: bool) -> Path:
+        """A place for what is written, and its mirror where it can be gone on with elsewhere."""
+        path = place_of(address)
+        if not _is_first():
+            return path
+        self._written.append(_Written(address, path))
+        if role == "run_folder":
+            if not resumed:
+                _check_absent(address.below(LAST), words)
+                clear(path)
+            path.mkdir(parents=True, exist_ok=True)
+            self._waiting.append(Mirror(path, address, newest=BEST, say=say))
+        elif "--resume" in words:
+            bring_result(address, bars=bars_for(unit="MB"))
+            self._waiting.append(_unfinished(address, path))
+        else:
+            _check_absent(address, words)
+            clear(path)
+            if not address.key.endswith("/"):
+                self._waiting.append(_unfinished(address, path))
+        return path
+
+
+def _unfinished(address: Address, path: Path) -> Mirror:
+    """Keeps a result that grows, under another name until it is whole."""
+
+    def named(name: str) -> str:
+        return name + UNFINISHED if name == path.name else name
+
+    above = address._replace(key=address.key.rpartition("/")[0])
+    return Mirror(path.parent, above, named=named, say=say)
+
+
+def _send_beside(written: _Written) -> None:
+    """The record of a job goes with its result, whose unfinished form is no longer needed."""
+    if written.path.is_dir():
+        return
+    for path in written.path.parent.glob(f"{written.path.name}.*"):
+        end = path.name.removeprefix(written.path.name)
+        send(path, written.address._replace(key=written.address.key + end))
+    open_store(written.address).delete(written.address.key + UNFINISHED)
+
+
+def _check_absent(address: Address, words: Sequence[str]) -> None:
+    if "--overwrite" in words or address.key.endswith("/"):
+        return
+    if open_store(address).stat(address.key) is not None:
+        raise OutputError(
+            f"{str(address)!r} exists; choose another output, go on with it with --resume, or "
+            "replace it with --overwrite, where the command has them"
+        )
+
+
+def _is_first() -> bool:
+    """Of the processes of one training, the first one writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _is_model(url: str) -> bool:
+    return url.lower().endswith(MODELS)
+
+
+def _roles(command: Any, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """For each word the URL in it, or an empty string, and the parameter that it belongs to."""
+    options = {name: p for p in command.params for name in p.opts if name.startswith("-")}
+    positional = iter([p for p in command.params if p.param_type_name == "argument"])
+    current, left = "", 0
+    argument = next(positional, None)
+    for word in words:
+        option, _, value = word.partition("=")
+        if left:
+            left -= 1
+            yield (word if is_url(word) else ""), current
+        elif option in options and value:
+            yield (value if is_url(value) else ""), options[option].name
+        elif word in options:
+            chosen = options[word]
+            current, left = (
+                str(chosen.name),
+                0 if getattr(chosen, "is_flag", False) else chosen.nargs,
+            )
+            yield "", chosen.name
+        elif word[:2] in options and is_url(word[2:]):
+            yield word[2:], options[word[:2]].name
+        else:
+            url = word if is_url(word) else value if is_url(value) else ""
+            yield url, argument.name if argument is not None else ""
+            if argument is not None and argument.nargs == 1:
+                argument = next(positional, None)

@@ -1,0 +1,147 @@
+"""A folder that a long job writes, kept in a store while it is written, so that another machine can
+go on with it.
+
+What the job renames into place is sent as it is at that moment. A pass takes no more than a fifth
+of the time. Files that the job removes are removed there too, after what replaces them has arrived.
+"""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from ghostkit.cloud.address import Address
+from ghostkit.cloud.sending import is_large, send_large, send_small
+from ghostkit.cloud.stage import PIECES
+from ghostkit.cloud.store import Entry, open_store
+from ghostkit.errors import GhostkitError
+
+POLL_S = 1.0
+REST = 4  # times the length of a pass that follow without one
+Stamp = tuple[int, int, int]  # inode, size, time of the last change
+
+
+def _same(name: str) -> str:
+    return name
+
+
+class Mirror:
+    """Within its `with` block the files of `folder` are sent to `address`; at its end a last time.
+
+    Args:
+        newest: the name of a file that must never be older there than the others, since it is what
+            they have led to, e.g. the best checkpoint; it is sent first and read last.
+        named: what a file is called there.
+        say: told of a pass that failed, once in a row; the next one tries again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        address: Address,
+        *,
+        newest: str = "",
+        named: Callable[[str], str] = _same,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._folder, self._address, self._newest = folder, address, newest
+        self._named, self._say = named, say
+        self._store = open_store(address)
+        self._sent: dict[str, Stamp] = {}
+        self._there: dict[str, Entry] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        self._failing = False
+
+    def __enter__(self) -> Self:
+        self._there = {entry.key: entry for entry in self._store.list(self._address.prefix)}
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self.send_changes()
+
+    def send_changes(self) -> int:
+        """Send what is new or changed, remove what is gone; how many files that were.
+
+        Raises:
+            StoreError: the store does not take it.
+        """
+        names = sorted(_files(self._folder), key=lambda name: name == self._newest)
+        with TemporaryDirectory(prefix=".sending-", dir=self._folder) as held:
+            changed: list[tuple[str, Path, Stamp]] = []
+            for number, name in enumerate(names):
+                pinned = _pin(self._folder / name, Path(held, str(number)))
+                if pinned is not None and self._sent.get(name) != pinned:
+                    changed.append((name, Path(held, str(number)), pinned))
+            for name, path, stamp in reversed(changed):
+                self._send(name, path)
+                self._sent[name] = stamp
+        gone = set(self._sent) - set(names)
+        for name in gone:
+            self._store.delete(self._key(name))
+            del self._sent[name]
+        return len(changed) + len(gone)
+
+    def _send(self, name: str, path: Path) -> None:
+        key = self._key(name)
+        there = self._there.pop(key, None)
+        if is_large(path.stat().st_size):
+            with ThreadPoolExecutor(PIECES) as pieces:
+                send_large(self._store, path, key, there, _unmoved, pieces)
+        else:
+            send_small(self._store, path.read_bytes(), key, there, _unmoved)
+
+    def _key(self, name: str) -> str:
+        return self._address.below(self._named(name)).key
+
+    def _run(self) -> None:
+        rest = POLL_S
+        while not self._over.wait(rest):
+            began = time.monotonic()
+            try:
+                self.send_changes()
+                self._failing = False
+            except (GhostkitError, OSError) as error:
+                if not self._failing:
+                    self._say(f"not sent yet, the next pass tries again: {error}")
+                self._failing = True
+            rest = max(POLL_S, REST * (time.monotonic() - began))
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield Path(where, name).relative_to(folder).as_posix()
+
+
+def _pin(path: Path, held: Path) -> Stamp | None:
+    """Keep the file that has the name `path` now, as `held`; None where it has just gone."""
+    try:
+        try:
+            os.link(path, held)
+        except PermissionError:  # a file system without hard links
+            shutil.copy2(path, held)
+        stat = held.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _unmoved(count: int) -> None:
+    """Nobody watches."""

@@ -1,0 +1,91 @@
+"""Where on this machine the content of a URL lies while a command works with it.
+
+The same URL has the same place in every run, so that what was fetched is not fetched again and a
+stopped job finds what it left. Processes of one machine take turns.
+"""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ghostkit.cloud.address import Address
+from ghostkit.cloud.settings import settings_for
+from ghostkit.cloud.stage import fetch
+from ghostkit.cloud.store import open_store
+from ghostkit.errors import StoreError
+from ghostkit.files import cache_folder, make_folder
+from ghostkit.progress import Bars, silent
+
+BESIDE = (".card.json", ".job.json")  # files that belong to the one that is named
+UNFINISHED = ".unfinished"  # the end of the name, there, of a result that is not whole yet
+
+
+def place_of(address: Address) -> Path:
+    """The path that stands for `address` here; its folder is this address's own."""
+    endpoint = settings_for(address.scheme).endpoint
+    whole = f"{endpoint}\0{address.scheme}://{address.bucket}/{address.key.rstrip('/')}"
+    identity = hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return cache_folder() / "stores" / identity / address.name
+
+
+def bring(address: Address, *, bars: Bars = silent) -> Path:
+    """Fetch what lies at `address`, and the files that belong to it, to its place.
+
+    Raises:
+        StoreError: nothing is there, or it cannot be read.
+    """
+    path = place_of(address)
+    with _turn(path.parent):
+        fetch(address, path, bars=bars)
+        if path.is_file():
+            _bring_beside(address, path)
+    return path
+
+
+def bring_result(address: Address, *, bars: Bars = silent) -> Path:
+    """Fetch an output that a job will go on with, finished or not, if there is one."""
+    path = place_of(address)
+    store = open_store(address)
+    clear(path)
+    with _turn(path.parent):
+        for end in ("", UNFINISHED):
+            key = address.key + end
+            if store.stat(key) is not None:
+                fetch(address._replace(key=key), path, bars=bars)
+                _bring_beside(address, path)
+                break
+    return path
+
+
+def clear(path: Path) -> None:
+    """Remove what an earlier run has left at a place."""
+    with _turn(path.parent):
+        for each in path.parent.iterdir():
+            if each.is_dir():
+                shutil.rmtree(each)
+            elif each.name != _LOCK:
+                each.unlink()
+
+
+def _bring_beside(address: Address, path: Path) -> None:
+    for end in BESIDE:
+        other = address._replace(key=address.key + end)
+        try:
+            fetch(other, path.with_name(path.name + end))
+        except StoreError as error:
+            if error.reason != "key":
+                raise
+
+
+_LOCK = ".lock"
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    make_folder(folder)
+    with open(folder / _LOCK, "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

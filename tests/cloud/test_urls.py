@@ -1,0 +1,156 @@
+"""Commands whose files lie in a store: what a person types, and what is there afterwards."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ghostkit.cli import run
+from ghostkit.cloud.stage import fetch, send
+from ghostkit.cloud.store import open_store
+from tiny import BLUE, GREEN, RED, save_square
+
+COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two pictures of each colour in folders of the colours' names, and a stray file."""
+    folder = tmp_path / "photos"
+    for name, colour in COLOURS.items():
+        for number in range(2):
+            save_square(folder / name / f"{number}.png", colour)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+@pytest.fixture
+def there(s3, photos, make_model):
+    """The pictures and a model in the store."""
+    send(photos, s3.below("photos"))
+    send(make_model(), s3.below("tiny.onnx"))
+    return s3
+
+
+def lines_at(address):
+    content = bytes(open_store(address).get(address.key))
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def answers(address):
+    return [(line["path"], line["top"][0]["class_name"]) for line in lines_at(address)]
+
+
+def test_predict_reads_from_the_store_and_writes_to_it(there, capsys):
+    output = there.below("out/results.jsonl")
+    line = ["predict", str(there.below("tiny.onnx")), str(there.below("photos")), "-o", str(output)]
+    assert run(line) == 0
+    expected = [
+        (str(there.below(f"photos/{colour}/{n}.png")), colour)
+        for colour in sorted(COLOURS)
+        for n in range(2)
+    ]
+    assert answers(output) == expected
+    keys = {entry.key for entry in open_store(there).list(there.below("out").prefix)}
+    assert keys == {output.key, f"{output.key}.job.json"}
+    assert run(line) == 2
+    assert f"'{output}' exists" in capsys.readouterr().err
+    assert run([*line, "--overwrite"]) == 0
+    assert answers(output) == expected
+
+
+def test_predict_takes_one_object_patterns_and_shards(there, tmp_path):
+    model, output = str(there.below("tiny.onnx")), tmp_path / "out.jsonl"
+    sources = [str(there.below("photos/red/0.png")), str(there.below("photos/*/1.png"))]
+    assert run(["predict", model, *sources, "-o", str(output)]) == 0
+    names = [Path(json.loads(line)["path"]).parts[-2:] for line in output.read_text().splitlines()]
+    assert names == [("red", "0.png"), ("blue", "1.png"), ("green", "1.png"), ("red", "1.png")]
+    seen = []
+    for part in ("1/2", "2/2"):
+        output.unlink()
+        line = ["predict", model, str(there.below("photos")), "-o", str(output), "--shard", part]
+        run(line)
+        seen += [json.loads(line)["path"] for line in output.read_text().splitlines()]
+    assert len(seen) == len(set(seen)) == 6
+
+
+def test_predict_reads_archives_in_the_store_as_they_come(there, photos, tmp_path):
+    archive = tmp_path / "shard.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(photos, "photos")
+        broken = tarfile.TarInfo("photos/broken.jpg")
+        tar.addfile(broken, io.BytesIO(b""))
+    send(archive, there.below("shards/a.tar"))
+    output = tmp_path / "out.csv"
+    source = str(there.below("shards/*.tar"))
+    assert run(["predict", str(there.below("tiny.onnx")), source, "-o", str(output)]) == 1
+    rows = output.read_text().splitlines()[1:]
+    assert len(rows) == 7
+    assert rows[-1].startswith(f"{there.below('shards/a.tar')}/photos/broken.jpg")
+
+
+def test_predict_goes_on_from_the_store_alone(there, monkeypatch, tmp_path):
+    output = there.below("results.jsonl")
+    line = ["predict", str(there.below("tiny.onnx")), str(there.below("photos")), "-o", str(output)]
+    assert run(line) == 0
+    whole = bytes(open_store(output).get(output.key))
+    store = open_store(output)
+    half = whole[: len(whole) // 2]
+    store.put(f"{output.key}.unfinished", half)
+    store.delete(output.key)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+    assert run([*line, "--resume"]) == 0
+    assert bytes(store.get(output.key)) == whole
+    assert store.stat(f"{output.key}.unfinished") is None
+
+
+def test_evaluate_takes_its_data_and_writes_its_report_there(there, capsys):
+    output = there.below("evaluation.json")
+    line = ["evaluate", str(there.below("tiny.onnx")), str(there.below("photos"))]
+    assert run([*line, f"--output={output}"]) == 0
+    assert lines_at_json(output)["top1"]["value"] == 1.0
+
+
+def lines_at_json(address):
+    return json.loads(bytes(open_store(address).get(address.key)))
+
+
+def test_the_card_beside_a_model_comes_with_it(s3, make_model, photos, tmp_path):
+    model = make_model("bare.onnx", card="")
+    from tiny import tiny_card
+
+    send(photos, s3.below("photos"))
+    send(model, s3.below("bare.onnx"))
+    card = tmp_path / "card.json"
+    card.write_text(tiny_card().to_json())
+    send(card, s3.below("bare.onnx.card.json"))
+    assert run(["evaluate", str(s3.below("bare.onnx")), str(s3.below("photos"))]) == 0
+
+
+def test_what_is_not_there_is_said_in_one_line(there, capsys):
+    assert run(["evaluate", str(there.below("absent.onnx")), str(there.below("photos"))]) == 2
+    error = capsys.readouterr().err
+    assert "ghostkit: there is nothing at s3://photos/" in error
+    assert "Traceback" not in error
+
+
+def test_store_options_go_over_the_environment(there, server, monkeypatch, tmp_path, capsys):
+    secret = tmp_path / "secret"
+    secret.write_text("admin-secret\n")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    line = ["evaluate", str(there.below("tiny.onnx")), str(there.below("photos"))]
+    assert run(line) == 2
+    assert "the secret does not fit" in capsys.readouterr().err
+    options = ["--store-access-key", "ADMINKEY", "--store-secret-file", str(secret)]
+    assert run([*options, "--store-endpoint", server.endpoint, *line]) == 0
+    assert run(line) == 2  # and for that command line alone
+
+
+def test_a_folder_of_results_goes_there_as_a_whole(there, tmp_path):
+    output = f"{there.below('texts')}/"
+    source = str(there.below("photos/red"))
+    assert run(["predict", str(there.below("tiny.onnx")), source, "-o", output]) == 0
+    back = fetch(there.below("texts"), tmp_path / "texts")
+    assert sorted(p.name for p in back.glob("*.txt")) == ["0_1.txt", "1_1.txt"]
