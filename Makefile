@@ -9,7 +9,7 @@ demo: $(READY)
 	$(BIN)/ghostkit demo --output runs/demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile
 	$(BIN)/pytest -m slow || [ $$? -eq 5 ]   # 5: there is no slow test, which is no failure
 
 check: $(READY)

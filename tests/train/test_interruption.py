@@ -66,8 +66,11 @@ def same(one, other):
     return one == other
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("after", [1, 4, 7, 9])
+@pytest.mark.parametrize(
+    ("workers", "after"),
+    [(0, 4), (2, 7)]
+    + [pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 1), (2, 4), (0, 7), (0, 9))],
+)
 def test_a_run_stopped_at_any_step_ends_bit_equal(splits, tmp_path, unbroken, workers, after):
     """With mixing, an average, bfloat16 and two batches to a step; 7 batches make an epoch."""
     chosen = Recipe(**EVERYTHING | {"workers": workers})

@@ -140,19 +140,6 @@ def test_channels_last_gives_the_same_answer(narrow):
         torch.testing.assert_close(narrow.forward_head(features), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_one_exported_graph_serves_any_batch(narrow):
-    """What the ONNX export starts from."""
-    images = torch.randn(2, 3, 64, 64)
-    program = torch.export.export(
-        narrow, (images,), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
-    )
-    assert any("hardsigmoid" in str(node.target) for node in program.graph.nodes)
-    for count in (2, 5):
-        images = torch.randn(count, 3, 64, 64)
-        with torch.no_grad():
-            torch.testing.assert_close(program.module()(images), narrow(images))
-
-
 @pytest.mark.parametrize(
     "images",
     [
