@@ -4,9 +4,11 @@ import time
 import numpy as np
 import pytest
 
+from ghostkit import trial
 from ghostkit.errors import ImageRefused, ModelError, UsageError
 from ghostkit.stream import Rows, answers
 from ghostkit.timing import StageTimes
+from ghostkit.trial import Trials
 
 
 def load(number):
@@ -139,7 +141,7 @@ IN_ROWS = Rows((2,), "float32", lambda number, row, stopwatch: np.copyto(row, lo
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_answer_depends_on_any_setting(seed):
+def test_no_answer_depends_on_any_setting(seed, monkeypatch):
     """20 random settings, every third number refused or failing in the model."""
     draw = np.random.default_rng(seed)
     options = {
@@ -149,6 +151,7 @@ def test_no_answer_depends_on_any_setting(seed):
         "schedule": ["auto", "complete", "pool"][seed % 3],
         "serial": bool(draw.integers(2)),
     }
+    monkeypatch.setattr(trial, "LEAST_S", float(draw.random()) / 100)  # so that both are timed
 
     def infer(batch):
         time.sleep(float(draw.random()) / 2000)
@@ -157,13 +160,15 @@ def test_no_answer_depends_on_any_setting(seed):
         return np.sqrt(batch)
 
     for loading in (load, IN_ROWS):
-        got = list(answers(range(107), loading, infer, **options))
-        assert [answer.source for answer in got] == list(range(107))
+        got = list(answers(range(207), loading, infer, **options))
+        assert [answer.source for answer in got] == list(range(207))
         for answer in got:
             if answer.source % 10 == 3:
                 assert isinstance(answer.error, ImageRefused)
             else:
-                np.testing.assert_allclose(answer.logits, np.sqrt(answer.source), atol=1e-6)
+                assert (
+                    answer.logits.tolist() == [np.sqrt(np.float32(answer.source))] * 2
+                )  # each bit
 
 
 @pytest.mark.parametrize("schedule", ["complete", "pool"])
@@ -205,7 +210,8 @@ def test_a_failing_source_or_model_ends_the_stream_and_its_threads(schedule):
     assert threading.active_count() == before
 
 
-def test_a_serial_model_is_never_called_twice_at_once():
+def test_a_serial_model_is_never_called_twice_at_once(monkeypatch):
+    monkeypatch.setattr(trial, "LEAST_S", 0.01)
     inside = most = 0
     lock = threading.Lock()
 
@@ -221,10 +227,10 @@ def test_a_serial_model_is_never_called_twice_at_once():
 
     times = StageTimes()
     got = list(
-        answers(range(60), np.atleast_1d, infer, batch_size=4, workers=4, serial=True, times=times)
+        answers(range(300), np.atleast_1d, infer, batch_size=4, workers=4, serial=True, times=times)
     )
-    assert (len(got), most) == (60, 1)
-    assert times.schedule == "4 threads decode, one infers batches of 4"
+    assert (len(got), most) == (300, 1)
+    assert "(measured: " in times.schedule
 
 
 def test_stages_have_percentiles():
@@ -232,3 +238,59 @@ def test_stages_have_percentiles():
     list(answers(range(40), load, infer, batch_size=4, times=times))
     assert (times.stages["prepare"].count, times.stages["infer"].count) == (40, 10)
     assert 0 < times.stages["infer"].percentile(50) <= times.stages["infer"].percentile(99)
+
+
+def timed(loading, infer, count=400, **options):
+    """The words of the schedule, after both were timed."""
+    times = StageTimes()
+    got = list(answers(range(1, 10 * count, 10), loading, infer, workers=4, times=times, **options))
+    assert [answer.source for answer in got] == list(range(1, 10 * count, 10))
+    assert all(answer.logits.tolist() == [2 * answer.source] * 2 for answer in got)
+    return times.schedule
+
+
+@pytest.mark.parametrize("serial", [False, True])
+@pytest.mark.parametrize("trials", [None, Trials()])
+def test_the_faster_schedule_is_found_whatever_was_expected(monkeypatch, serial, trials):
+    monkeypatch.setattr(trial, "LEAST_S", 0.05)
+
+    def slow_load(number):
+        time.sleep(0.002)
+        return load(number)
+
+    def slow_infer(batch):
+        time.sleep(0.002 * len(batch))
+        return infer(batch)
+
+    words = timed(slow_load, slow_infer, batch_size=2, serial=serial, trials=trials)
+    assert words.startswith("4 threads take batches of 2 from file to answer (measured: ")
+    if trials is not None:
+        words = timed(load, slow_infer, count=4, batch_size=2, serial=serial, trials=trials)
+        assert words.endswith("from file to answer (measured before)")
+        assert "too few" in timed(load, infer, count=4, batch_size=1, serial=serial, trials=trials)
+
+
+@pytest.mark.parametrize("serial", [False, True])
+def test_a_model_that_holds_everybody_up_gets_a_pool(monkeypatch, serial):
+    """As on an accelerator: one batch at a time, while the processor has nothing to do."""
+    monkeypatch.setattr(trial, "LEAST_S", 0.05)
+    one_at_a_time = threading.Lock()
+
+    def load_and_sleep(number):
+        time.sleep(0.004)
+        return load(number)
+
+    def infer_alone(batch):
+        with one_at_a_time:
+            time.sleep(0.001 * len(batch))
+            return infer(batch)
+
+    words = timed(load_and_sleep, infer_alone, batch_size=8, serial=serial)
+    assert words.startswith("4 threads decode, one infers batches of 8 (measured: ")
+
+
+def test_a_forced_schedule_is_not_measured():
+    for schedule, words in (("pool", "one infers"), ("complete", "from file to answer")):
+        said = timed(load, infer, batch_size=2, schedule=schedule)
+        assert words in said
+        assert "measured" not in said

@@ -17,8 +17,10 @@ from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
 from ghostkit.predictions import Prediction, softmax
 from ghostkit.sources import find_pictures
 from ghostkit.steps import scaled_decode, with_fast_decode
-from ghostkit.stream import Answer, Rows, Schedule, alone, answers
+from ghostkit.inferring import Answer
+from ghostkit.stream import Rows, Schedule, alone, answers
 from ghostkit.timing import StageTimes, Stopwatch
+from ghostkit.trial import Trials
 
 Picture = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 """A path, the bytes of a picture file, or decoded pixels: uint8 (H, W, 3) RGB."""
@@ -42,6 +44,7 @@ class Classifier:
         host_card: ModelCard | None = None,
     ) -> None:
         self.backend, self.card, self.limits = backend, card, limits
+        self._trials = Trials()  # of schedules
         self.host_card = card if host_card is None else host_card
 
     @property
@@ -127,6 +130,7 @@ class Classifier:
             schedule=schedule,
             serial=getattr(self.backend, "serial", False),
             times=times,
+            trials=self._trials,
         )
 
     def with_fast_decode(self) -> "Classifier":

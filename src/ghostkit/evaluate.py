@@ -24,7 +24,7 @@ from ghostkit.metrics import (
 )
 from ghostkit.progress import Bars, silent
 from ghostkit.steps import describe
-from ghostkit.stream import Answer
+from ghostkit.inferring import Answer
 from ghostkit.timing import StageTimes
 
 

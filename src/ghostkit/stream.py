@@ -11,29 +11,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.errors import GhostkitError, ImageRefused, ModelError, UsageError
+from ghostkit.errors import ImageRefused, UsageError
+from ghostkit.inferring import Answer, Images, Infer, answers_of
 from ghostkit.threads import available_cores, batched, in_order, ordered_map
 from ghostkit.timing import StageTimes, Stopwatch
+from ghostkit.trial import Trials
 
 Source = TypeVar("Source")
-Images = NDArray[np.generic] | Sequence[NDArray[np.generic]]  # a batch, or images of several sizes
 Schedule = Literal["auto", "complete", "pool"]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[Source]):
-    """What came of one source: its logits ``(K,)`` float32, or the error."""
-
-    source: Source
-    logits: NDArray[np.float32] | None
-    error: GhostkitError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ class Rows(Generic[Source]):
 
 
 Load = Callable[[Source], NDArray[np.generic]] | Rows[Source]
-Infer = Callable[[NDArray[np.generic]], NDArray[np.float32]]
+Way = Callable[[Iterator[list[Source]]], Iterator[list[Answer[Source]]]]
 
 
 def answers(
@@ -64,6 +57,7 @@ def answers(
     schedule: Schedule = "auto",
     serial: bool = False,
     times: StageTimes | None = None,
+    trials: Trials | None = None,
 ) -> Iterator[Answer[Source]]:
     """Answers to `sources` in their order, with at most `window` batches in memory.
 
@@ -76,29 +70,48 @@ def answers(
             when run to completion. It must not keep its argument, whose memory is used again.
         workers: threads; the cores this process may use by default.
         window: batches in flight; by default 4 per worker, or 4 in a pool.
-        schedule: "complete", "pool", or "auto": a pool for a `serial` model, else to completion.
-        serial: the model runs one batch at a time, whoever calls it.
+        schedule: "complete", "pool", or "auto": both are timed with the first pictures, where there
+            are enough and more than one worker, and the faster one does the rest.
+        serial: the model runs one batch at a time, whoever calls it; a pool is then the usual one.
         times: filled while the stream runs.
+        trials: what "auto" has found before.
 
     Raises:
         UsageError: `batch_size`, `workers` or `window` is below 1.
     """
-    given = (("batch_size", batch_size), ("workers", workers), ("window", window))
-    for name, value in given:
+    for name, value in {"batch_size": batch_size, "workers": workers, "window": window}.items():
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; expected 1 or more")
     times = StageTimes() if times is None else times
     workers = available_cores() if workers is None else workers
-    batches = batched(sources, batch_size)
+    in_turn = _one_at_a_time(infer) if serial else infer
+    ways: dict[str, Way[Source]] = {
+        f"{workers} threads take batches of {batch_size} from file to answer": partial(
+            _completed, load, in_turn, batch_size, workers, window, times
+        ),
+        f"{workers} threads decode, one infers batches of {batch_size}": partial(
+            _pooled, load, infer, batch_size, workers, window or 4, times
+        ),
+    }
     if schedule == "pool" or (schedule == "auto" and serial):
-        times.schedule = (
-            f"{workers} threads decode, one infers batches of {batch_size}"  # for a record
-        )
-        answered = _pooled(batches, load, infer, batch_size, workers, window or 4, times)
-    else:
-        times.schedule = f"{workers} threads take batches of {batch_size} from file to answer"
-        answered = _completed(batches, load, infer, batch_size, workers, window, times)
-    return _flattened(answered)
+        ways = dict(reversed(ways.items()))
+    times.schedule = usual = next(iter(ways))  # for a record
+    batches = batched(sources, batch_size)
+    if schedule != "auto" or workers == 1:
+        return _flattened(ways[usual](batches))
+    setting = (batch_size, workers, window, serial)
+    trials = Trials() if trials is None else trials
+    return _flattened(trials.run(setting, batches, ways, 2 * workers, times.say_schedule))
+
+
+def _one_at_a_time(infer: Infer) -> Infer:
+    turn = threading.Lock()
+
+    def in_turn(images: NDArray[np.generic]) -> NDArray[np.float32]:
+        with turn:
+            return infer(images)
+
+    return in_turn
 
 
 def alone(sources: list[Source], load: Load[Source], infer: Infer) -> list[Answer[Source]]:
@@ -114,13 +127,13 @@ def _flattened(batches: Iterator[list[Answer[Source]]]) -> Iterator[Answer[Sourc
 
 
 def _completed(
-    batches: Iterable[list[Source]],
     load: Load[Source],
     infer: Infer,
     batch_size: int,
     workers: int,
     window: int | None,
     times: StageTimes,
+    batches: Iterable[list[Source]],
 ) -> Iterator[list[Answer[Source]]]:
     """Each worker does everything for its batch, in memory of its own."""
     of_thread = threading.local()
@@ -158,13 +171,13 @@ def _complete(
 
 
 def _pooled(
-    batches: Iterable[list[Source]],
     load: Load[Source],
     infer: Infer,
     batch_size: int,
     workers: int,
     window: int,
     times: StageTimes,
+    batches: Iterable[list[Source]],
 ) -> Iterator[list[Answer[Source]]]:
     """Many threads load the sources of the next batches while one runs the model."""
     rooms: deque[NDArray[np.generic]] = deque()  # free memory
@@ -245,46 +258,7 @@ def _answered(
     stopwatch: Stopwatch,
     times: StageTimes,
 ) -> list[Answer[Source]]:
-    rows: Iterator[Row] = iter(())
-    if len(images):
-        with stopwatch.stage("infer"):
-            rows = iter(_infer(infer, images))
+    with stopwatch.stage("infer") if len(images) else nullcontext():
+        answered = answers_of(batch, errors, images, infer)
     times.add(stopwatch.laps, len(batch))
-    return [
-        _answer(source, next(rows)) if error is None else Answer(source, None, error)
-        for source, error in zip(batch, errors, strict=True)
-    ]
-
-
-Row = NDArray[np.float32] | ModelError
-
-
-def _infer(infer: Infer, images: Images) -> list[Row]:
-    """A row of logits, or the reason why there is none, for each image.
-
-    Images of a failed batch are tried one by one, so that no answer depends on its neighbours. So
-    are images of several sizes, which a model without a fixed input size takes.
-    """
-    error = None
-    if isinstance(images, np.ndarray) or len({image.shape for image in images}) == 1:
-        batch = images if isinstance(images, np.ndarray) else np.stack(images)
-        try:
-            rows = np.array(infer(batch), np.float32)  # a copy: `batch` is written over later
-        except ModelError as caught:
-            error = caught
-        else:
-            if len(rows) == len(batch):
-                return list(rows)
-            error = ModelError(f"the model gave {len(rows)} answers to {len(batch)} pictures")
-    if len(images) == 1:
-        assert error is not None, "one image has one shape"
-        return [error]
-    return [row for image in images for row in _infer(infer, [image])]
-
-
-def _answer(source: Source, row: Row) -> Answer[Source]:
-    if isinstance(row, ModelError):
-        return Answer(source, None, row)
-    if not np.isfinite(row).all():
-        return Answer(source, None, ModelError("the model gave nan or infinity"))
-    return Answer(source, row)
+    return answered

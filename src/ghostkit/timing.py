@@ -102,6 +102,10 @@ class StageTimes:
         """Account for one duration of a stage outside the stream, e.g. ``write``."""
         self.add([(stage, seconds)])
 
+    def say_schedule(self, words: str) -> None:
+        """How the work is shared out from now on."""
+        self.schedule = words
+
     @property
     def elapsed_s(self) -> float:
         """Wall-clock seconds since the stream began."""

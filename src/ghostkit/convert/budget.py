@@ -15,7 +15,7 @@ from ghostkit.dataset import Dataset
 from ghostkit.errors import DatasetError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.progress import Bars, silent
-from ghostkit.stream import Answer
+from ghostkit.inferring import Answer
 
 
 @dataclass(frozen=True)

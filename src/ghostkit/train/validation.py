@@ -11,7 +11,7 @@ from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, ModelError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.progress import Bars
-from ghostkit.stream import Answer
+from ghostkit.inferring import Answer
 from ghostkit.train.machines.world import World
 
 BATCH = 32

@@ -1,0 +1,81 @@
+"""Which of two ways to do a stream of work is the faster one here: both do some of it, timed.
+
+Nothing is done twice and the results keep their order; work that ends before both were timed is
+done in the first way. `stream` calls it with its two schedules.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from itertools import islice
+from typing import Generic, TypeVar
+
+Batch = TypeVar("Batch")
+Done = TypeVar("Done")
+
+LEAST_S = 0.2  # that each way is timed, about
+GAIN = 1.05  # by how much the second way has to be faster
+
+
+class Trials:
+    """What was found for each setting, so that it is found once."""
+
+    def __init__(self) -> None:
+        self._faster: dict[Hashable, str] = {}
+
+    def run(
+        self,
+        setting: Hashable,
+        batches: Iterator[Batch],
+        ways: Mapping[str, Callable[[Iterator[Batch]], Iterator[list[Done]]]],
+        least: int,
+        said: Callable[[str], None],
+    ) -> Iterator[list[Done]]:
+        """The results of `batches` by one of two `ways`, given by their names; the usual one first.
+
+        Args:
+            setting: what the answer depends on; of one that was tried before nothing is timed.
+            least: batches that warm up, and that each way is timed with at least.
+            said: told what is done and why, in words.
+        """
+        usual, other = ways
+        if setting not in self._faster:
+            said(f"{usual} (not measured: too few pictures)")
+            yield from ways[usual](islice(batches, least))
+            rates = {}
+            for name in (usual, other):
+                done, began = 0, time.perf_counter()
+                fed = _Some(batches, least)
+                for results in ways[name](iter(fed)):
+                    done += len(results)
+                    yield results
+                if fed.ended:
+                    return
+                rates[name] = done / (time.perf_counter() - began)
+            faster = other if rates[other] > GAIN * rates[usual] else usual
+            self._faster[setting] = faster
+            slower = usual if faster == other else other
+            said(
+                f"{faster} (measured: {rates[faster]:.0f} images/s, and {rates[slower]:.0f} where "
+                f"{slower})"
+            )
+        else:
+            said(f"{self._faster[setting]} (measured before)")
+        yield from ways[self._faster[setting]](batches)
+
+
+class _Some(Generic[Batch]):
+    """The next of `batches`: at least so many, for at least `LEAST_S`."""
+
+    def __init__(self, batches: Iterator[Batch], least: int) -> None:
+        self._batches, self._least, self.ended = batches, least, False
+
+    def __iter__(self) -> Iterator[Batch]:
+        given, began = 0, time.perf_counter()
+        while given < self._least or time.perf_counter() - began < LEAST_S:
+            for batch in islice(self._batches, 1):
+                given += 1
+                yield batch
+                break
+            else:
+                self.ended = True
+                return
