@@ -14,10 +14,10 @@ from ghostkit.backend import Backend
 from ghostkit.card import ModelCard
 from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
+from ghostkit.inferring import Answer
 from ghostkit.predictions import Prediction, softmax
 from ghostkit.sources import find_pictures
 from ghostkit.steps import scaled_decode, with_fast_decode
-from ghostkit.inferring import Answer
 from ghostkit.stream import Rows, Schedule, alone, answers
 from ghostkit.timing import StageTimes, Stopwatch
 from ghostkit.trial import Trials

@@ -12,6 +12,7 @@ from ghostkit.card import Measurement
 from ghostkit.classifier import Classifier, Picture
 from ghostkit.dataset import Dataset
 from ghostkit.errors import DatasetError
+from ghostkit.inferring import Answer
 from ghostkit.metrics import (
     Accuracy,
     accuracy,
@@ -24,7 +25,6 @@ from ghostkit.metrics import (
 )
 from ghostkit.progress import Bars, silent
 from ghostkit.steps import describe
-from ghostkit.inferring import Answer
 from ghostkit.timing import StageTimes
 
 

@@ -14,8 +14,8 @@ from ghostkit.classifier import Classifier, Picture
 from ghostkit.dataset import Dataset
 from ghostkit.errors import DatasetError
 from ghostkit.evaluate import Evaluation, evaluate
-from ghostkit.progress import Bars, silent
 from ghostkit.inferring import Answer
+from ghostkit.progress import Bars, silent
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ghostkit.classifier import Classifier, Picture
+from ghostkit.inferring import Answer
 from ghostkit.mindx.folder_run import reason_of
 from ghostkit.mindx.postprocess import ClassInfo, PostConfig, best_classes
-from ghostkit.inferring import Answer
 from ghostkit.writers import result_name
 
 SOURCE = "GhostNetClassify.cpp"  # where the original's lines come from

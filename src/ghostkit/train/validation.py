@@ -10,8 +10,8 @@ from ghostkit.classifier import Classifier, Picture
 from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, ModelError
 from ghostkit.evaluate import Evaluation, evaluate
-from ghostkit.progress import Bars
 from ghostkit.inferring import Answer
+from ghostkit.progress import Bars
 from ghostkit.train.machines.world import World
 
 BATCH = 32
