@@ -135,7 +135,9 @@ def test_predict_writes_beside_its_output_alone_so_the_rest_may_be_read_only(tmp
     results = tmp_path / "results"
     results.mkdir()
     command = [sys.executable, "-c", WATCHED, "predict", tmp_path / "photos", "-o"]
-    environment = {"HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": "/nonexistent"}
+    nowhere = f"{os.devnull}/folder"  # that nobody can make, not even root
+    environment = dict.fromkeys(("HOME", "TMPDIR", "GHOSTKIT_CACHE", "XDG_CACHE_HOME"), nowhere)
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     done = subprocess.run(
         [*map(str, command), str(results / "r.jsonl")],
         env=os.environ | environment,
@@ -144,5 +146,6 @@ def test_predict_writes_beside_its_output_alone_so_the_rest_may_be_read_only(tmp
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    written = done.stdout.split()
-    assert written and all(Path(path).is_relative_to(results) for path in written)
+    written = [Path(path) for path in done.stdout.split()]
+    written = [path for path in written if not path.is_relative_to(os.devnull)]  # tried in vain
+    assert written and all(path.is_relative_to(results) for path in written)

@@ -223,7 +223,7 @@ def test_pixels_that_would_be_normalised_twice_are_refused(
     assert outcome.status == 2 and words in outcome.err and "(1004)" in outcome.err
     assert "normalised twice" in outcome.err and not list((tmp_path / "r").glob("*"))
     explained = ghostkit("pipeline", path, "--explain")
-    assert explained.status == 1 and "mxpi_imagenormalize0: (x - " in explained.out
+    assert explained.status == 1 and "such a run is refused" in explained.out
 
 
 def test_programs_are_refused_pixels_that_would_be_normalised_twice(project, caplog):
@@ -265,6 +265,17 @@ def test_a_normalisation_of_the_pipelines_own_is_held_against_the_cards(project,
     np.testing.assert_allclose(outputs_of(same, photo), exact, atol=1e-5)
     other = compiled(project(with_normalize(dataType="FLOAT32", alpha="0,0,0")))
     assert any("by another mean or std than training" in line for line in disagreements(other))
+
+
+def test_float_pixels_that_nothing_normalises_are_told(project):
+    floats = ghostnet(mxpi_imagedecoder={"dataType": "float32"})
+    told = "the host does not normalise, and neither does the model"
+    assert any(told in line for line in disagreements(compiled(project(floats))))
+    content = with_normalize(dataType="auto")  # keeps what the decoder gives
+    content["im_ghostnet"]["mxpi_imagedecoder0"]["props"]["dataType"] = "float32"
+    program = compiled(project(content))
+    check_normalised_once(program)
+    assert not any("normalis" in line for line in disagreements(program))
 
 
 def test_aipp_for_a_compiled_model_or_a_missing_file_is_refused(device, project, tmp_path):

@@ -3,7 +3,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from ghostkit.mindx.grammar import read_pipeline
+from ghostkit.mindx.drawing import drawing
+from ghostkit.mindx.grammar import parse, read_pipeline
 from mindx.pipelines import SIZE, ghostnet, write_project
 from tiny import RED, save_square, tiny_card
 
@@ -38,6 +39,29 @@ def test_explain_says_what_each_element_does_and_runs_nothing(ghostkit, tmp_path
     assert "training kept its aspect" in " ".join(" ".join(texts).split())
 
 
+def test_a_file_whose_model_is_not_here_is_explained_all_the_same(ghostkit, tmp_path):
+    path = tmp_path / "a.pipeline"
+    path.write_text(json.dumps(ghostnet()))
+    outcome = ghostkit("pipeline", path, "--explain", "--svg", tmp_path / "p.svg")
+    assert outcome.status == 2
+    assert f"mxpi_imageresize0: stretches it to {SHORT}x{SHORT}" in outcome.out
+    assert "no ONNX model for it" in outcome.err
+    assert "mxpi_tensorinfer0" in (tmp_path / "p.svg").read_text()
+
+
+def test_branches_are_drawn_by_their_links(tmp_path):
+    content = ghostnet()
+    stream = content["im_ghostnet"]
+    stream["mxpi_dataserialize0"]["next"] = "tee0"
+    stream["tee0"] = {"factory": "tee", "next": ["appsink0", "fakesink0"]}
+    stream["fakesink0"] = {"factory": "fakesink"}
+    parsed = parse(json.dumps(content), "a").streams["im_ghostnet"]
+    root = ElementTree.fromstring(drawing(parsed))
+    arrows = [n for n in root.iter() if n.tag.endswith("path") and n.get("d").endswith("z")]
+    assert len(arrows) == sum(len(element.next) for element in parsed.elements.values()) == 9
+    assert len([n for n in root.iter() if n.get("fill") == "none"]) == 1  # past its neighbour
+
+
 def test_fix_writes_a_file_that_prepares_as_the_card_says(ghostkit, tmp_path, make_model):
     project = write_project(tmp_path / "d", make_model)
     fixed = project.parent / "fixed.pipeline"
@@ -56,6 +80,19 @@ def test_fix_writes_a_file_that_prepares_as_the_card_says(ghostkit, tmp_path, ma
     again = ghostkit("pipeline", fixed, "--explain")
     assert "kept its aspect" not in again.out and "no antialias" in again.out
     assert "exists" in ghostkit("pipeline", project, "--fix", fixed).err
+
+
+def test_fix_lets_opencv_work_where_the_device_was_asked_for(ghostkit, tmp_path, make_model):
+    """The SDK keeps the aspect with OpenCV alone, and OpenCV needs pixels in the host's memory."""
+    content = ghostnet()
+    for name in ("mxpi_imagedecoder0", "mxpi_imageresize0"):
+        del content["im_ghostnet"][name]["props"]["handleMethod"]
+    project = write_project(tmp_path / "d", make_model, content)
+    fixed = project.parent / "fixed.pipeline"
+    ghostkit("pipeline", project, "--fix", fixed)
+    elements = read_pipeline(fixed).streams["im_ghostnet"].elements
+    for name in ("mxpi_imagedecoder0", "mxpi_imageresize0"):
+        assert elements[name].get("handleMethod") == "opencv"
 
 
 def test_the_fixed_pipeline_gives_the_pixels_of_the_cards_geometry(tmp_path, make_model, ghostkit):

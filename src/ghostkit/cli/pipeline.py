@@ -59,17 +59,24 @@ def pipeline(
 
     Example: ghostkit pipeline ghostnet.pipeline --explain
     """
-    from ghostkit.cli.pipeline_run import Settings, compile_named, run
+    from ghostkit.cli.pipeline_run import Settings, read_named, run
     from ghostkit.errors import UsageError
     from ghostkit.mindx.agreement import check_normalised_once, disagreements
+    from ghostkit.mindx.program import Program, compile_stream
 
-    content, program = compile_named(file, stream, model, aipp)
+    content, name = read_named(file, stream)
+
+    def compiled() -> Program:
+        return compile_stream(content, name, model=model, aipp=aipp)
+
     if explain or svg is not None or fix is not None:
-        from ghostkit.cli.pipeline_explain import tell
+        from ghostkit.cli.pipeline_explain import Asked, tell
 
-        raise typer.Exit(tell(content, program, explain, svg, fix, overwrite))
+        asked = Asked(explain, svg, fix, overwrite)
+        raise typer.Exit(tell(content, content.streams[name], compiled, asked))
     if images is None or result_dir is None:
         raise UsageError("name the folder of pictures and the folder of results after the file")
+    program = compiled()
     settings = Settings(images, result_dir, sdk_conf, stats, overwrite, batch_size, workers)
     for notice in program.notices:
         say(f"note: {notice}")

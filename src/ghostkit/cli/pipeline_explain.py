@@ -1,47 +1,72 @@
 """What ``ghostkit pipeline`` says and writes about a file instead of running it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ghostkit.cli.options import say
-from ghostkit.errors import printable
+from ghostkit.errors import GhostkitError, printable
 from ghostkit.files import check_target, write_text
-from ghostkit.mindx.agreement import disagreements
+from ghostkit.mindx.agreement import disagreements, to_blame
 from ghostkit.mindx.correction import corrected
 from ghostkit.mindx.drawing import drawing
 from ghostkit.mindx.explain import sentences
 from ghostkit.mindx.program import Program
-from ghostkit.mindx.structure import Pipeline
+from ghostkit.mindx.structure import Pipeline, Stream
 
 
-def tell(
-    pipeline: Pipeline,
-    program: Program,
-    explain: bool,
-    svg: Path | None,
-    fix: Path | None,
-    overwrite: bool,
-) -> int:
-    """Do what was asked for; 1 if only explained and the card disagrees."""
-    for path in (svg, fix):
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be told, and where it is to be written."""
+
+    explain: bool
+    svg: Path | None
+    fix: Path | None
+    overwrite: bool
+
+
+def tell(pipeline: Pipeline, stream: Stream, compiled: Callable[[], Program], asked: Asked) -> int:
+    """Do what was asked for; 1 if only explained and it is not what the model was trained with.
+
+    Args:
+        compiled: gives the program; where a model or a file is missing, the stream is explained
+            all the same.
+    """
+    for path in (asked.svg, asked.fix):
         if path is not None:
-            check_target(path, overwrite=overwrite)
-    found = disagreements(program)
-    if explain:
-        for name, words in sentences(program):
+            check_target(path, overwrite=asked.overwrite)
+    if asked.explain:
+        for name, words in sentences(stream):
             print(printable(f"{name}: {words}"))
-        for notice in program.notices:
-            print(printable(f"note: {notice}"))
-        for name in program.models if not found else ():
-            print(printable(f"{name}: the pipeline does what the model was trained with"))
-        if found:
-            print("this is not what the model was trained with; --fix mends sizes")
-        for sentence in found:
-            print(printable(sentence))
-    if svg is not None:
-        write_text(svg, drawing(program))
-        say(f"the drawing is in {str(svg)!r}")
-    if fix is not None:
-        write_text(fix, corrected(pipeline, program))
-        say(f"the corrected pipeline is in {str(fix)!r}; its filter stays OpenCV's bilinear")
+    try:
+        program = compiled()
+    except GhostkitError:
+        if asked.svg is not None:
+            _draw(asked.svg, drawing(stream))
+        raise
+    found = disagreements(program)
+    if asked.explain:
+        _compare(program, found)
+    if asked.svg is not None:
+        _draw(asked.svg, drawing(stream, to_blame(program), found))
+    if asked.fix is not None:
+        write_text(asked.fix, corrected(pipeline, program))
+        say(f"the corrected pipeline is in {str(asked.fix)!r}; its filter stays OpenCV's bilinear")
         return 0
     return 1 if found else 0
+
+
+def _compare(program: Program, found: list[str]) -> None:
+    for notice in program.notices:
+        print(printable(f"note: {notice}"))
+    for name in program.models if not found else ():
+        print(printable(f"{name}: the pipeline does what the model was trained with"))
+    if found:
+        print("this is not what the model was trained with; --fix mends sizes")
+    for sentence in found:
+        print(printable(sentence))
+
+
+def _draw(path: Path, text: str) -> None:
+    write_text(path, text)
+    say(f"the drawing is in {str(path)!r}")

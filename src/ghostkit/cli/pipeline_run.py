@@ -12,7 +12,7 @@ from ghostkit.files import make_folder, write_text
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.folder_run import Outcome, run_pictures
 from ghostkit.mindx.grammar import read_pipeline
-from ghostkit.mindx.program import Program, compile_stream
+from ghostkit.mindx.program import Program
 from ghostkit.mindx.sdk_conf import default_path, read_sdk_conf
 from ghostkit.mindx.statistics import Statistics
 from ghostkit.mindx.statistics_files import StatisticsFiles
@@ -34,10 +34,8 @@ class Settings:
     workers: int | None
 
 
-def compile_named(
-    file: Path, stream: str | None, model: Path | None, aipp: Path | None
-) -> tuple[Pipeline, Program]:
-    """The file, and the program of the stream that is asked for, or of the only one."""
+def read_named(file: Path, stream: str | None) -> tuple[Pipeline, str]:
+    """The file, and the name of the stream that is asked for, or of the only one."""
     pipeline = read_pipeline(file)
     for notice in pipeline.notices:
         say(f"note: {file}: {notice}")
@@ -50,13 +48,7 @@ def compile_named(
             Code.STREAM_NOT_EXIST,
             f"{file}: no stream {name!r}; it holds: {', '.join(names)} ({Code.STREAM_NOT_EXIST:d})",
         )
-    program = compile_stream(
-        pipeline,
-        name,
-        model=None if model is None else str(model),
-        aipp=None if aipp is None else str(aipp),
-    )
-    return pipeline, program
+    return pipeline, name
 
 
 def run(program: Program, settings: Settings) -> int:

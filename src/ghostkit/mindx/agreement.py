@@ -105,13 +105,15 @@ def chain_before(program: Program, name: str) -> list[Element]:
 
 def _about(program: Program, name: str, model: Model) -> Iterator[str]:
     yield from model.faults
+    if twice := _normalises_twice(program, name, model):
+        yield f"{twice}: such a run is refused"
     steps = pipeline_steps(program, name)
     if steps is None:
         yield "its picture comes by elements that a card has no step for"
     else:
         card = model.classifier.card
-        if not any(isinstance(step, Normalize) for step in steps):  # then we do it, by the card
-            steps += [step for step in card.steps if isinstance(step, Normalize)]
+        if not any(isinstance(s, Normalize) for s in steps) and not _floats(program, name):
+            steps += [s for s in card.steps if isinstance(s, Normalize)]  # as `inferring` does it
         yield from contradictions(card.steps, steps)
     given = _color_before(program, name)
     if given is not None and model.color not in (None, given):
@@ -131,7 +133,7 @@ def _normalises_twice(program: Program, name: str, model: Model) -> str | None:
         return f"{before[0].name} and {before[1].name} both normalise"
     if before and model.normalises:
         return f"{before[0].name} normalises, and so does the model or its AIPP"
-    if before and in_card and not _gives_floats(before[0]):
+    if before and in_card and not _floats(program, name):
         return (
             f"{before[0].name} normalises and gives uint8, which the card's normalize step is "
             "for; write dataType FLOAT32"
@@ -149,8 +151,14 @@ def _normalises(element: Element) -> bool:
     return element.get("processType") == MIN_MAX or not same
 
 
-def _gives_floats(element: Element) -> bool:
-    return element.get("dataType") == "FLOAT32"
+def _floats(program: Program, name: str) -> bool:
+    """Whether the pixels that come to `name` are float32, which it takes as they are."""
+    floats = False
+    for element in chain_before(program, name):
+        if element.factory in ("mxpi_imagedecoder", "mxpi_imagenormalize"):
+            kind = element.get("dataType").lower()
+            floats = floats if kind == "auto" else kind == "float32"
+    return floats
 
 
 def _as_step(element: Element, model: Model) -> Normalize:

@@ -5,6 +5,7 @@ import json
 from ghostkit.errors import PipelineError
 from ghostkit.mindx.agreement import chain_before
 from ghostkit.mindx.codes import Code
+from ghostkit.mindx.pictures import by_opencv
 from ghostkit.mindx.program import Program
 from ghostkit.mindx.structure import Element, Pipeline
 from ghostkit.steps import CenterCrop, Normalize, Resize, Step
@@ -42,7 +43,18 @@ def corrected(pipeline: Pipeline, program: Program) -> str:
                     f"before it, and there are {len(found)}; write it by hand (6005)",
                 )
             elements[found[0].name]["props"] = _fixed(found[0], step, pipeline.source)
+            if isinstance(step, Resize) and step.size is None:
+                _by_opencv(elements, chain)
     return json.dumps(streams, indent=4, ensure_ascii=False) + "\n"
+
+
+def _by_opencv(elements: dict[str, dict[str, object]], chain: list[Element]) -> None:
+    """Let OpenCV decode and resize, as the SDK keeps the aspect with OpenCV alone."""
+    for element in chain:
+        if element.factory in ("mxpi_imagedecoder", "mxpi_imageresize") and not by_opencv(element):
+            props = elements[element.name].get("props")
+            own = props if isinstance(props, dict) else {}
+            elements[element.name]["props"] = own | {"handleMethod": "opencv"}
 
 
 def _matches(step: Step, factory: str) -> bool:

@@ -1,19 +1,17 @@
 """What a pipeline does to a picture, in words: a sentence per element.
 
-In: a compiled program. `agreement` says whether it is what the model was trained with.
+In: a stream, whose model need not be here. `agreement` says whether it is what that was trained
+with.
 """
 
 from collections.abc import Callable, Mapping
 
-from ghostkit.mindx.program import Program
-from ghostkit.mindx.structure import Element
+from ghostkit.mindx.structure import Element, Stream
 
 
-def sentences(program: Program) -> list[tuple[str, str]]:
+def sentences(stream: Stream) -> list[tuple[str, str]]:
     """(element, what it does) in the order of the data."""
-    return [
-        (name, WORDS[element.factory](element)) for name, element in program.stream.elements.items()
-    ]
+    return [(name, WORDS[element.factory](element)) for name, element in stream.elements.items()]
 
 
 def _resize_words(element: Element) -> str:
@@ -47,6 +45,12 @@ def _image_crop_words(element: Element) -> str:
     return f"cuts out {corners[0]} to {corners[1]}"
 
 
+def _normalize_words(element: Element) -> str:
+    if element.get("processType") == "0":
+        return "stretches its values from the least to the greatest"
+    return f"(x - {element.get('alpha')}) / {element.get('beta')} for R, G, B"
+
+
 def _infer_words(element: Element) -> str:
     return f"runs the model {element.get('modelPath')}"
 
@@ -70,7 +74,7 @@ WORDS: Mapping[str, Callable[[Element], str]] = {
     "mxpi_opencvcentercrop": _crop_words,
     "mxpi_imagecrop": _image_crop_words,
     "mxpi_imageencoder": lambda e: f"makes a JPEG of it, quality {e.get('encodeLevel')}",
-    "mxpi_imagenormalize": lambda e: f"(x - {e.get('alpha')}) / {e.get('beta')} for R, G, B",
+    "mxpi_imagenormalize": _normalize_words,
     "mxpi_tensorinfer": _infer_words,
     "mxpi_modelinfer": _infer_words,
     "mxpi_classpostprocessor": lambda e: (

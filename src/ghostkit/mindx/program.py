@@ -1,7 +1,8 @@
 """A stream compiled: its elements as functions in order, run picture by picture or by the engine.
 
-With one model, `load`, `infer` and `finish` are the stages that ``stream.answers`` drives, as for
-``predict``: batches, ordering and errors are the engine's. `run` does all of it for one request.
+With one model, the elements before it are what ``stream.answers`` loads a picture by, and those
+after it come to each answer: batches, ordering and errors are the engine's, as for ``predict``.
+`Program.run` takes one request through all of them.
 """
 
 import os
@@ -135,8 +136,8 @@ def compile_stream(
     pipeline: Pipeline,
     name: str,
     *,
-    model: str | None = None,
-    aipp: str | None = None,
+    model: str | os.PathLike[str] | None = None,
+    aipp: str | os.PathLike[str] | None = None,
     load: Load | None = None,
 ) -> Program:
     """The stream `name` as a program; the models that it names are opened.
@@ -153,7 +154,8 @@ def compile_stream(
     """
     stream = pipeline.streams[name]
     folder = os.path.dirname(pipeline.source)
-    context = Context(stream, folder, load or _opener(stream), model, aipp)
+    model_path, aipp_path = (None if path is None else os.fspath(path) for path in (model, aipp))
+    context = Context(stream, folder, load or _opener(stream), model_path, aipp_path)
     works = tuple((element, build(element, context)) for element in stream.elements.values())
     if model is not None and len(context.models) > 1:
         raise PipelineError(
