@@ -26,6 +26,8 @@ COMMANDS = (  # in the order of the help
     "mxbase",
     "score",
     "weights",
+    "modelarts",
+    "stage",
     "doctor",
 )
 SETTINGS = {"help_option_names": ["-h", "--help"]}

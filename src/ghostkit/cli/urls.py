@@ -21,7 +21,7 @@ from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError, OutputError
 from ghostkit.progress import bars_for
 
-OWN_URLS = ("modelarts", "pack")  # commands that deal with stores themselves
+OWN_URLS = ("modelarts", "pack", "stage")  # commands that deal with stores themselves
 NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
 WRITTEN = ("output", "run_folder", "html", "svg", "stats", "result_dir", "out_dir")
 MODELS = (".onnx", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
@@ -68,10 +68,10 @@ class Urls:
         """
         if name in OWN_URLS or set(words) & set(NOTHING_IS_READ):
             return list(words)
-        roles = list(_roles(command, words))
-        read = [parse(url) for url, role in roles if url and role not in WRITTEN]
+        found = list(roles(command, words))
+        read = [parse(url) for url, role in found if url and role not in WRITTEN]
         local = []
-        for word, (url, role) in zip(words, roles, strict=True):
+        for word, (url, role) in zip(words, found, strict=True):
             if not url or (name == "predict" and role == "arguments" and not _is_model(url)):
                 local.append(word)
                 continue
@@ -154,7 +154,7 @@ def _is_model(url: str) -> bool:
     return url.lower().endswith(MODELS)
 
 
-def _roles(command: Any, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def roles(command: Any, words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """For each word the URL in it, or an empty string, and the parameter that it belongs to."""
     options = {name: p for p in command.params for name in p.opts if name.startswith("-")}
     positional = iter([p for p in command.params if p.param_type_name == "argument"])

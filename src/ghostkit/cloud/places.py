@@ -38,7 +38,7 @@ def bring(address: Address, *, bars: Bars = silent) -> Path:
         StoreError: nothing is there, or it cannot be read.
     """
     path = place_of(address)
-    with _turn(path.parent):
+    with taking_turns(path.parent):
         fetch(address, path, bars=bars)
         if path.is_file():
             _bring_beside(address, path)
@@ -50,7 +50,7 @@ def bring_result(address: Address, *, bars: Bars = silent) -> Path:
     path = place_of(address)
     store = open_store(address)
     clear(path)
-    with _turn(path.parent):
+    with taking_turns(path.parent):
         for end in ("", UNFINISHED):
             key = address.key + end
             if store.stat(key) is not None:
@@ -62,7 +62,7 @@ def bring_result(address: Address, *, bars: Bars = silent) -> Path:
 
 def clear(path: Path) -> None:
     """Remove what an earlier run has left at a place."""
-    with _turn(path.parent):
+    with taking_turns(path.parent):
         for each in path.parent.iterdir():
             if each.is_dir():
                 shutil.rmtree(each)
@@ -84,7 +84,8 @@ _LOCK = ".lock"
 
 
 @contextmanager
-def _turn(folder: Path) -> Iterator[None]:
+def taking_turns(folder: Path) -> Iterator[None]:
+    """Keep other processes of this machine out of `folder` for as long as the block lasts."""
     make_folder(folder)
     with open(folder / _LOCK, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

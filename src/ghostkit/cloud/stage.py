@@ -28,11 +28,20 @@ PIECES = 8  # of large objects, whose requests are long
 LIST = ".ghostkit-staged.jsonl"  # what has been fetched into a folder, one line per file
 
 
-def fetch(address: Address, target: Path, *, bars: Bars = silent) -> Path:
+def fetch(
+    address: Address,
+    target: Path,
+    *,
+    bars: Bars = silent,
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> Path:
     """Make `target` what lies at `address`: a file for an object, a folder for what is below it.
 
     A folder holds then what the store holds: what an earlier fetch has left and the store no longer
     has is removed, files of other origin stay.
+
+    Args:
+        wanted: which of the names in a folder to fetch.
 
     Raises:
         StoreError: nothing is there, or it cannot be read.
@@ -48,7 +57,7 @@ def fetch(address: Address, target: Path, *, bars: Bars = silent) -> Path:
                 _fetch_one(store, entry, target, staged, moved)
             return target
     with _Staged(target) as staged, _moving(f"Fetching {address}", bars) as moved:
-        _fetch_folder(store, address, target, staged, moved)
+        _fetch_folder(store, address, target, wanted, staged, moved)
     return target
 
 
@@ -91,16 +100,23 @@ def send(source: Path, address: Address, *, bars: Bars = silent) -> None:
 
 
 def _fetch_folder(
-    store: Store, address: Address, target: Path, staged: "_Staged", moved: "_Moved"
+    store: Store,
+    address: Address,
+    target: Path,
+    wanted: Callable[[str], bool],
+    staged: "_Staged",
+    moved: "_Moved",
 ) -> None:
     large: list[tuple[Entry, Path]] = []
     folders: set[Path] = set()
     kept: set[str] = set()
 
-    def wanted() -> Iterator[tuple[Entry, Path]]:
+    def found() -> Iterator[tuple[Entry, Path]]:
         for entry in store.list(address.prefix):
             name = entry.key.removeprefix(address.prefix)
-            if not name or name.endswith("/"):  # a mark that a console makes for a folder
+            if (
+                not name or name.endswith("/") or not wanted(name)
+            ):  # a mark that a console makes for a folder
                 continue
             path = target / _safe(name, entry, store)
             if path.parent not in folders:
@@ -116,7 +132,7 @@ def _fetch_folder(
             _fetch_one(store, *item, staged, moved)
 
     with ThreadPoolExecutor(THREADS) as executor:
-        run_all(executor, fetch_one, wanted())
+        run_all(executor, fetch_one, found())
     if not kept:
         raise StoreError(
             "key", f"there is nothing at {address}, neither an object nor a folder; check the key"

@@ -1,0 +1,218 @@
+"""The seed's ModelArts command on a real server, and what a preempted job finds there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from ghostkit.cli import run
+from ghostkit.cloud.address import Address
+from ghostkit.cloud.modelarts import Job, run_job
+from ghostkit.cloud.stage import fetch, send
+from ghostkit.cloud.store import open_store
+from ghostkit.errors import UsageError
+from ghostkit.progress import silent
+from ghostkit.train.checkpoint import open_checkpoint
+from s3_server import BUCKET
+from squares import save_photos
+
+ROOT = Path(__file__).parents[2]
+SEED = (  # its words, with the sizes of a test
+    "--model GhostNet -b 4 --opt npufusedsgd --weight-decay 4e-5 --momentum 0.9 --sched cosine "
+    "-j 0 --warmup-lr 1e-6 --drop 0.2 --warmup-epochs 1 --lr 0.04 --clip-grad 2.0 --num-classes 3 "
+    "--img-size 32 --width 0.25 --cooldown-epochs 0 --device cpu"
+).split()
+
+
+def objects_below(address):
+    return {
+        entry.key.removeprefix(address.prefix) for entry in open_store(address).list(address.prefix)
+    }
+
+
+class Commands:
+    """Stands in for `ghostkit train` and `ghostkit export`; keeps their words."""
+
+    def __init__(self, status=0):
+        self.lines, self.status = [], status
+
+    def train(self, words):
+        self.lines.append(words)
+        folder = Path(words[words.index("--run-folder") + 1])
+        for name in ("last.pth.tar", "model_best.pth.tar", "summary.csv"):
+            (folder / name).write_text(name)
+        return self.status
+
+    def export(self, words):
+        self.lines.append(words)
+        Path(words[words.index("-o") + 1]).write_text("onnx")
+        return 0
+
+
+def start(job, work, commands, first=True):
+    said = []
+    status = run_job(
+        job,
+        work,
+        train=commands.train,
+        export=commands.export,
+        first=first,
+        bars=silent,
+        say=said.append,
+    )
+    return status, said
+
+
+@pytest.fixture
+def obs(server, monkeypatch):
+    for name, value in server.environment(scheme="obs").items():
+        monkeypatch.setenv(name, value)
+    return Address("obs", BUCKET, os.urandom(4).hex())
+
+
+def job_at(obs, **changes):
+    places = {
+        "data": str(obs.below("data")),
+        "results": f"{obs.below('output')}/",
+        "weights": None,
+        "words": ["--epochs", "1"],
+        "fresh": False,
+    }
+    return Job(**places | changes)
+
+
+def test_a_job_fetches_its_data_and_weights_and_sends_all_that_the_run_leaves(obs, files, tmp_path):
+    send(files, obs.below("data"))
+    open_store(obs).put(obs.below("w.pth.tar").key, b"weights")
+    commands = Commands()
+    job = job_at(obs, weights=str(obs.below("w.pth.tar")))
+    status, said = start(job, tmp_path / "work", commands)
+    assert status == 0
+    work = tmp_path / "work"
+    assert said[0] == f"training data finish copy to {work}/data_url."
+    assert (work / "data_url" / "a.txt").exists()
+    training, export = commands.lines
+    assert training == [
+        *("train", f"{work}/data_url", "--epochs", "1", "--run-folder", f"{work}/training"),
+        *("--pretrained-weight", f"{work}/model/model_best.pth.tar"),
+    ]
+    assert export[:2] == ["export", f"{work}/training/model_best.pth.tar"]
+    results = {"last.pth.tar", "model_best.pth.tar", "summary.csv", "model_best.onnx"}
+    assert objects_below(obs.below("output")) == results
+
+
+def test_a_job_that_was_preempted_goes_on_and_a_fresh_one_does_not(obs, files, tmp_path):
+    send(files, obs.below("data"))
+    store, output = open_store(obs), obs.below("output")
+    store.put(output.below("recovery-1-3.pth.tar").key, b"recovery")
+    store.put(output.below("other/huge.bin").key, b"not of the run")
+    commands = Commands()
+    job = job_at(obs, weights=str(obs.below("gone.pth.tar")))  # no longer needed
+    start(job, tmp_path / "a", commands)
+    words = commands.lines[0]
+    assert words[words.index("--resume") + 1] == str(tmp_path / "a" / "training")
+    assert "--pretrained-weight" not in words
+    assert (tmp_path / "a" / "training" / "recovery-1-3.pth.tar").read_bytes() == b"recovery"
+    assert not (tmp_path / "a" / "training" / "other").exists()
+    start(job_at(obs, fresh=True), tmp_path / "b", commands)
+    assert "--resume" not in commands.lines[2]
+    assert "recovery-1-3.pth.tar" not in objects_below(output)
+    assert "other/huge.bin" in objects_below(output)
+
+
+def test_a_stopped_training_is_kept_and_not_exported(obs, files, tmp_path):
+    send(files, obs.below("data"))
+    commands = Commands(status=130)
+    assert start(job_at(obs), tmp_path / "work", commands)[0] == 130
+    assert len(commands.lines) == 1
+    assert "last.pth.tar" in objects_below(obs.below("output"))
+
+
+def test_other_processes_send_nothing(obs, files, tmp_path):
+    send(files, obs.below("data"))
+    start(job_at(obs), tmp_path / "work", Commands(), first=False)
+    assert objects_below(obs.below("output")) == set()
+
+
+def test_local_places_are_taken_as_they_are(files, tmp_path):
+    commands = Commands()
+    job = Job(str(files), str(tmp_path / "out"), None, [], False)
+    assert start(job, tmp_path / "work", commands)[0] == 0
+    assert commands.lines[0] == ["train", str(files), "--run-folder", str(tmp_path / "out")]
+    assert (tmp_path / "out" / "model_best.onnx").exists()
+
+
+def test_results_inside_the_data_are_refused(obs, tmp_path):
+    with pytest.raises(UsageError, match="lies in the data"):
+        start(job_at(obs, results=str(obs.below("data/out"))), tmp_path, Commands())
+
+
+def test_a_job_without_places_is_refused(capsys):
+    assert run(["modelarts", "--epochs", "1"]) == 2
+    assert "a job needs its data" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_seeds_command_with_transfer_learning(obs, tmp_path, monkeypatch):
+    """By the shell script of the image, the boot file in the bucket, the stray space and all."""
+    send(save_photos(tmp_path / "photos", 4, 2), obs.below("dataset/cifar10"))
+    shutil.copytree(ROOT / "scripts", tmp_path / "GhostNet")
+    send(tmp_path / "GhostNet", obs.below("code/GhostNet"))
+    first = tmp_path / "first"
+    small = [
+        "--img-size",
+        "32",
+        "--width",
+        "0.25",
+        "-b",
+        "4",
+        "-j",
+        "0",
+        "--epochs",
+        "1",
+        "--warmup-epochs",
+        "0",
+    ]
+    line = ["train", str(tmp_path / "photos"), "--run-folder", str(first), *small]
+    assert run([*line, "--device", "cpu"]) == 0
+    send(first / "model_best.pth.tar", obs.below("outputs/model_best.pth.tar"))
+    log = tmp_path / "log" / "training.log"
+    command = [
+        *("bash", str(ROOT / "scripts" / "run_train.sh")),
+        *(str(obs.below("code/GhostNet")), "GhostNet/train_start.py", str(log)),
+        f"--data_url={obs.below('dataset/cifar10')}/",
+        f"--train_url={obs.below('output/ghostnet')}/",
+        *SEED,
+        *("--epochs", "2", "--pretrained"),
+        f"--pretrained_weight= {obs.below('outputs/model_best.pth.tar')}",
+        *("--work-folder", str(tmp_path / "cache")),
+        "/pytorch-dataset/dataset/cifar10/",
+    ]
+    environment = os.environ | {
+        "JOB_DIR": str(tmp_path / "user-job-dir"),
+        "PYTHON": sys.executable,
+        "LOG_URL": str(obs.below("logs")),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "training data finish copy to" in log.read_text()
+    assert objects_below(obs.below("logs")) == {"training.log"}
+    back = fetch(obs.below("output/ghostnet"), tmp_path / "back")
+    names = {path.name for path in back.iterdir()}
+    assert {"model_best.pth.tar", "model_best.onnx", "summary.csv", "args.yaml"} <= names
+    trained = open_checkpoint(back / "model_best.pth.tar")
+    before = open_checkpoint(first / "model_best.pth.tar")
+    same = [n for n in before.weights if before.weights[n].equal(trained.weights[n])]
+    assert "conv_stem.weight" in same and "classifier.weight" not in same
+    models = [str(obs.below(f"output/ghostnet/model_best.{e}")) for e in ("pth.tar", "onnx")]
+    assert run(["verify", *models, "--images", str(obs.below("dataset/cifar10/val"))]) == 0
+    command[2] = str(obs.below("code/absent"))
+    gone = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert gone.returncode == 127
+    assert "there is nothing at" in log.read_text()
