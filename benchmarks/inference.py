@@ -109,9 +109,20 @@ def all_contenders(
 
 def ours(int8: Path | None) -> dict[str, dict[str, Any]]:
     """What is told to each of ghostkit's own contenders."""
-    found: dict[str, dict[str, Any]] = {"ghostkit, ONNX Runtime fp32": {"options": {}}}
+    fast = {"fast_decode": True}
+    found: dict[str, dict[str, Any]] = {
+        "ghostkit, ONNX Runtime fp32": {"options": {}},
+        "ghostkit, ONNX Runtime fp32, --fast-decode": {"options": fast},
+    }
+    if find_spec("openvino"):
+        openvino = {"backend": "openvino"}
+        found["ghostkit, OpenVINO fp32"] = {"options": openvino}
+        found["ghostkit, OpenVINO fp32, --fast-decode"] = {"options": openvino | fast}
+        if has_bf16():
+            found["ghostkit, OpenVINO bf16"] = {"options": openvino | {"precision": "bf16"}}
     if int8 is not None:
         found["ghostkit, ONNX Runtime INT8"] = {"options": {}, "model": str(int8)}
+        found["ghostkit, ONNX Runtime INT8, --fast-decode"] = {"options": fast, "model": str(int8)}
     return found
 
 

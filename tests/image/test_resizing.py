@@ -53,3 +53,13 @@ def test_where_the_two_disagree_the_pixels_are_pillows(monkeypatch):
     monkeypatch.setattr(resizing, "agrees_with_pillow", lambda: False)
     pixels = resize_and_crop(photo(), [Resize(size=(13, 17))])
     np.testing.assert_array_equal(pixels, pillow(photo(), 13, 17))
+
+
+@pytest.mark.parametrize("size", [(1500, 2000), (701, 3001), (3000, 700)])
+def test_a_large_picture_is_resized_in_bands_and_no_pixel_shows_it(monkeypatch, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    steps = evaluation_steps(240, 240 / 274)
+    assert pixels.nbytes > resizing.BAND_BYTES
+    banded = resize_and_crop(pixels, steps)
+    monkeypatch.setattr(resizing, "BAND_BYTES", pixels.nbytes * 2)
+    assert np.array_equal(banded, resize_and_crop(pixels, steps))

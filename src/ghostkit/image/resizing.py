@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+BAND_BYTES = 4_000_000  # of the picture, about
+LEAST_BAND_ROWS = 8  # of the result; neighbouring bands read the same rows at their edges
 Pixels = NDArray[np.uint8]
 Window = tuple[int, int, int, int]  # top, left, height, width in the resized picture
 
@@ -24,7 +26,7 @@ _of_thread = threading.local()  # a Resizer keeps buffers, so each thread has it
 def resize_window(pixels: Pixels, size: tuple[int, int], window: Window) -> Pixels | None:
     """`window` of `pixels` (H, W, 3) resized to (height, width) `size`; None: take Pillow.
 
-    The result is not writable.
+    The result may not be writable.
     """
     return _resize_window(pixels, size, window) if agrees_with_pillow() else None
 
@@ -46,6 +48,21 @@ def agrees_with_pillow() -> bool:
 
 
 def _resize_window(pixels: Pixels, size: tuple[int, int], window: Window) -> Pixels:
+    """In bands of rows: what is resized has to be copied first, and a large copy is slow."""
+    top, left, height, width = window
+    bytes_a_row = pixels.strides[0] * pixels.shape[0] // size[0]  # of the result
+    rows = max(LEAST_BAND_ROWS, BAND_BYTES // max(1, bytes_a_row))
+    if rows >= height:
+        return _resize_band(pixels, size, window)
+    result = np.empty((height, width, 3), np.uint8)
+    for begin in range(0, height, rows):
+        count = min(rows, height - begin)
+        band = top + begin, left, count, width
+        result[begin : begin + count] = _resize_band(pixels, size, band)
+    return result
+
+
+def _resize_band(pixels: Pixels, size: tuple[int, int], window: Window) -> Pixels:
     top, left, height, width = window
     upper, lower, y, box_height = _reach(pixels.shape[0], size[0], top, height)
     first, last, x, box_width = _reach(pixels.shape[1], size[1], left, width)
