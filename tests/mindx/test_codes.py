@@ -23,7 +23,7 @@ pytest.importorskip("google.protobuf")
 from StreamManagerApi import MxDataInput, MxProtobufIn, StreamManagerApi
 
 STREAM = b"im_ghostnet"
-PAGE = Path(__file__).parents[2] / "docs" / "pipeline.md"
+PAGE = Path(__file__).parents[2] / "docs" / "programs.md"
 
 
 class User:

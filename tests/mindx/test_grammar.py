@@ -85,6 +85,7 @@ def test_a_hash_inside_a_string_is_no_comment():
             "expected one of Resizer_Stretch, ",
         ),
         (lambda s: s["mxpi_imageresize0"].update(extra="1"), 6015, "unknown key 'extra'"),
+        (lambda s: s["mxpi_tensorinfer0"]["props"].update(modelPath="a\0"), 6015, "a zero byte"),
         (lambda s: s["mxpi_tensorinfer0"].update(props={}), 6015, "needs the property 'modelPath'"),
         (
             lambda s: s["mxpi_imageresize0"].update(next="mxpi_opencvcentercrop1"),

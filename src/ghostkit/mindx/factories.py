@@ -24,6 +24,8 @@ class Property:
 
     def fault(self, value: str) -> str | None:
         """What is wrong with `value`, or None."""
+        if "\0" in value:
+            return "a zero byte, which no name can hold"
         if self.choices:
             wrong = value not in self.choices
             return f"expected one of {', '.join(self.choices)}" if wrong else None
