@@ -23,10 +23,12 @@ from ghostkit.bundled import DEFAULT, default_model
 from ghostkit.classifier import Classifier
 from ghostkit.convert.budget import Judge, accuracy_judge
 from ghostkit.convert.calibration import Calibration, read_calibration
-from ghostkit.convert.int8 import BudgetError, Trial, to_int8
+from ghostkit.convert.int8 import OnnxMaker
 from ghostkit.convert.int8_graph import activation_ranges, quantise, simplify
-from ghostkit.convert.int8_target import trials_table
+from ghostkit.convert.int8_report import trials_table
 from ghostkit.convert.running import BATCH, throughputs
+from ghostkit.convert.search import BudgetError, Trial
+from ghostkit.convert.search import search as search_forms
 from ghostkit.convert.source import open_source, to_bytes
 from ghostkit.dataset import open_dataset
 from ghostkit.progress import bars_for
@@ -56,8 +58,8 @@ def main() -> None:
 def search(
     path: Path, folder: Path, data: Path, images: int | None, max_drop: float, keep: Path | None
 ) -> None:
-    model, card = open_source(path)
-    source = Classifier(OnnxBackend(path), card)
+    opened = open_source(path)
+    model, card, source = opened.graph, opened.card, opened.classifier
     calibration = read_calibration(source, folder, bars=bars_for())
     dataset = open_dataset(data, "val")
     if images is not None:
@@ -65,12 +67,13 @@ def search(
     judge = accuracy_judge(source, dataset, max_drop, bars=bars_for())
     print(f"judged by {judge.measured_on}; float: {judge.source and judge.source.top1}")
     try:
-        result = to_int8(model, card, calibration, judge, bars=bars_for())
+        maker = OnnxMaker(model, card, calibration)
+        result = search_forms(maker, calibration, judge, bars=bars_for())
     except BudgetError as error:
         show(error.trials)
         raise SystemExit(str(error)) from None
     show(result.trials)
-    content = to_bytes(result.model, result.card)
+    content = to_bytes(result.form.model, result.card)
     verdict = result.chosen.verdict
     assert verdict is not None and verdict.evaluation is not None
     print(

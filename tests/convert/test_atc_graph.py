@@ -90,7 +90,7 @@ def test_the_default_models_graph_is_one_that_atc_can_read(tmp_path):
     from ghostkit.bundled import default_model
     from ghostkit.convert.source import open_source
 
-    _, card = open_source(default_model())
+    card = open_source(default_model()).card
     size = card.input.height
     shape = f"{card.input.name}:1,3,{size},{size}"
     [warning] = check_graph(default_model(), card, shape)

@@ -15,19 +15,19 @@ from tiny import RED, save_square, tiny_card
 
 def test_weights_beside_the_model_are_read_and_the_answers_stay(make_network, tmp_path):
     path = make_network(weights_in="colours.weights")
-    model, card = open_source(path)
-    assert card == tiny_card()
-    assert numpy_helper.to_array(model.graph.initializer[0]).shape == (8, 3, 3, 3)
+    source = open_source(path)
+    assert source.card == tiny_card()
+    assert numpy_helper.to_array(source.graph.graph.initializer[0]).shape == (8, 3, 3, 3)
     inside = tmp_path / "elsewhere" / "one file.onnx"
     inside.parent.mkdir()
-    inside.write_bytes(to_bytes(model, card))
+    inside.write_bytes(to_bytes(source.graph, source.card))
     picture = save_square(tmp_path / "red.png", RED)
     assert np.array_equal(load(inside)(picture).probabilities, load(path)(picture).probabilities)
 
 
 def test_the_bundled_model_becomes_one_file_without_the_note_of_its_weights(tmp_path):
-    model, card = open_source(default_model())
-    (tmp_path / "one.onnx").write_bytes(to_bytes(model, card))
+    source = open_source(default_model())
+    (tmp_path / "one.onnx").write_bytes(to_bytes(source.graph, source.card))
     picture = save_square(tmp_path / "red.png", RED)
     expected = load()(picture).probabilities
     assert np.array_equal(load(tmp_path / "one.onnx")(picture).probabilities, expected)
@@ -35,7 +35,8 @@ def test_the_bundled_model_becomes_one_file_without_the_note_of_its_weights(tmp_
 
 def test_equal_models_give_equal_bytes(make_network):
     path = make_network()
-    assert to_bytes(*open_source(path)) == to_bytes(*open_source(path))
+    one, two = open_source(path), open_source(path)
+    assert to_bytes(one.graph, one.card) == to_bytes(two.graph, two.card)
 
 
 @pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "below/../../secret.bin", ""])

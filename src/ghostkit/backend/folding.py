@@ -1,8 +1,8 @@
 """Normalisation, layout and colour order as operators at the head of an ONNX graph.
 
-(content, card) -> (content', card'): the model of card' takes uint8 (N, H, W, 3) RGB, and card'
-leaves to the host only the geometry. The answers are the same to the last bits of a float32. The
-ONNX backend folds what it opens, in memory; `convert.folded` writes the file.
+`fold` and `folded_card`: the model of the new card takes uint8 (N, H, W, 3) RGB, and it leaves to
+the host only the geometry. The answers are the same to the last bits of a float32. The ONNX backend
+folds what it opens, in memory; `convert.folded_target` writes the file.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from ghostkit.backend.protobuf import (
     text,
     values,
 )
-from ghostkit.card import ONNX_METADATA_KEY, ModelCard
+from ghostkit.card import ModelCard
 from ghostkit.errors import ModelError
 from ghostkit.steps import Normalize
 
@@ -93,8 +93,10 @@ def leaves_work_to_host(card: ModelCard) -> bool:
     return (wants.dtype, wants.layout, wants.color) != ("uint8", "NHWC", "RGB")
 
 
-def fold(content: bytes, card: ModelCard, source: str) -> tuple[bytes, ModelCard]:
-    """The model with all but the geometry inside, and the card that says so; `source` names it.
+def fold(content: bytes, card: ModelCard, source: str) -> bytes:
+    """The model with all but the geometry inside; `source` names it. Its card is `folded_card`.
+
+    The card in its metadata is still the old one: whoever writes a file writes the new one.
 
     Raises:
         ModelError: the file is no ONNX model, or of a form from before 2018 that cannot be folded.
@@ -105,14 +107,13 @@ def fold(content: bytes, card: ModelCard, source: str) -> tuple[bytes, ModelCard
             f"{source}: the normalisation cannot be put into it; expected an ONNX file of IR "
             f"{OLDEST_IR} and operator set {OLDEST_OPSET} or newer: export it again"
         )
-    changed = folded_card(card)
     parts = [
         field(_GRAPH, _folded_graph(part, card, source))
         if number == _GRAPH and not isinstance(part, int)
         else raw_field(number, wire_type, part)
         for number, wire_type, part in fields(content)
     ]
-    return with_metadata(b"".join(parts), ONNX_METADATA_KEY, changed.to_json()), changed
+    return b"".join(parts)
 
 
 def folded_card(card: ModelCard) -> ModelCard:
@@ -124,12 +125,10 @@ def folded_card(card: ModelCard) -> ModelCard:
         "dtype": "uint8",
         "color": "RGB",
     }
-    parents = (*card.provenance.parents, card.hash)
     return card.model_copy(
         update={
             "steps": steps,
             "input": card.input.model_copy(update=changes),
-            "provenance": card.provenance.model_copy(update={"parents": parents}),
         }
     )
 

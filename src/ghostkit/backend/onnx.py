@@ -106,7 +106,8 @@ class OnnxBackend:
         if graph is None:
             return
         if fold and graph.is_foldable and self.card.input.dtype == "float32":
-            content, self.host_card = folding.fold(content, self.card, self.path)
+            content = folding.fold(content, self.card, self.path)
+            self.host_card = folding.folded_card(self.card)
         if key is None or ONNX_METADATA_KEY not in notes or _reads_other_files(graph):
             self._session = self._open_session(content, self._options())
             return

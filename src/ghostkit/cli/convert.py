@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -23,28 +23,40 @@ def register(app: typer.Typer) -> None:
 def convert(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file, or: default.")],
-    to: Annotated[str, typer.Option(help="int8, folded (pixels in), or om (Ascend).")],
+    to: Annotated[str, typer.Option(help="int8, folded (pixels in), openvino, or om (Ascend).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
     images: Annotated[
         list[Path] | None,
         typer.Option(help="Photos to compare the result with its source on; else bundled ones."),
     ] = None,
     tolerance: Annotated[
-        float,
-        typer.Option(min=0, help="folded: largest difference of a probability that passes."),
-    ] = 1e-4,
+        float | None,
+        typer.Option(
+            min=0, help="Largest difference of a probability that passes; 8 bits: by default any."
+        ),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"], typer.Option(help="openvino: of its weights.")
+    ] = "fp32",
     calibration: Annotated[
-        Path | None, typer.Option(help="int8: a folder of some hundred photos, without labels.")
+        Path | None, typer.Option(help="8 bits: a folder of some hundred photos, without labels.")
     ] = None,
     max_drop: Annotated[
-        float, typer.Option(min=0, max=100, help="int8: percentage points that may be lost.")
+        float, typer.Option(min=0, max=100, help="8 bits: percentage points that may be lost.")
     ] = 0.5,
     data: Annotated[
-        Path | None, typer.Option(help="int8: labelled photos to measure the accuracy on.")
+        Path | None, typer.Option(help="8 bits: labelled photos to measure the accuracy on.")
     ] = None,
     soc: Annotated[str, typer.Option(help="om: the chip.")] = "Ascend310",
     aipp: Annotated[
         Path | None, typer.Option(help="om: your AIPP file; else one is made from the card.")
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="om: pictures that the chip takes at once.")
+    ] = 1,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(metavar="NAME:N,C,H,W", help="om: as for ATC; by default by the card."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="om: check everything, and only say the command.")
@@ -75,13 +87,16 @@ def convert(
         request = Request(
             model=source,
             output=output,
-            pictures=() if to == "om" else _pictures(images, to, Path(folder)),
+            pictures=() if to == "om" else _pictures(images, to, precision, Path(folder)),
             tolerance=tolerance,
+            precision=precision,
             calibration=calibration,
             max_drop=max_drop,
             data=data,
             soc=soc,
             aipp=aipp,
+            batch_size=batch_size,
+            input_shape=input_shape,
             dry_run=dry_run,
             overwrite=overwrite,
             bars=bars_for(),
@@ -142,14 +157,17 @@ def _model_path(model: Path, output: Path, overwrite: bool) -> Path:
     return model
 
 
-def _pictures(images: list[Path] | None, to: str, folder: Path) -> tuple[str, ...]:
+def _pictures(images: list[Path] | None, to: str, precision: str, folder: Path) -> tuple[str, ...]:
     """Where the result is compared with its source."""
     from ghostkit.bundled import unpack_trashnet
     from ghostkit.sources import find_pictures
 
     if images:
         return find_pictures(images).pictures
-    if to == "int8":  # those of the calibration that are held out are nearer to the model's use
+    if "int8" in (
+        to,
+        precision,
+    ):  # those of the calibration that are held out are nearer to the model's use
         return ()
     photos = find_pictures([unpack_trashnet(folder)]).pictures
     photos = photos[:: max(1, len(photos) // BUNDLED_PHOTOS)]  # some of each class
@@ -160,8 +178,8 @@ def _pictures(images: list[Path] | None, to: str, folder: Path) -> tuple[str, ..
 def _refused(error: "AgreementError", as_json: bool) -> NoReturn:
     """Tell why nothing is written, with the table of what was tried; exit status 1."""
     from ghostkit.cli.results import print_json
-    from ghostkit.convert.int8 import BudgetError
-    from ghostkit.convert.int8_target import trial_record, trials_table
+    from ghostkit.convert.int8_report import trial_record, trials_table
+    from ghostkit.convert.search import BudgetError
 
     trials = error.trials if isinstance(error, BudgetError) else ()
     if as_json:

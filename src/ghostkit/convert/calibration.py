@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.classifier import Classifier
+from ghostkit.convert.running import Images
 from ghostkit.errors import DatasetError, ImageRefused
 from ghostkit.progress import Bars, silent
 from ghostkit.sources import find_pictures
@@ -27,8 +28,8 @@ FEWEST = 32  # readable pictures
 class Calibration:
     """Readable pictures of one folder, a part of them held out."""
 
-    images: NDArray[np.generic]  # (N, ...) prepared as the card says
-    compared: NDArray[np.generic]  # (M, ...) the first ones of `held_out`
+    images: Images  # (N, ...) prepared as the card says; several sizes where it names none
+    compared: Images  # (M, ...) the first ones of `held_out`
     held_out: tuple[str, ...]  # paths
     fingerprint: str  # SHA-256 over the bytes of the pictures that ranges are taken from
     refused: tuple[tuple[str, str], ...]  # (path, reason)
@@ -71,13 +72,17 @@ def read_calibration(
     (fitted_paths, fitted_images), (compared_paths, compared_images) = groups
     _check_enough(len(fitted_images) + len(compared_images), len(found), refused, str(folder))
     return Calibration(
-        images=np.stack(fitted_images),
-        compared=np.stack(compared_images),
+        images=_together(fitted_images),
+        compared=_together(compared_images),
         held_out=(*compared_paths, *held_out[COMPARED:]),
         fingerprint=_fingerprint(fitted_paths),
         refused=tuple(refused),
         source=os.path.basename(os.path.abspath(folder)),
     )
+
+
+def _together(images: Sequence[NDArray[np.generic]]) -> Images:
+    return np.stack(images) if len({each.shape for each in images}) == 1 else images
 
 
 def _spread(paths: Sequence[str], most: int) -> list[str]:

@@ -1,13 +1,13 @@
 """``--to folded``: colour order, normalisation and layout inside the graph, uint8 pixels in."""
 
 from ghostkit.backend import folding
-from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.classifier import Classifier
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.source import derived, open_source, to_bytes
-from ghostkit.convert.verified import agreement_rows, write_verified
+from ghostkit.convert.verified import agreement_rows, compare_draft, write_onnx
 from ghostkit.steps import describe
+from ghostkit.verify import DEFAULT_TOLERANCE, Agreement
 
 
 def convert_to_folded(request: Request) -> Outcome:
@@ -16,27 +16,25 @@ def convert_to_folded(request: Request) -> Outcome:
     Raises:
         AgreementError: it does not answer as its source; nothing is written.
     """
-    model, card = open_source(request.model)
-    source = Classifier(OnnxBackend(request.model), card)
-    content, changed = folding.fold(to_bytes(model, card), card, str(request.model))
+    source = open_source(request.model)
+    card = source.card
+    content = folding.fold(to_bytes(source.graph, card), card, str(request.model))
+    changed = folding.folded_card(card)
+    tolerance = DEFAULT_TOLERANCE if request.tolerance is None else request.tolerance
     result = derived(
         card,
         "folded",
-        {"tolerance": request.tolerance},
+        {"tolerance": tolerance},
         steps=changed.steps,
         input=changed.input,
         measurements=card.measurements,  # the same function, as is compared now
     )
     content = folding.with_metadata(content, ONNX_METADATA_KEY, result.to_json())
-    agreement = write_verified(
-        content,
-        result,
-        source,
-        request.output,
-        request.pictures,
-        tolerance=request.tolerance,
-        bars=request.bars,
-    )
+
+    def judged(draft: Classifier) -> Agreement:
+        return compare_draft(source.classifier, draft, request, request.pictures, tolerance)
+
+    agreement = write_onnx(content, result, request, judged)
     takes = result.input
     return Outcome(
         summary=(

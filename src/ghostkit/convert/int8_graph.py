@@ -25,6 +25,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from ghostkit.convert.running import Images, batches
+
 OPERATORS = (
     *("Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "Relu", "Clip", "LeakyRelu", "Sigmoid"),
     *("GlobalAveragePool", "AveragePool", "MaxPool", "Reshape", "Flatten", "Resize", "Pad"),
@@ -35,7 +37,6 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {  # ours -> ONNX Runtime's, an
     "entropy": ("Entropy", {}),
 }
 WEIGHT_BITS = 7
-BATCH = 8  # pictures at once while ranges are taken: all activations of a batch are in memory
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(simple)
 
 
-def activation_ranges(model: onnx.ModelProto, images: NDArray[np.generic], method: str) -> Any:
-    """The range of each activation over `images` (N, ...), as ONNX Runtime's `TensorsData`."""
+def activation_ranges(model: onnx.ModelProto, images: Images, method: str) -> Any:
+    """The range of each activation over `images`, as ONNX Runtime's `TensorsData`."""
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
 
@@ -101,8 +102,8 @@ def activation_ranges(model: onnx.ModelProto, images: NDArray[np.generic], metho
             calibrate_method=CalibrationMethod[kind],
             extra_options=options,
         )
-        for start in range(0, len(images), BATCH):
-            calibrator.collect_data(_Batch({name: images[start : start + BATCH]}))
+        for batch in batches(images):  # all activations of a batch are in memory
+            calibrator.collect_data(_Batch({name: batch}))
         return calibrator.compute_data()
 
 
@@ -138,7 +139,7 @@ def quantise(
 
 
 def correct_biases(
-    model: onnx.ModelProto, quantised: onnx.ModelProto, images: NDArray[np.generic]
+    model: onnx.ModelProto, quantised: onnx.ModelProto, images: Images
 ) -> onnx.ModelProto:
     """`model` with biases that make up for what rounding its weights adds to each output's mean.
 
@@ -190,9 +191,7 @@ def _dequantised(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-def _channel_means(
-    model: onnx.ModelProto, images: NDArray[np.generic]
-) -> dict[str, NDArray[np.float64]]:
+def _channel_means(model: onnx.ModelProto, images: Images) -> dict[str, NDArray[np.float64]]:
     """The mean of each channel (C,) of what convolutions and classifiers take."""
     watched = copy.deepcopy(model)
     names = {n.input[0] for n in model.graph.node if n.op_type in ("Conv", "Gemm")}
@@ -204,8 +203,7 @@ def _channel_means(
     )
     outputs = [value.name for value in session.get_outputs()]
     sums: dict[str, Any] = {}
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
+    for batch in batches(images):
         values = dict(zip(outputs, session.run(None, {given: batch}), strict=True))
         for name, value in (values | {given: batch}).items():
             if name in names:

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ghostkit.convert.int8_graph import quantise
-from ghostkit.convert.running import logits_of
+from ghostkit.convert.running import Images, logits_of
 from ghostkit.progress import Bars, silent
 
 CHAIN = ("Conv", "Relu", "HardSigmoid", "Sigmoid", "Clip")  # between a block's pool and its gate
@@ -61,7 +61,7 @@ def sensitivities(
     model: onnx.ModelProto,
     ranges: Any,
     per_channel: bool,
-    images: NDArray[np.generic],
+    images: Images,
     *,
     bars: Bars = silent,
 ) -> list[tuple[Layer, float]]:

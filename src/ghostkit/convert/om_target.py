@@ -12,11 +12,13 @@ def convert_for_ascend(request: Request) -> Outcome:
 
     What the chip answers can only be compared on a machine that has one.
     """
-    card = OnnxBackend(request.model).card
+    card = OnnxBackend(request.model).card  # opened once: ONNX Runtime takes it, it fits its card
     options = OmOptions(
         output=request.output,
         soc=request.soc,
         aipp=request.aipp,
+        batch_size=request.batch_size,
+        input_shape=request.input_shape,
         dry_run=request.dry_run,
         overwrite=request.overwrite,
     )

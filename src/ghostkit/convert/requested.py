@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ghostkit.progress import Bars, silent
-from ghostkit.verify import DEFAULT_TOLERANCE
+
+Precision = Literal["fp32", "fp16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,15 @@ class Request:
     model: Path  # ONNX
     output: Path
     pictures: Sequence[str]  # over which the result is compared with its source
-    tolerance: float = DEFAULT_TOLERANCE  # of a probability, where the result should be equal
+    tolerance: float | None = None  # of a probability; None: what suits the target
+    precision: Precision = "fp32"  # of an OpenVINO model
     calibration: Path | None = None
     max_drop: float = 0.5  # percentage points
     data: Path | None = None  # labelled pictures to judge by
     soc: str = "Ascend310"
     aipp: Path | None = None
+    batch_size: int = 1  # that a compiled model takes
+    input_shape: str | None = None  # as ATC takes it; None: by the card
     dry_run: bool = False
     overwrite: bool = False
     bars: Bars = silent

@@ -1,7 +1,7 @@
 """A graph in memory run on prepared inputs, and how fast it is beside another one."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
@@ -15,6 +15,7 @@ from ghostkit.backend import Backend
 from ghostkit.threads import available_cores
 
 BATCH = 8
+Images = NDArray[np.generic] | Sequence[NDArray[np.generic]]  # (N, ...), or N of several sizes
 ROUNDS, ROUND_S = 7, 0.4
 
 
@@ -27,8 +28,24 @@ class Throughput:
     most: float
 
 
-def logits_of(model: onnx.ModelProto, images: NDArray[np.generic]) -> NDArray[np.float32]:
-    """The first output (N, K) of `model` for the prepared `images` (N, ...), on one thread."""
+def batches(images: Images, size: int = BATCH) -> Iterator[NDArray[np.generic]]:
+    """`images` in their order, up to `size` at once, those of a batch alike in shape."""
+    start = 0
+    while start < len(images):
+        end = start + 1
+        while end < min(start + size, len(images)) and images[end].shape == images[start].shape:
+            end += 1
+        yield np.stack(list(images[start:end]))
+        start = end
+
+
+def first_batch(images: Images) -> NDArray[np.generic]:
+    """What speeds are measured with."""
+    return next(batches(images))
+
+
+def logits_of(model: onnx.ModelProto, images: Images) -> NDArray[np.float32]:
+    """The first output (N, K) of `model` for the prepared `images`, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -36,10 +53,7 @@ def logits_of(model: onnx.ModelProto, images: NDArray[np.generic]) -> NDArray[np
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     [given] = session.get_inputs()
-    parts = [
-        session.run(None, {given.name: images[start : start + BATCH]})[0]
-        for start in range(0, len(images), BATCH)
-    ]
+    parts = [session.run(None, {given.name: batch})[0] for batch in batches(images)]
     return np.concatenate(parts)
 
 

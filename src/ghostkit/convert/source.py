@@ -5,6 +5,7 @@ memory, checked, so that no target has to look at the disk again; and its way ba
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,23 @@ from ghostkit import __version__
 from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ONNX_METADATA_KEY, SCHEMA_VERSION, ModelCard
+from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError
 
 OLDEST_OPSET = 13  # the first in which a convolution's weights can have a scale per channel
 
 
-def open_source(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, ModelCard]:
-    """The graph at `path` with every weight in it, and its card.
+@dataclass(frozen=True)
+class Source:
+    """What a conversion starts from, opened once."""
+
+    graph: onnx.ModelProto  # with every weight in it
+    card: ModelCard
+    classifier: Classifier  # of the file as it is: what a result is compared with
+
+
+def open_source(path: str | os.PathLike[str]) -> Source:
+    """The model at `path`.
 
     Raises:
         ModelError: the file is missing or no model, its operator set is none of those that can be
@@ -41,9 +52,9 @@ def open_source(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, ModelCar
         ) from error
     _check_opset(model, name)
     check_weights(model, Path(name))
-    card = OnnxBackend(name).card  # ONNX Runtime opens it, and it fits its card
+    backend = OnnxBackend(name)  # ONNX Runtime opens it, and it fits its card
     onnx.load_external_data_for_model(model, str(Path(name).parent))
-    return model, card
+    return Source(model, backend.card, Classifier(backend, backend.card))
 
 
 def to_bytes(model: onnx.ModelProto, card: ModelCard) -> bytes:

@@ -25,7 +25,18 @@ class Target:
 TARGETS: Mapping[str, Target] = {
     "folded": Target("folded_target", "convert_to_folded", frozenset({"tolerance"})),
     "int8": Target(
-        "int8_target", "convert_to_int8", frozenset({"calibration", "max_drop", "data"})
+        "int8_target",
+        "convert_to_int8",
+        frozenset({"calibration", "max_drop", "data", "tolerance"}),
     ),
-    "om": Target("om_target", "convert_for_ascend", frozenset({"soc", "aipp", "dry_run"})),
+    "openvino": Target(
+        "openvino_target",
+        "convert_to_openvino",
+        frozenset({"precision", "calibration", "max_drop", "data", "tolerance"}),
+    ),
+    "om": Target(
+        "om_target",
+        "convert_for_ascend",
+        frozenset({"soc", "aipp", "dry_run", "batch_size", "input_shape"}),
+    ),
 }

@@ -1,52 +1,74 @@
-"""A converted graph written only after its file answered as its source does, picture by picture."""
+"""A converted model written only after its file answered as its source does, picture by picture."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
+from ghostkit.convert.requested import Request
 from ghostkit.errors import AgreementError
 from ghostkit.files import write_bytes
-from ghostkit.progress import Bars, silent
 from ghostkit.verify import Agreement, compare
 
+ANY = 1.0  # a tolerance that every probability keeps
 
-def write_verified(
-    content: bytes,
-    card: ModelCard,
+
+def compare_draft(
     source: Classifier,
-    output: Path,
+    result: Classifier,
+    request: Request,
     pictures: Sequence[str],
-    *,
     tolerance: float,
+    *,
     min_agreement: float = 1.0,
-    bars: Bars = silent,
 ) -> Agreement:
-    """Write the ONNX file `content`, whose card is `card`, if it agrees with `source`.
+    """How far `result`, whose file is not yet at its place, answers as `source`.
 
     Args:
         pictures: those that both answer.
 
     Raises:
-        AgreementError: it does not; nothing is written.
-        OutputError: `output` cannot be written; what stood there is untouched.
+        AgreementError: it does not; nothing may be written.
+    """
+    agreement = compare(
+        source,
+        result,
+        pictures,
+        tolerance=tolerance,
+        min_agreement=min_agreement,
+        bars=request.bars,
+    )
+    check_agreement(agreement, request.output)
+    return agreement
+
+
+def compare_in_budget(
+    source: Classifier, result: Classifier, request: Request, pictures: Sequence[str]
+) -> Agreement:
+    """The same for 8 bits: the budget has judged, so each picture must have its answer, no more.
+
+    Unless the request has a tolerance: that is kept by each probability too.
+    """
+    tolerance = ANY if request.tolerance is None else request.tolerance
+    return compare_draft(source, result, request, pictures, tolerance, min_agreement=0.0)
+
+
+def write_onnx(
+    content: bytes, card: ModelCard, request: Request, judged: Callable[[Classifier], Agreement]
+) -> Agreement:
+    """Write the ONNX file `content`, whose card is `card`, after `judged` saw it answer.
+
+    Raises:
+        AgreementError: it does not answer as its source; nothing is written.
+        OutputError: the output cannot be written; what stood there is untouched.
     """
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         draft.write_bytes(content)
-        result = Classifier(OnnxBackend(draft), card)
-        agreement = compare(
-            source,
-            result,
-            pictures,
-            tolerance=tolerance,
-            min_agreement=min_agreement,
-            bars=bars,
-        )
-    check_agreement(agreement, output)
-    write_bytes(output, content)
+        agreement = judged(Classifier(OnnxBackend(draft), card))
+    write_bytes(request.output, content)
     return agreement
 
 

@@ -1,0 +1,115 @@
+"""``--to openvino``: OpenVINO's own files in fp32, fp16 or 8 bits, with the card beside them."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ghostkit.backend.openvino import OpenvinoBackend, require_openvino
+from ghostkit.backend.openvino_ir import weights_path
+from ghostkit.classifier import Classifier
+from ghostkit.convert.calibration import read_calibration
+from ghostkit.convert.int8_report import Conversion, calibration_folder, judge_for, report_path
+from ghostkit.convert.openvino_files import check_targets, save_draft, write_files
+from ghostkit.convert.requested import Outcome, Request
+from ghostkit.convert.running import first_batch, throughputs
+from ghostkit.convert.search import search
+from ghostkit.convert.source import Source, derived, open_source, to_bytes
+from ghostkit.convert.verified import agreement_rows, compare_draft, compare_in_budget
+from ghostkit.errors import UsageError
+from ghostkit.files import check_target, write_json
+
+TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2}  # of a probability; weights in half precision differ
+
+
+def convert_to_openvino(request: Request) -> Outcome:
+    """Write ``M.xml``, ``M.bin`` and the card, whose answers are the source's.
+
+    Raises:
+        MissingExtra: OpenVINO, or for 8 bits NNCF, is not installed.
+        AgreementError: the answers differ, or no 8-bit form keeps to the budget; nothing is
+            written.
+    """
+    check_targets(request.output, overwrite=request.overwrite)
+    if request.precision == "int8":
+        return _in_8_bits(request)
+    for name in ("calibration", "data"):
+        if getattr(request, name) is not None:
+            raise UsageError(f"--{name} is for --precision int8; {request.precision} has no use")
+    runtime = require_openvino()
+    source = open_source(request.model)
+    model = runtime.Core().read_model(to_bytes(source.graph, source.card))
+    tolerance = TOLERANCES[request.precision] if request.tolerance is None else request.tolerance
+    card = derived(
+        source.card,
+        "openvino",
+        {"precision": request.precision, "tolerance": tolerance, **_versions(runtime)},
+        measurements=source.card.measurements if request.precision == "fp32" else (),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        draft = save_draft(model, card, Path(folder), half=request.precision == "fp16")
+        backend = OpenvinoBackend(draft, cached=False)
+        result = Classifier(backend, card)
+        agreement = compare_draft(source.classifier, result, request, request.pictures, tolerance)
+        write_files(draft, request.output)
+    return Outcome(
+        summary=(
+            ("written", f"{request.output}, {weights_path(request.output).name}, its card"),
+            ("weights", request.precision),
+            ("bytes", f"{_bytes(source):,} -> {_size(request.output):,}"),
+            ("computed in", "+".join(backend.precisions)),
+            *agreement_rows(agreement),
+        ),
+        record={
+            "target": "openvino",
+            "precision": request.precision,
+            "source": str(request.model),
+            "output": str(request.output),
+            "bytes": {"source": _bytes(source), "openvino": _size(request.output)},
+            "verify": agreement.to_record(),
+            "versions": _versions(runtime),
+        },
+        unanswered=agreement.unanswered,
+    )
+
+
+def _in_8_bits(request: Request) -> Outcome:
+    from ghostkit.convert.int8_nncf import NncfMaker, require_nncf
+
+    folder_of_pictures = calibration_folder(request, "--to openvino --precision int8")
+    report = report_path(request.output)
+    check_target(report, overwrite=request.overwrite)
+    require_nncf()
+    source = open_source(request.model)
+    calibration = read_calibration(source.classifier, folder_of_pictures, bars=request.bars)
+    judge = judge_for(request, source.classifier, calibration)
+    request.say(f"judged by {judge.measured_on}; at most {request.max_drop:g} points may be lost")
+    maker = NncfMaker(source.graph, source.card, calibration)
+    found = search(maker, calibration, judge, bars=request.bars)
+    pictures = request.pictures or calibration.held_out[: len(calibration.compared)]
+    with tempfile.TemporaryDirectory() as folder:
+        draft = save_draft(found.form.model, found.card, Path(folder))
+        backend = OpenvinoBackend(draft, cached=False)
+        result = Classifier(backend, found.card)
+        agreement = compare_in_budget(source.classifier, result, request, pictures)
+        plain = OpenvinoBackend(request.model, cached=False)
+        speeds = throughputs({"float": plain, "int8": backend}, first_batch(calibration.images))
+        write_files(draft, request.output)
+    sizes = (_bytes(source), _size(request.output))
+    done = Conversion(request, found, judge, calibration, agreement, speeds, sizes)
+    record = done.record() | {"target": "openvino", "precision": "int8"}
+    record["versions"] |= _versions(require_openvino()) | {"nncf": str(require_nncf().__version__)}
+    write_json(report, record)
+    rows = (*done.summary(), ("computed in", "+".join(backend.precisions)))
+    return Outcome(rows, record, done.tables(), agreement.unanswered)
+
+
+def _versions(runtime: Any) -> dict[str, str]:
+    return {"openvino": str(runtime.__version__).split("-")[0]}
+
+
+def _bytes(source: Source) -> int:
+    return len(to_bytes(source.graph, source.card))
+
+
+def _size(output: Path) -> int:
+    return output.stat().st_size + weights_path(output).stat().st_size
