@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -293,3 +294,32 @@ def test_weights_that_are_not_those_of_the_graph_are_refused(tmp_path):
     (tmp_path / "default.safetensors").write_bytes(b"other weights")
     with pytest.raises(ModelError, match="are not those it was made for"):
         OpenvinoBackend(path)
+
+
+FIRST_ARRAYS_AT_ONCE = """
+import faulthandler, sys, threading
+import numpy
+from ghostkit.backend.openvino import OpenvinoBackend
+from ghostkit.bundled import probe_model
+
+faulthandler.dump_traceback_later(20, exit=True)
+sys.setswitchinterval(1e-7)
+backend = OpenvinoBackend(probe_model(), cached=False)
+start = threading.Barrier(4)
+
+def run():
+    start.wait()
+    backend.infer(numpy.ones((1, 3, 8, 8), numpy.float32))
+
+threads = [threading.Thread(target=run) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_the_first_batches_of_several_threads_do_not_wait_for_each_other_for_ever():
+    for _ in range(3):  # of a new process, half hung before its first array was made alone
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_ARRAYS_AT_ONCE], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from ghostkit import convert as room
 from ghostkit.artifacts import load
 from ghostkit.cli import run
 from ghostkit.files import json_bytes
-from tiny import write_bad
+from tiny import BLUE, GREEN, RED, save_square, write_bad
 
 pytest.importorskip("onnx")
 
@@ -232,3 +232,55 @@ def test_every_target_has_its_function():
         assert callable(
             getattr(import_module(f"ghostkit.convert.{target.module}"), target.function)
         )
+
+
+def test_om_takes_the_batch_and_the_shape_of_the_command_line(ghostkit, network, tmp_path):
+    arguments = ("convert", network, "--to", "om", "--dry-run", "--json")
+    batch = ghostkit(*arguments, "-o", tmp_path / "a.om", "--batch-size", 4)
+    assert "--input_shape=image:4,3,8,8" in json.loads(batch.out)["command"]
+    shape = ("--input-shape", "image:2,3,8,8")
+    shaped = ghostkit(*arguments, "-o", tmp_path / "b.om", *shape)
+    assert "--input_shape=image:2,3,8,8" in json.loads(shaped.out)["command"]
+    wrong = ghostkit(*arguments, "-o", tmp_path / "c.om", "--input-shape", "image:1,3,16,16")
+    assert wrong.status == 2 and "16" in wrong.error and "8" in wrong.error
+    other = ghostkit("convert", network, "--to", "folded", "-o", tmp_path / "d.onnx", *shape)
+    assert "--input-shape belongs to --to om" in other.error
+
+
+@pytest.mark.parametrize(("tolerance", "status"), [("1", 0), ("0.000001", 1)])
+def test_a_tolerance_of_8_bits_is_kept_by_every_probability(
+    ghostkit, network, photos, tmp_path, monkeypatch, tolerance, status
+):
+    monkeypatch.setattr(int8, "METHODS", ("minmax",))
+    arguments = ("--calibration", photos / "train", "-o", tmp_path / "m.onnx")
+    outcome = ghostkit("convert", network, "--to", "int8", *arguments, "--tolerance", tolerance)
+    assert outcome.status == status, outcome
+    assert (tmp_path / "m.onnx").exists() == (status == 0)
+    if status:
+        assert "a probability differs by more than 1e-06 in" in outcome.err
+
+
+def test_pictures_of_several_sizes_calibrate_a_model_that_takes_any(ghostkit, tmp_path):
+    import onnx
+
+    path = write_network(tmp_path / "any.onnx")
+    model = onnx.load(path)
+    for axis, name in ((2, "height"), (3, "width")):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    card = json.loads(model.metadata_props[0].value)
+    card["steps"] = card["steps"][-1:]  # pictures keep their sizes
+    card["input"] = {}
+    model.metadata_props[0].value = json.dumps(card)
+    onnx.save(model, path)
+    for index, size in enumerate([(20, 16), (24, 16), (16, 24)] * 4):
+        for name, color in (("red", RED), ("green", GREEN), ("blue", BLUE)):
+            save_square(tmp_path / "photos" / name / f"{index}.png", color, size)
+    output = tmp_path / "int8.onnx"
+    arguments = ("--calibration", tmp_path / "photos", "-o", output)
+    outcome = ghostkit("convert", path, "--to", "int8", *arguments, "--max-drop", 0)
+    assert outcome.status == 0, outcome
+    report = json.loads(output.with_name("int8.onnx.report.json").read_bytes())
+    assert report["calibration"]["images"] == 18 and report["agreement"] == 1.0
+    result = load(output)
+    for size in ((16, 24), (30, 17)):
+        assert result(save_square(tmp_path / "new.png", GREEN, size)).best[0] == "green"

@@ -48,9 +48,9 @@ def test_a_module_that_does_not_import_is_a_reason_and_no_crash(modules, name, r
 
 
 def test_a_module_that_hangs_is_ended_with_all_that_it_started(modules):
-    for limit in (2, 20, 100):  # a busy machine has imported nothing after 2 s
+    for limit in (0.5, 3, 20, 100):  # a busy machine has imported nothing by then
         outcome = run_probe("packages", "hangs", timeout_s=limit)
-        assert outcome.reason.startswith(f"no answer within {limit} s")
+        assert outcome.reason.startswith(f"no answer within {limit:g} s")
         if "it said: " in outcome.reason:
             break
     pid = outcome.reason.partition("it said: ")[2]

@@ -64,6 +64,31 @@ def test_a_model_that_answers_wrong_fails(tmp_path, monkeypatch):
     assert "the probe model gave [[nan, nan, nan]], expected [[0.25, 0.0, 0.5]]" in found.detail
 
 
+@pytest.mark.parametrize(
+    ("answer", "state"), [("[[0.25, 0.0, 0.5]]", "works"), ("[[0.25, 0.0, 9.5]]", "fails")]
+)
+def test_nncf_works_where_its_model_answers(tmp_path, monkeypatch, answer, state):
+    (tmp_path / "nncf.py").write_text(
+        "__version__ = '9'\n"
+        "class Dataset:\n"
+        "    def __init__(self, items): self.items = items\n"
+        "def quantize(model, dataset):\n"
+        "    assert dataset.items[0].shape == (1, 3, 8, 8)\n"
+        "    return 'quantised ' + model\n"
+    )
+    (tmp_path / "openvino.py").write_text(
+        "import numpy\n"
+        "class Core:\n"
+        "    def read_model(self, path): return path\n"
+        "    def compile_model(self, model, device):\n"
+        "        assert model.startswith('quantised '), model\n"
+        f"        return lambda inputs: [numpy.array({answer}, 'float32')]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    [found] = doctor._nncf(60)
+    assert (found.state, found.version) == (state, "9" if state == "works" else "")
+
+
 def test_two_builds_of_onnx_runtime_over_each_other_fail_with_the_way_out(monkeypatch):
     versions = {"onnxruntime": "1.23.0", "onnxruntime-cann": "1.24.4"}
     monkeypatch.setattr(doctor, "_version_of", lambda name: versions.get(name, ""))

@@ -83,6 +83,7 @@ class OpenvinoBackend:
             )
         self._plain: OpenvinoBackend | None = None
         self._opening = Lock()
+        _prepare_arrays(runtime)
         core = runtime.Core()
         model, self.card = _read(core, self.path)
         self.host_card = self.card
@@ -129,6 +130,26 @@ class OpenvinoBackend:
             ) from error
         self._requests.append(request)
         return logits
+
+
+_arrays_prepared = False
+_preparing = Lock()
+
+
+def _prepare_arrays(runtime: Any) -> None:
+    """Let OpenVINO take its first array now, in one thread.
+
+    With it, the binding sets up what it knows of numpy. Where two threads did that at once, one
+    holding Python's lock and one the binding's own, they waited for each other for ever (seen with
+    OpenVINO 2026.4.1 in the first batches of a stream).
+    """
+    global _arrays_prepared
+    with _preparing:
+        if not _arrays_prepared:
+            for dtype in (np.float32, np.uint8):
+                tensor = runtime.Tensor(np.zeros((1, 1), dtype), shared_memory=True)
+                np.array(tensor.data)
+            _arrays_prepared = True
 
 
 def _read(core: Any, path: str) -> tuple[Any, ModelCard]:

@@ -87,7 +87,7 @@ def convert(
         request = Request(
             model=source,
             output=output,
-            pictures=() if to == "om" else _pictures(images, to, precision, Path(folder)),
+            find_pictures=lambda: _pictures(images, to, precision, Path(folder)),
             tolerance=tolerance,
             precision=precision,
             calibration=calibration,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ class Request:
 
     model: Path  # ONNX
     output: Path
-    pictures: Sequence[str]  # over which the result is compared with its source
+    find_pictures: Callable[[], Sequence[str]]  # asked for once, after the options are checked
     tolerance: float | None = None  # of a probability; None: what suits the target
     precision: Precision = "fp32"  # of an OpenVINO model
     calibration: Path | None = None
@@ -30,6 +31,11 @@ class Request:
     overwrite: bool = False
     bars: Bars = silent
     say: Callable[[str], None] = field(default=lambda line: None)
+
+    @cached_property
+    def pictures(self) -> Sequence[str]:
+        """Over which the result is compared with its source."""
+        return self.find_pictures()
 
 
 @dataclass(frozen=True)

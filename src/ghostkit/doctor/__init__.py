@@ -110,10 +110,22 @@ def _openvino(timeout_s: float) -> Iterator[Finding]:
     outcome = run_probe("openvino", "CPU", timeout_s=timeout_s)
     command = 'pip install --force-reinstall "ghostkit[openvino]"'
     yield _finding(RUNTIMES, "OpenVINO CPU", outcome, command=command)
+    if not outcome.worked:
+        return
+    yield from _nncf(timeout_s)
     for device in outcome.seen.get("available", []):
         if device != "CPU":
             other = run_probe("openvino", str(device), timeout_s=timeout_s)
             yield _finding(RUNTIMES, f"OpenVINO {device}", other, command="install its driver")
+
+
+def _nncf(timeout_s: float) -> Iterator[Finding]:
+    part, command = "NNCF, 8 bits for OpenVINO", 'pip install "ghostkit[openvino-int8]"'
+    if find_spec("nncf"):
+        outcome = run_probe("nncf", timeout_s=timeout_s)
+        yield _finding(RUNTIMES, part, outcome, command=command)
+    else:
+        yield Finding(RUNTIMES, part, "missing", command=command)
 
 
 def _torch(timeout_s: float) -> Iterator[Finding]:

@@ -93,6 +93,17 @@ def openvino(device: str) -> Seen:
     }
 
 
+def nncf() -> Seen:
+    """The probe model quantised by NNCF and run by OpenVINO, on the picture it was fitted to."""
+    from ghostkit.convert.int8_nncf import require_nncf
+
+    tool, runtime = require_nncf(), import_module("openvino")
+    core, picture = runtime.Core(), _picture()
+    model = tool.quantize(core.read_model(str(probe_model())), tool.Dataset([picture]))
+    compiled = core.compile_model(model, "CPU")
+    return _timed(lambda: compiled([picture])[0]) | {"version": str(tool.__version__)}
+
+
 def torch(kind: str) -> Seen:
     """Three layers of torch on ``cpu``, ``cuda`` or ``npu``."""
     from ghostkit.train.machines.probe import probe_device
@@ -151,6 +162,7 @@ PROBES: dict[str, Callable[..., Seen]] = {
     "classify": classify,
     "decoder": decoder,
     "onnxruntime": onnxruntime,
+    "nncf": nncf,
     "openvino": openvino,
     "packages": packages,
     "resizer": resizer,
