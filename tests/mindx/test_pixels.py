@@ -22,7 +22,7 @@ from ghostkit.mindx.request import Request
 
 cv2 = pytest.importorskip("cv2")
 
-SIZES = ((375, 500), (64, 51), (97, 640))  # height, width
+SIZES = ((301, 330), (64, 51), (97, 640))  # height, width
 MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])  # R, G, B
 NORMALISED = {"alpha": "123.675,116.28,103.53", "beta": "58.395,57.12,57.375"}
 PADDED = {"paddingWidth": "801", "paddingHeight": "705"}

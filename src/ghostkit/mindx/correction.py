@@ -8,7 +8,7 @@ from ghostkit.mindx.codes import Code
 from ghostkit.mindx.pictures import by_opencv
 from ghostkit.mindx.program import Program
 from ghostkit.mindx.structure import Element, Pipeline
-from ghostkit.steps import CenterCrop, Normalize, Resize, Step
+from ghostkit.steps import CenterCrop, Resize, Step
 
 LEAST_SCALE = 32  # scaleValue's lowest, in the SDK
 
@@ -30,7 +30,7 @@ def corrected(pipeline: Pipeline, program: Program) -> str:
     }
     elements = streams[program.stream.name]
     for name, model in program.models.items():
-        wanted = [s for s in model.classifier.card.steps if not isinstance(s, Normalize)]
+        wanted = [s for s in model.classifier.card.steps if isinstance(s, Resize | CenterCrop)]
         chain = chain_before(program, name)
         for step, factory in zip(
             wanted, ("mxpi_imageresize", "mxpi_opencvcentercrop"), strict=False
