@@ -1,4 +1,4 @@
-"""Whether cross-layer equalisation helps an 8-bit model: the same search of settings with and without.
+"""Whether cross-layer equalisation helps an 8-bit model: quantised with and without it.
 
     python benchmarks/equalisation.py MODEL CALIBRATION
 

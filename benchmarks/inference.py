@@ -10,13 +10,13 @@ bundled ones, are cropped and scaled to each size and written as JPEGs of qualit
 is a process that lives on; the turns alternate, and a first one warms up.
 
 ENV is an environment with timm, torch and torchvision; without it those peers are left out. MODEL
-is that network as INT8, e.g. by `ghostkit convert`; without it INT8 is left out, and so is bf16
-where the processor has none. Printed: images/s, median of the rounds with the least and the
-greatest; ratios, each taken within a round; what a photo costs of the cores, reading processes
-included, which other work on the machine changes little; and the core-time bound: the cores divided
-by what a photo costs in decoding, preparing and inferring on one thread while nothing else runs.
-The network and the photos are kept in --work, so that a second call has them; --only takes the
-contenders in whose names one of the words stands.
+is that network as INT8, e.g. by `ghostkit convert`, .onnx or OpenVINO's .xml; without it INT8 is
+left out, and so is bf16 where the processor has none. Printed: images/s, median of the rounds with
+the least and the greatest; ratios, each taken within a round; what a photo costs of the cores,
+reading processes included, which other work on the machine changes little; and the core-time bound:
+the cores divided by what a photo costs in decoding, preparing and inferring on one thread while
+nothing else runs. The network and the photos are kept in --work, so that a second call has them;
+--only takes the contenders in whose names one of the words stands.
 """
 
 import argparse
@@ -120,7 +120,9 @@ def ours(int8: Path | None) -> dict[str, dict[str, Any]]:
         found["ghostkit, OpenVINO fp32, --fast-decode"] = {"options": openvino | fast}
         if has_bf16():
             found["ghostkit, OpenVINO bf16"] = {"options": openvino | {"precision": "bf16"}}
-    if int8 is not None:
+    if int8 is not None and find_spec("openvino"):
+        found["ghostkit, OpenVINO INT8"] = {"options": openvino, "model": str(int8)}
+    if int8 is not None and int8.suffix != ".xml":
         found["ghostkit, ONNX Runtime INT8"] = {"options": {}, "model": str(int8)}
         found["ghostkit, ONNX Runtime INT8, --fast-decode"] = {"options": fast, "model": str(int8)}
     return found

@@ -7,7 +7,7 @@
 The first form searches as ``ghostkit convert --to int8`` does, or ``--to openvino --precision
 int8``, judged on N pictures of DATA's validation part at equal distances (all by default), and
 shows what weights of all 8 bits would have done on this processor. The second measures the speed of
-MODEL and of its 8-bit form FILE alone, in turns, with a batch per core at once; FILE may be .onnx or
+MODEL and of its 8-bit form FILE alone, in turns, with a batch per core at once; FILE is .onnx or
 .xml, and MODEL is run by ONNX Runtime, and by OpenVINO too where it is installed. Speed is in
 images/s, and in microseconds that a picture costs of the cores, which other work on the machine
 changes less. MODEL is an ONNX file, or ``default``. Needs the extra ``convert`` or

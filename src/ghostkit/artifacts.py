@@ -63,6 +63,16 @@ def _load(model: str | os.PathLike[str], choice: Choice) -> Classifier:
     return Classifier(opened, opened.card, host_card=opened.host_card)
 
 
+def choices_for(model: str | os.PathLike[str]) -> tuple[Choice, ...]:
+    """Every way in which `model` can be run by what is installed here, the usual first."""
+    name = path_of(os.fspath(model))
+    if not name.lower().endswith(OTHER_SUFFIXES) and _is_checkpoint(name):
+        return (Choice(),)
+    from ghostkit.backend.opening import choices_for
+
+    return choices_for(name)
+
+
 def names_model(name: str) -> bool:
     """Whether `name`, of which there is no file, is that of a model or of weights."""
     from ghostkit.train.published.catalogue import is_known

@@ -4,7 +4,7 @@ import pytest
 
 from tiny import GREEN, RED, save_square, write_bad
 
-QUICK = ("--rounds", 2, "--seconds", 0, "--batch-size", 2)
+QUICK = ("--backend", "onnx", "--rounds", 2, "--seconds", 0, "--batch-size", 2)
 
 
 @pytest.fixture
@@ -61,3 +61,18 @@ def test_photos_none_of_which_can_be_read(ghostkit, make_model, tmp_path):
 
 def test_a_model_that_is_missing(ghostkit, tmp_path):
     assert "no such model file" in ghostkit("benchmark", tmp_path / "none.onnx").error
+
+
+def test_every_runtime_that_is_installed_and_every_form_of_the_model_has_a_row(
+    ghostkit, make_model, photos
+):
+    pytest.importorskip("openvino")
+    one, two = make_model("one.onnx"), make_model("two.onnx")
+    outcome = ghostkit("benchmark", one, "--beside", two, "--images", photos, *QUICK[2:], "--json")
+    assert outcome.status == 0, outcome
+    record = json.loads(outcome.out)
+    assert (record["model"], record["beside"]) == (str(one), [str(two)])
+    names = [each["backend"] for each in record["backends"]]
+    runtimes = ["onnxruntime CPUExecutionProvider", "openvino CPU fp32"]
+    expected = [f"{runtime}, {file}" for file in ("one.onnx", "two.onnx") for runtime in runtimes]
+    assert [name for name in names if "bf16" not in name] == expected

@@ -5,6 +5,7 @@ In: a path and a `Choice`; out: a backend with its card. A backend is one row of
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Protocol
 
 from ghostkit.backend import Backend
@@ -59,6 +60,19 @@ OPENERS: dict[BackendName, Callable[[str, Choice], CardedBackend]] = {
 }
 OWNERS: dict[str, tuple[BackendName, ...]] = {".om": ("ascend",), ".xml": ("openvino",)}
 OTHERS: tuple[BackendName, ...] = ("onnx", "openvino")  # what opens any other file, the usual first
+
+
+def choices_for(path: str | os.PathLike[str]) -> tuple[Choice, ...]:
+    """Every way in which the file `path` can be run by what is installed here, the usual first."""
+    able = OWNERS.get(os.path.splitext(path)[1].lower(), OTHERS)
+    here = [name for name in able if name != "openvino" or find_spec("openvino")]
+    choices = [Choice(name) for name in here or able[:1]]
+    if "openvino" in here:
+        from ghostkit.backend.openvino import is_native
+
+        if is_native("bf16"):
+            choices.append(Choice("openvino", precision="bf16"))
+    return tuple(choices)
 
 
 def open_model(path: str | os.PathLike[str], choice: Choice | None = None) -> CardedBackend:

@@ -195,10 +195,15 @@ def _values(ports: Any) -> Values:
     return found
 
 
+def is_native(precision: Precision, core: Any = None) -> bool:
+    """Whether OpenVINO says of this processor that it multiplies in `precision` by itself."""
+    core = require_openvino().Core() if core is None else core
+    return precision.upper() in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
 def _hint(core: Any, choice: Choice) -> str:
     """The precision to ask for: bf16 only where the processor multiplies it by itself."""
-    native = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    return _HINTS[choice.precision if choice.precision.upper() in native else "fp32"]
+    return _HINTS[choice.precision if is_native(choice.precision, core) else "fp32"]
 
 
 def _fallback(precisions: Sequence[str], choice: Choice, path: str) -> str | None:

@@ -37,6 +37,10 @@ def benchmark(
     seconds: Annotated[
         float, typer.Option(min=0, help="How long many pictures are answered in a round, about.")
     ] = 1.0,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another form of the model, e.g. its INT8; may be given several times."),
+    ] = None,
     as_json: Json = False,
     backend: Backend = "auto",
     device: Device = "auto",
@@ -48,25 +52,35 @@ def benchmark(
 ) -> None:
     """Measure latency, images per second and the time of each stage, against the cores' limit.
 
-    Example: ghostkit benchmark model.onnx --images photos/
+    With each runtime that is installed and opens the model, by turns, unless one is named.
+
+    Example: ghostkit benchmark model.onnx --images photos/ --beside model-int8.onnx
     """
     from ghostkit import __version__
-    from ghostkit.artifacts import load
+    from ghostkit.artifacts import choices_for, load
+    from ghostkit.backend.choice import Choice
     from ghostkit.benchmark import generated_pictures, load_average, measure
     from ghostkit.cli.report import speed_tables
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.progress import bars_for
     from ghostkit.steps import describe
 
-    classifier = load(
-        model,
-        backend=backend,
-        device=device,
-        precision=precision,
-        strict=strict,
-        fast_decode=fast_decode,
-    )
-    say_fallback(classifier)
+    asked = (backend, device, precision) != ("auto", "auto", "fp32")
+    models, classifiers = (model, *(beside or ())), {}
+    for each in models:
+        choices = [Choice(backend, precision=precision)] if asked else choices_for(each)
+        for choice in choices:
+            classifier = load(
+                each,
+                backend=choice.backend,
+                device=device,
+                precision=choice.precision,
+                strict=strict,
+                fast_decode=fast_decode,
+            )
+            say_fallback(classifier)
+            name = classifier.backend.name + (f", {each.name}" if beside else "")
+            classifiers[name] = classifier
     if images:
         pictures, unreadable = _contents(images, PICTURES)
         name_unanswered(unreadable, "ghostkit predict")
@@ -74,7 +88,7 @@ def benchmark(
         pictures, unreadable = generated_pictures(GENERATED), []
     before = load_average()
     speeds = measure(
-        {classifier.backend.name: classifier},
+        classifiers,
         pictures,
         rounds=rounds,
         batch_size=batch_size,
@@ -84,6 +98,7 @@ def benchmark(
     )
     record = {
         "model": str(model),
+        "beside": [str(each) for each in beside or ()],
         "ghostkit": __version__,
         "pictures": {"count": len(pictures), "generated": not images},
         "preprocessing": describe(classifier.card.steps),
