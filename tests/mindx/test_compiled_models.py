@@ -98,9 +98,11 @@ def outputs_of(program, path):
     return row[0]
 
 
+@pytest.mark.parametrize("interface", ["acl", "ais_bench"])
 def test_on_a_machine_with_a_device_the_om_itself_gets_the_pipelines_bytes(
-    device, project, tmp_path
+    device, project, tmp_path, monkeypatch, interface
 ):
+    monkeypatch.setattr("ghostkit.backend.ascend.INTERFACES", (interface,))
     path = project()
     (path.parent / "ghostnet.onnx").unlink()
     write_card_of_om(path.parent)
@@ -111,7 +113,7 @@ def test_on_a_machine_with_a_device_the_om_itself_gets_the_pipelines_bytes(
     assert program.notices == ()  # nothing stands in for anything
     photo, bgr = noise(tmp_path)
     np.testing.assert_allclose(outputs_of(program, photo), bgr.mean(axis=(0, 1)), rtol=1e-5)
-    assert device.calls.count("execute") == 1
+    assert program.models["mxpi_tensorinfer0"].classifier.backend.name == f"{interface} device 0"
 
 
 def test_the_command_runs_it_too_one_batch_at_a_time(device, project, ghostkit, tmp_path):

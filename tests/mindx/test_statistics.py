@@ -44,6 +44,23 @@ def test_sdk_conf_is_clamped_and_comments_are_skipped(tmp_path):
     assert SdkConf().log_filename == "performance—statistics.log"
 
 
+@pytest.mark.parametrize(
+    ("text", "size", "notices"),
+    [
+        ("1G", 2**30, 0),
+        ("300m", 300 * 2**20, 0),
+        ("4G", 2**32, 0),
+        ("5G", 2**30, 1),
+        ("x", 2**30, 1),
+    ],
+)
+def test_the_most_that_may_be_sent_at_once(tmp_path, text, size, notices):
+    path = tmp_path / "sdk.conf"
+    path.write_text(f"malloc_max_data_size={text}\n")
+    conf, found = read_sdk_conf(path)
+    assert (conf.max_data_bytes, len(found)) == (size, notices)
+
+
 def pipeline_with_a_queue(folder, make_model):
     content = ghostnet()
     stream = content["im_ghostnet"]
@@ -136,6 +153,24 @@ def test_a_program_of_the_sdk_gets_the_files_that_its_sdk_conf_asks_for(
     records = reader.read(tmp_path / "sdk" / "logs")
     assert reader.total(records["e2e"], "frequency") == 3
     assert reader.total(records["plugin"], "frequency", elementName="mxpi_dataserialize0") == 2
+
+
+def test_a_program_whose_statistics_cannot_be_written_makes_no_stream(
+    tmp_path, make_model, monkeypatch, caplog
+):
+    pytest.importorskip("google.protobuf")
+    from StreamManagerApi import StreamManagerApi
+
+    project = write_project(tmp_path / "d", make_model)
+    (tmp_path / "file").touch()
+    conf = write_conf(tmp_path / "sdk" / "config" / "sdk.conf", tmp_path / "file")
+    monkeypatch.setenv("MX_SDK_HOME", str(tmp_path / "sdk"))
+    api = StreamManagerApi()
+    api.InitManager()
+    assert api.CreateMultipleStreamsFromFile(str(project)) == 6004
+    assert "change ps_log_dir in sdk.conf" in caplog.text
+    assert api.StopStream(b"im_ghostnet") == 6002
+    conf.write_text("enable_ps=false\n")
 
 
 def test_a_million_pictures_take_no_more_memory_than_one():

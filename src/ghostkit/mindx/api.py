@@ -26,7 +26,6 @@ from ghostkit.mindx.messages import PACKAGE, from_message, to_message
 from ghostkit.mindx.request import Metadata, Request, code_of
 
 DEFAULT_TIMEOUT_MS = 3000
-LARGEST_DATA = 2**30  # bytes at once: malloc_max_data_size of the SDK's own sdk.conf
 LATE = "Time out, can not get result in time."
 _log = logging.getLogger("ghostkit.mindx")
 
@@ -39,7 +38,11 @@ class StreamManagerApi:
 
     def InitManager(self, argStrings: Sequence[Text] = ()) -> int:
         """Must be called first; the arguments have no effect."""
-        self._manager = self._manager or StreamManager()
+        try:
+            self._manager = self._manager or StreamManager()
+        except GhostkitError as error:
+            _log.error("%s", error)
+            return int(Code.INIT_FAIL)
         return int(Code.OK)
 
     def CreateMultipleStreams(self, streamsConfig: Text) -> int:
@@ -204,8 +207,9 @@ class StreamManagerApi:
             return NOT_INITIALISED, NOT_INITIALISED
         [name] = texts([stream])
         source = plugin if isinstance(plugin, int) else texts([plugin])[0]
-        if memoryview(data).nbytes > LARGEST_DATA:  # before it is copied
-            _log.error("stream %r: more than %d bytes were sent (1004)", name, LARGEST_DATA)
+        most = self._manager.conf.max_data_bytes
+        if memoryview(data).nbytes > most:  # before it is copied
+            _log.error("stream %r: more than %d bytes were sent (1004)", name, most)
             return int(Code.INVALID_PARAM), NOT_INITIALISED
         request = Request(bytes(data), metadata or {})
         code, number = self._manager.send(name, source, request, mode)

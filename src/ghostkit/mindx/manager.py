@@ -23,7 +23,7 @@ from ghostkit.mindx.folder_run import reason_of
 from ghostkit.mindx.grammar import parse, read_pipeline
 from ghostkit.mindx.program import Program, compile_stream, no_record
 from ghostkit.mindx.request import Request, code_of
-from ghostkit.mindx.sdk_conf import default_path, read_sdk_conf
+from ghostkit.mindx.sdk_conf import SdkConf, default_path, read_sdk_conf
 from ghostkit.mindx.statistics import Statistics
 from ghostkit.mindx.statistics_files import StatisticsFiles
 from ghostkit.mindx.structure import Pipeline
@@ -71,9 +71,15 @@ class Running:
 
 
 class StreamManager:
-    """Streams by name."""
+    """Streams by name.
+
+    Raises:
+        UsageError: the SDK's sdk.conf cannot be read.
+    """
 
     def __init__(self) -> None:
+        self._conf_path = default_path()
+        self.conf = SdkConf() if self._conf_path is None else read_sdk_conf(self._conf_path)[0]
         self._streams: dict[str, Running] = {}
         self._lock = Lock()
 
@@ -99,8 +105,17 @@ class StreamManager:
             running.in_order = {sink: deque() for sink in running.sinks}
             with self._lock:
                 self._check_new(name)  # another thread may have made it meanwhile
+                if self.conf.enable:
+                    self._write_statistics(running)
                 self._streams[name] = running
-            _write_statistics(running)
+
+    def _write_statistics(self, running: Running) -> None:
+        stream = running.program.stream
+        running.statistics = Statistics(stream)
+        queues = bool(stream.of("queue"))
+        running.files.enter_context(
+            StatisticsFiles(running.statistics, self.conf, source=self._conf_path, queues=queues)
+        )
 
     def _check_new(self, name: str) -> None:
         if name in self._streams:
@@ -199,19 +214,6 @@ def _run(running: Running, request: Request, sent_s: float) -> Finished:
     if statistics is not None:
         statistics.done(perf_counter() - sent_s)
     return Finished(request, code, reason)
-
-
-def _write_statistics(running: Running) -> None:
-    """Write the SDK's files where its sdk.conf asks for them."""
-    path = default_path()
-    conf = None if path is None else read_sdk_conf(path)[0]
-    if conf is not None and conf.enable:
-        stream = running.program.stream
-        running.statistics = Statistics(stream)
-        queues = bool(stream.of("queue"))
-        running.files.enter_context(
-            StatisticsFiles(running.statistics, conf, source=path, queues=queues)
-        )
 
 
 def _wait(future: Future[Finished], timeout_s: float) -> Finished | None:

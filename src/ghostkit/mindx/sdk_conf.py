@@ -1,6 +1,7 @@
 """``sdk.conf``: whether and how often statistics are written, as the SDK reads it."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ RANGES: Mapping[str, tuple[int, int, int]] = {  # key: default, lowest, highest
     "ps_queue_size_interval_time": (50, 10, 1000),
     "ps_queue_size_times": (100, 1, 1000),
 }
+UNITS = {"k": 2**10, "m": 2**20, "g": 2**30}
+MOST_DATA = 4 * UNITS["g"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class SdkConf:
     interval_s: int = 60
     queue_size_interval_ms: int = 50
     queue_size_times: int = 100
+    max_data_bytes: int = 2**30  # sent at once
 
     @property
     def folder(self) -> Path:
@@ -69,6 +73,7 @@ def read_sdk_conf(path: str | os.PathLike[str]) -> tuple[SdkConf, list[str]]:
         numbers["ps_interval_time"],
         numbers["ps_queue_size_interval_time"],
         numbers["ps_queue_size_times"],
+        _size(values, source, notices),
     )
     return conf, notices
 
@@ -87,3 +92,16 @@ def _number(values: Mapping[str, str], key: str, source: str, notices: list[str]
     if clamped != value:
         notices.append(f"{source}: {key}={value} is out of {low}..{high}; taken as {clamped}")
     return clamped
+
+
+def _size(values: Mapping[str, str], source: str, notices: list[str]) -> int:
+    """malloc_max_data_size: digits and a unit, such as ``1G``."""
+    text = values.get("malloc_max_data_size")
+    if text is None:
+        return SdkConf().max_data_bytes
+    found = re.fullmatch(r"([0-9]{1,12})([kmgKMG])", text)
+    size = int(found[1]) * UNITS[found[2].lower()] if found else 0
+    if not 0 < size <= MOST_DATA:
+        notices.append(f"{source}: malloc_max_data_size={text!r}; expected 1k to 4G, so 1G stands")
+        return SdkConf().max_data_bytes
+    return size

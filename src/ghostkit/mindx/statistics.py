@@ -104,7 +104,7 @@ class Statistics:
     def take(self, interval_s: float) -> Iterator[tuple[str, dict[str, Any]]]:
         """(kind of file, record) for an interval that has ended; the counters begin anew."""
         with self._lock:
-            common = {"streamName": self._stream.name, "updateTime": str(datetime.now())}
+            common = {"streamName": self._stream.name, "updateTime": _now()}
             count = self._e2e.frequency
             yield "e2e", self._e2e.take() | common | {"type": "e2e"}
             for name, counter in self._elements.items():
@@ -133,7 +133,7 @@ class Statistics:
                         "recentSize": recent,
                         "streamName": self._stream.name,
                         "type": "queueSize",
-                        "updateTime": str(datetime.now()),
+                        "updateTime": _now(),
                     },
                 )
             self._queue_max = 0
@@ -143,6 +143,11 @@ class Statistics:
         with self._lock:
             counters = [*self._elements.items(), ("end to end", self._e2e)]
             return [_row(name, counter.all) for name, counter in counters if counter.all.count]
+
+
+def _now() -> str:
+    """As ``2021-03-29 20:13:59.717927``."""
+    return datetime.now().isoformat(" ", "microseconds")
 
 
 def _row(name: str, times: Durations) -> Row:
