@@ -265,6 +265,8 @@ def test_a_normalisation_of_the_pipelines_own_is_held_against_the_cards(project,
     photo, bgr = noise(tmp_path)
     exact = ((bgr[..., ::-1] - MEAN) / STD).mean(axis=(0, 1))
     np.testing.assert_allclose(outputs_of(same, photo), exact, atol=1e-5)
+    turned = compiled(project(with_normalize(dataType="FLOAT32", beta="-1,1,1")))
+    assert any("a card has no step for" in line for line in disagreements(turned))
     other = compiled(project(with_normalize(dataType="FLOAT32", alpha="0,0,0")))
     assert any("by another mean or std than training" in line for line in disagreements(other))
 

@@ -49,6 +49,20 @@ def test_a_file_whose_model_is_not_here_is_explained_all_the_same(ghostkit, tmp_
     assert "mxpi_tensorinfer0" in (tmp_path / "p.svg").read_text()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mxpi_opencvcentercrop": {"cropHeight": "30000", "cropWidth": "30000"}},
+        {"mxpi_imageresize": {"resizeType": "Resizer_PaddleOCR"}},
+    ],
+)
+def test_what_no_card_can_say_is_told_to_be_so(ghostkit, tmp_path, make_model, change):
+    project = write_project(tmp_path / "d", make_model, ghostnet(**change))
+    outcome = ghostkit("pipeline", project, "--explain")
+    assert outcome.status == 1
+    assert "its picture comes by elements that a card has no step for" in outcome.out
+
+
 def test_branches_are_drawn_by_their_links(tmp_path):
     content = ghostnet()
     stream = content["im_ghostnet"]

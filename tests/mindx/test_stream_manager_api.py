@@ -200,6 +200,13 @@ def test_messages_that_cannot_be_are_refused(tmp_path, make_model):
         (b"MxTools.MxpiTensorPackageList", b"\xff\xff", 1004),
     ):
         assert api.SendProtobuf(STREAM, 0, [MxProtobufIn(b"appsrc0", kind, data)]) == code
+    for fields in ({"format": 1, "width": 4, "height": 4}, {"format": 13}):  # YUV; nothing at all
+        visions = MxpiDataType.MxpiVisionList()
+        vision = visions.visionVec.add()
+        vision.visionInfo.CopyFrom(MxpiDataType.MxpiVisionInfo(**fields))
+        vision.visionData.dataStr = bytes(48 if "width" in fields else 0)
+        sent = MxProtobufIn(b"appsrc0", b"MxTools.MxpiVisionList", visions.SerializeToString())
+        assert api.SendProtobuf(STREAM, 0, [sent]) == 1004
     small = MxpiDataType.MxpiTensorPackageList()
     image = np.zeros((1, 3, 8, 8), np.float32)
     small.tensorPackageVec.add().tensorVec.add(tensorShape=image.shape, dataStr=image.tobytes())

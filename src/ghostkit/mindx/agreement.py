@@ -7,6 +7,7 @@ pixels would be normalised twice. Training is what the card says of the model.
 from collections.abc import Iterator
 
 import numpy as np
+from pydantic import ValidationError
 
 from ghostkit.aipp import contradictions
 from ghostkit.errors import PipelineError
@@ -50,28 +51,38 @@ def check_normalised_once(program: Program) -> None:
 
 def pipeline_steps(program: Program, infer: str) -> list[Step] | None:
     """What is done before the element `infer`, as a card's steps; None where it has none for it."""
-    steps: list[Step] = []
+    found: list[Step] = []
     for element in chain_before(program, infer):
-        match element.factory, element.get("resizeType") if _resizes(element) else "":
-            case "mxpi_imageresize", "Resizer_Stretch":
-                size = element.number("resizeHeight"), element.number("resizeWidth")
-                if not all(size):  # absent: the model's own size
-                    wants = program.models[infer].classifier.card.input
-                    size = wants.height or 1, wants.width or 1
-                steps.append(Resize(size=size, antialias=False))
-            case "mxpi_imageresize", "Resizer_KeepAspectRatio_Short":
-                steps.append(Resize(short=element.number("scaleValue"), antialias=False))
-            case "mxpi_opencvcentercrop", _:
-                size = element.number("cropHeight"), element.number("cropWidth")
-                steps.append(CenterCrop(size=size))
-            case "mxpi_imagenormalize", _:
-                if element.get("processType") == MIN_MAX:
-                    return None
-                if _normalises(element):
-                    steps.append(_as_step(element, program.models[infer]))
-            case (("mxpi_imageresize" | "mxpi_imagecrop"), _):
+        try:
+            steps = _steps_of(element, program.models[infer])
+        except ValidationError:  # e.g. a crop that is larger than a card's may be
+            return None
+        if steps is None:
+            return None
+        found += steps
+    return found
+
+
+def _steps_of(element: Element, model: Model) -> list[Step] | None:
+    """The step that an element is; none where it changes no pixel, None where no card has it."""
+    match element.factory, element.get("resizeType") if _resizes(element) else "":
+        case "mxpi_imageresize", "Resizer_Stretch":
+            size = element.number("resizeHeight"), element.number("resizeWidth")
+            if not all(size):  # absent: the model's own size
+                wants = model.classifier.card.input
+                size = wants.height or 1, wants.width or 1
+            return [Resize(size=size, antialias=False)]
+        case "mxpi_imageresize", "Resizer_KeepAspectRatio_Short":
+            return [Resize(short=element.number("scaleValue"), antialias=False)]
+        case (("mxpi_imageresize" | "mxpi_imagecrop"), _):
+            return None
+        case "mxpi_opencvcentercrop", _:
+            return [CenterCrop(size=(element.number("cropHeight"), element.number("cropWidth")))]
+        case "mxpi_imagenormalize", _:
+            if element.get("processType") == MIN_MAX:
                 return None
-    return steps
+            return [_as_step(element, model)] if _normalises(element) else []
+    return []
 
 
 def to_blame(program: Program) -> set[str]:

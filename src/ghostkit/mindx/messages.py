@@ -13,7 +13,7 @@ import numpy as np
 from ghostkit.errors import ElementError, MissingExtra
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.postprocess import ClassInfo
-from ghostkit.mindx.request import Classes, Detected, Metadata, Vision
+from ghostkit.mindx.request import Classes, ColorOrder, Detected, Metadata, Vision
 
 PACKAGE = "MxTools"
 
@@ -202,12 +202,18 @@ def from_message(kind: str, data: bytes, element: str) -> Metadata:
 
 def _read_visions(message: Any) -> list[Vision]:
     visions = []
+    names = {number: name for name, number in PIXEL_FORMATS.items()}
     for each in message.visionVec:
+        info = each.visionInfo
+        if info.format not in names or not info.width or not info.height:
+            raise ValueError(
+                f"a picture of format {info.format}, {info.width}x{info.height}; expected RGB (12) "
+                "or BGR (13) of 1x1 or more"
+            )
         dtype = np.uint8 if each.visionData.dataType == 0 else np.float32
         pixels = np.frombuffer(each.visionData.dataStr, dtype)
-        shape = (each.visionInfo.height, each.visionInfo.width, 3)
-        rgb = each.visionInfo.format == PIXEL_FORMATS["RGB"]
-        visions.append(Vision(pixels.reshape(shape), "RGB" if rgb else "BGR"))
+        color: ColorOrder = "RGB" if names[info.format] == "RGB" else "BGR"
+        visions.append(Vision(pixels.reshape((info.height, info.width, 3)), color))
     return visions
 
 
