@@ -75,9 +75,11 @@ def choices_for(model: str | os.PathLike[str]) -> tuple[Choice, ...]:
 
 def names_model(name: str) -> bool:
     """Whether `name`, of which there is no file, is that of a model or of weights."""
+    if name == DEFAULT:
+        return True
     from ghostkit.train.published.catalogue import is_known
 
-    return name == DEFAULT or is_known(name)
+    return is_known(name)
 
 
 def begins_as_model(path: str) -> bool:
@@ -95,9 +97,11 @@ def path_of(name: str) -> str:
     """
     if os.path.lexists(name) or not names_model(name):
         return name
+    if name == DEFAULT:
+        return str(default_model())
     from ghostkit.train.published.catalogue import resolve
 
-    return str(default_model() if name == DEFAULT else resolve(name))
+    return str(resolve(name))
 
 
 def _is_checkpoint(path: str) -> bool:
