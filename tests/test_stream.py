@@ -151,6 +151,7 @@ def test_no_answer_depends_on_any_setting(seed, monkeypatch):
         "schedule": ["auto", "complete", "pool"][seed % 3],
         "serial": bool(draw.integers(2)),
     }
+    monkeypatch.setattr(trial, "FIRST_S", 0)
     monkeypatch.setattr(trial, "LEAST_S", float(draw.random()) / 100)  # so that both are timed
 
     def infer(batch):
@@ -211,6 +212,7 @@ def test_a_failing_source_or_model_ends_the_stream_and_its_threads(schedule):
 
 
 def test_a_serial_model_is_never_called_twice_at_once(monkeypatch):
+    monkeypatch.setattr(trial, "FIRST_S", 0.01)
     monkeypatch.setattr(trial, "LEAST_S", 0.01)
     inside = most = 0
     lock = threading.Lock()
@@ -240,10 +242,11 @@ def test_stages_have_percentiles():
     assert 0 < times.stages["infer"].percentile(50) <= times.stages["infer"].percentile(99)
 
 
-def timed(loading, infer, count=400, **options):
+def timed(loading, infer, count=400, workers=4, **options):
     """The words of the schedule, after both were timed."""
     times = StageTimes()
-    got = list(answers(range(1, 10 * count, 10), loading, infer, workers=4, times=times, **options))
+    numbers = range(1, 10 * count, 10)
+    got = list(answers(numbers, loading, infer, workers=workers, times=times, **options))
     assert [answer.source for answer in got] == list(range(1, 10 * count, 10))
     assert all(answer.logits.tolist() == [2 * answer.source] * 2 for answer in got)
     return times.schedule
@@ -251,6 +254,7 @@ def timed(loading, infer, count=400, **options):
 
 @pytest.mark.parametrize("trials", [None, Trials()])
 def test_a_model_that_every_thread_can_run_is_run_to_completion(monkeypatch, trials):
+    monkeypatch.setattr(trial, "FIRST_S", 0.05)
     monkeypatch.setattr(trial, "LEAST_S", 0.05)
 
     def slow_load(number):
@@ -272,6 +276,7 @@ def test_a_model_that_every_thread_can_run_is_run_to_completion(monkeypatch, tri
 @pytest.mark.parametrize("serial", [False, True])
 def test_a_model_that_holds_everybody_up_gets_a_pool(monkeypatch, serial):
     """As on an accelerator: one batch at a time, while the processor has nothing to do."""
+    monkeypatch.setattr(trial, "FIRST_S", 0.05)
     monkeypatch.setattr(trial, "LEAST_S", 0.05)
     one_at_a_time = threading.Lock()
 
@@ -281,11 +286,11 @@ def test_a_model_that_holds_everybody_up_gets_a_pool(monkeypatch, serial):
 
     def infer_alone(batch):
         with one_at_a_time:
-            time.sleep(0.001 * len(batch))
+            time.sleep(0.002 * len(batch))
             return infer(batch)
 
-    words = timed(load_and_sleep, infer_alone, batch_size=8, serial=serial)
-    assert words.startswith("4 threads decode, one infers batches of 8 (measured: ")
+    words = timed(load_and_sleep, infer_alone, count=200, workers=2, batch_size=8, serial=serial)
+    assert words.startswith("2 threads decode, one infers batches of 8 (measured: ")
 
 
 def test_a_forced_schedule_is_not_measured():

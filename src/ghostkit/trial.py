@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 Batch = TypeVar("Batch")
 Done = TypeVar("Done")
 
-LEAST_S = 0.2  # that each way is timed, about
+FIRST_S, LEAST_S = 1.0, 0.25  # about, of the usual way before the other is tried, and of that
 GAIN = 1.05  # by how much the second way has to be faster
 
 
@@ -34,20 +34,21 @@ class Trials:
 
         Args:
             setting: what the answer depends on; of one that was tried before nothing is timed.
-            least: batches that warm up, and that each way is timed with at least.
+            least: batches that warm up, and as many again that are timed, at least.
             said: told what is done and why, in words.
         """
         usual, other = ways
         if setting not in self._faster:
             said(f"{usual} (not measured: too few pictures)")
-            yield from ways[usual](islice(batches, least))
             rates = {}
-            for name in (usual, other):
-                done, began = 0, time.perf_counter()
-                fed = _Some(batches, least)
-                for results in ways[name](iter(fed)):
-                    done += len(results)
+            for name, seconds in ((usual, FIRST_S), (other, LEAST_S)):
+                fed, done, began = _Some(batches, 2 * least, seconds), 0, 0.0
+                for count, results in enumerate(ways[name](iter(fed)), 1):
                     yield results
+                    if count <= least:  # these warm up
+                        began = time.perf_counter()
+                    else:
+                        done += len(results)
                 if fed.ended:
                     return
                 rates[name] = done / (time.perf_counter() - began)
@@ -64,14 +65,14 @@ class Trials:
 
 
 class _Some(Generic[Batch]):
-    """The next of `batches`: at least so many, for at least `LEAST_S`."""
+    """The next of `batches`: at least so many, for at least so many seconds."""
 
-    def __init__(self, batches: Iterator[Batch], least: int) -> None:
-        self._batches, self._least, self.ended = batches, least, False
+    def __init__(self, batches: Iterator[Batch], least: int, seconds: float) -> None:
+        self._batches, self._least, self._seconds, self.ended = batches, least, seconds, False
 
     def __iter__(self) -> Iterator[Batch]:
         given, began = 0, time.perf_counter()
-        while given < self._least or time.perf_counter() - began < LEAST_S:
+        while given < self._least or time.perf_counter() - began < self._seconds:
             for batch in islice(self._batches, 1):
                 given += 1
                 yield batch
