@@ -242,59 +242,32 @@ def test_stages_have_percentiles():
     assert 0 < times.stages["infer"].percentile(50) <= times.stages["infer"].percentile(99)
 
 
-def timed(loading, infer, count=400, workers=4, **options):
-    """The words of the schedule, after both were timed."""
-    times = StageTimes()
-    numbers = range(1, 10 * count, 10)
-    got = list(answers(numbers, loading, infer, workers=workers, times=times, **options))
-    assert [answer.source for answer in got] == list(range(1, 10 * count, 10))
+def schedule_of(count, trials=None, **options):
+    """The words of the schedule, after `count` numbers were answered."""
+    times, numbers = StageTimes(), range(1, 10 * count, 10)
+    got = list(answers(numbers, load, infer, batch_size=2, times=times, trials=trials, **options))
+    assert [answer.source for answer in got] == list(numbers)
     assert all(answer.logits.tolist() == [2 * answer.source] * 2 for answer in got)
     return times.schedule
 
 
-@pytest.mark.parametrize("trials", [None, Trials()])
-def test_a_model_that_every_thread_can_run_is_run_to_completion(monkeypatch, trials):
-    monkeypatch.setattr(trial, "FIRST_S", 0.05)
-    monkeypatch.setattr(trial, "LEAST_S", 0.05)
-
-    def slow_load(number):
-        time.sleep(0.002)
-        return load(number)
-
-    def slow_infer(batch):
-        time.sleep(0.002 * len(batch))
-        return infer(batch)
-
-    words = timed(slow_load, slow_infer, batch_size=2, trials=trials)
-    assert words.startswith("4 threads take batches of 2 from file to answer (measured: ")
-    if trials is not None:
-        words = timed(load, slow_infer, count=4, batch_size=2, trials=trials)
-        assert words.endswith("from file to answer (measured before)")
-        assert "too few" in timed(load, infer, count=4, batch_size=1, trials=trials)
-
-
 @pytest.mark.parametrize("serial", [False, True])
-def test_a_model_that_holds_everybody_up_gets_a_pool(monkeypatch, serial):
-    """As on an accelerator: one batch at a time, while the processor has nothing to do."""
-    monkeypatch.setattr(trial, "FIRST_S", 0.05)
-    monkeypatch.setattr(trial, "LEAST_S", 0.05)
-    one_at_a_time = threading.Lock()
-
-    def load_and_sleep(number):
-        time.sleep(0.004)
-        return load(number)
-
-    def infer_alone(batch):
-        with one_at_a_time:
-            time.sleep(0.002 * len(batch))
-            return infer(batch)
-
-    words = timed(load_and_sleep, infer_alone, count=200, workers=2, batch_size=8, serial=serial)
-    assert words.startswith("2 threads decode, one infers batches of 8 (measured: ")
+def test_both_schedules_are_timed_once_where_there_is_enough_to_do(monkeypatch, serial):
+    monkeypatch.setattr(trial, "FIRST_S", 0)
+    monkeypatch.setattr(trial, "LEAST_S", 0)
+    trials = Trials()
+    few = schedule_of(20, trials, workers=3, serial=serial)
+    usual = "3 threads decode, one infers" if serial else "3 threads take batches"
+    assert few.startswith(usual) and few.endswith("(not measured: too few pictures)")
+    found = schedule_of(200, trials, workers=3, serial=serial)
+    assert "(measured: " in found and " images/s, and " in found
+    again = schedule_of(1, trials, workers=3, serial=serial)
+    assert again == found.partition(" (")[0] + " (measured before)"
+    assert "(measured: " in schedule_of(200, trials, workers=2, serial=serial)
 
 
-def test_a_forced_schedule_is_not_measured():
+def test_a_forced_schedule_is_not_timed():
     for schedule, words in (("pool", "one infers"), ("complete", "from file to answer")):
-        said = timed(load, infer, batch_size=2, schedule=schedule)
+        said = schedule_of(400, workers=3, schedule=schedule)
         assert words in said
         assert "measured" not in said

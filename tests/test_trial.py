@@ -1,0 +1,68 @@
+from types import SimpleNamespace
+
+import pytest
+
+from ghostkit import trial
+from ghostkit.trial import Trials
+
+
+class Clock:
+    """Stands still but for what is worked."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=lambda: self.now))
+
+    def way(self, name, seconds, first_s=0.0):
+        """A way to do batches: it takes `seconds` for each, and `first_s` for its first one."""
+
+        def work(batches):
+            extra = first_s
+            for batch in batches:
+                self.now += seconds + extra
+                extra = 0.0
+                yield [(name, batch)]
+
+        return work
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run(trials, count, usual_s, other_s, **more):
+        clock, said = Clock(monkeypatch), []
+        ways = {"a": clock.way("a", usual_s, **more), "b": clock.way("b", other_s)}
+        done = [each for [each] in trials.run("x", iter(range(count)), ways, 2, said.append)]
+        assert [batch for _, batch in done] == list(range(count))
+        return "".join(name for name, _ in done), said[-1]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("usual_s", "other_s", "faster", "words"),
+    [
+        (0.1, 0.05, "b", "b (measured: 20 images/s, and 10 where a)"),
+        (0.1, 0.2, "a", "a (measured: 10 images/s, and 5 where b)"),
+        (0.1, 0.098, "a", "a (measured: 10 images/s, and 10 where b)"),  # not by enough
+    ],
+)
+def test_the_faster_way_does_the_rest(run, usual_s, other_s, faster, words):
+    done, said = run(Trials(), 60, usual_s, other_s)
+    usual_batches = done.index("b")
+    assert usual_batches in (10, 11)  # a second, as tenths add up in binary
+    assert done[usual_batches:].startswith("bbbb")
+    assert set(done[-30:]) == {faster}
+    assert said == words
+
+
+def test_a_slow_beginning_counts_for_neither(run):
+    done, _ = run(Trials(), 60, 0.1, 0.15, first_s=100.0)
+    assert done[-1] == "a"
+
+
+def test_work_that_ends_early_is_done_the_usual_way_and_nothing_is_kept(run):
+    trials = Trials()
+    assert run(trials, 9, 0.1, 0.01) == ("a" * 9, "a (not measured: too few pictures)")
+    assert run(trials, 0, 0.1, 0.01)[0] == ""
+    assert run(trials, 60, 0.1, 0.01)[0].endswith("b" * 46)
+    assert run(trials, 5, 0.1, 0.01) == ("b" * 5, "b (measured before)")
