@@ -7,7 +7,7 @@ import pytest
 
 import ghostkit
 import ghostkit.bundled
-from ghostkit.bundled import SHA256, default_model, default_weights, unpack_trashnet
+from ghostkit.bundled import SHA256, default_model, default_weights, unpack_some, unpack_trashnet
 from ghostkit.dataset import open_dataset
 from ghostkit.errors import DatasetError, OutputError
 
@@ -35,6 +35,15 @@ def test_the_six_classes_are_there(unpacked_once):
         "trash": 137,
     }
     assert data.skipped == () and data.name == "trashnet-112"
+
+
+def test_some_are_of_every_class_and_the_same_bytes(unpacked_once, tmp_path):
+    some = open_dataset(unpack_some(tmp_path, 96))
+    assert 90 <= len(some) <= 100
+    shares = some.counts / len(some)
+    assert np.abs(shares - open_dataset(unpacked_once).counts / 2527).max() < 0.02
+    path = Path(some.samples[7].path)
+    assert path.read_bytes() == (unpacked_once / path.parent.name / path.name).read_bytes()
 
 
 def test_a_second_call_changes_nothing(trashnet):

@@ -3,12 +3,13 @@ import json
 import numpy as np
 import pytest
 
+from ghostkit.card import write_sidecar
 from ghostkit.mindx.grammar import parse, read_pipeline
 from ghostkit.mindx.program import compile_stream
 from ghostkit.mindx.request import Request
 from ghostkit.predictions import softmax
-from mindx.pipelines import ghostnet, write_project
-from tiny import BLUE, GREEN, RED, save_square
+from mindx.pipelines import SIZE, ghostnet, write_project
+from tiny import BLUE, GREEN, RED, save_square, tiny_card
 
 pytest.importorskip("cv2")
 
@@ -248,3 +249,19 @@ def test_several_streams_want_a_name(ghostkit, tmp_path, make_model, photos):
     assert "holds 2 streams; name one: --stream" in ghostkit("pipeline", path, photos, "out").error
     assert "no stream 'third'" in ghostkit("pipeline", path, "--stream", "third").error
     assert len(parse(path.read_bytes(), "x").streams) == 2
+
+
+def test_a_model_in_openvinos_own_files_answers_by_openvino(ghostkit, tmp_path, make_model, photos):
+    openvino = pytest.importorskip("openvino")
+    content = ghostnet(mxpi_tensorinfer={"modelPath": "ghostnet.xml"})
+    project = write_project(tmp_path / "infer", make_model, content)
+    source = project.with_name("ghostnet.onnx")
+    target = project.with_name("ghostnet.xml")
+    openvino.save_model(openvino.Core().read_model(str(source)), str(target))
+    write_sidecar(tiny_card(SIZE), target)
+    source.unlink()
+    outcome = ghostkit("pipeline", project, photos, tmp_path / "result")
+    assert outcome.status == 1  # one is no picture
+    files = {path.name: path.read_text() for path in (tmp_path / "result").iterdir()}
+    assert set(files) == {"a.red_1.txt", "b_1.txt", "c_1.txt"}
+    assert [files[name].split()[0] for name in sorted(files)] == ["0", "1", "2"]

@@ -159,18 +159,14 @@ def _model_path(model: Path, output: Path, overwrite: bool) -> Path:
 
 def _pictures(images: list[Path] | None, to: str, precision: str, folder: Path) -> tuple[str, ...]:
     """Where the result is compared with its source."""
-    from ghostkit.bundled import unpack_trashnet
+    from ghostkit.bundled import unpack_some
     from ghostkit.sources import find_pictures
 
     if images:
         return find_pictures(images).pictures
-    if "int8" in (
-        to,
-        precision,
-    ):  # those of the calibration that are held out are nearer to the model's use
+    if "int8" in (to, precision):  # held-out calibration pictures are nearer to the model's use
         return ()
-    photos = find_pictures([unpack_trashnet(folder)]).pictures
-    photos = photos[:: max(1, len(photos) // BUNDLED_PHOTOS)]  # some of each class
+    photos = find_pictures([unpack_some(folder, BUNDLED_PHOTOS)]).pictures
     say(f"the result is compared on {len(photos)} bundled photos; name your own with --images")
     return photos
 
