@@ -2,6 +2,7 @@
 
 A small object is read at once. A large one comes in pieces into a hidden file beside the target,
 with a list of the pieces that are there, so that a killed transfer goes on with the missing ones.
+Nothing waits for the disk: after a power loss `stage` reads again what it had believed.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from ghostkit.cloud.digests import (
 from ghostkit.cloud.running import run_all
 from ghostkit.cloud.store import Entry, Store
 from ghostkit.errors import OutputError, StoreError
-from ghostkit.files import make_folder, sync_folder, temporary_beside
+from ghostkit.files import make_folder, temporary_beside
 
 ATTEMPTS = 4
 _RECORD = 17  # of a piece that is there: a mark, and its MD5
@@ -98,7 +99,6 @@ def fetch_large(
         raise _damaged(store, entry)
     os.replace(partial, target)
     done.unlink(missing_ok=True)
-    sync_folder(target.parent)
     return entry
 
 
@@ -126,7 +126,6 @@ def _fetch_pieces(
         missing = [i for i in range(count) if here[i * _RECORD : i * _RECORD + 1] != b"\1"]
         moved(entry.size - sum(min(size, entry.size - i * size) for i in missing))
         run_all(executor, fetch, missing)
-        os.fsync(stream.fileno())
 
 
 def _read_range(store: Store, entry: Entry, start: int, end: int) -> bytes | memoryview:

@@ -7,8 +7,10 @@ import base64
 import http.client
 import time
 from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
 from typing import Any
 from weakref import finalize
+from xml.etree import ElementTree
 
 from ghostkit.cloud.digests import md5
 from ghostkit.cloud.faults import explain
@@ -20,7 +22,8 @@ from ghostkit.errors import MissingExtra, StoreError, UsageError
 RETRIES = 6
 TIMEOUT_S = 60
 PAGE = 1000
-NO_ANSWER = (OSError, http.client.HTTPException)  # cut, refused, timed out, an unknown host
+# cut, refused, timed out, an unknown host, half a listing
+NO_ANSWER = (OSError, http.client.HTTPException, ElementTree.ParseError)
 
 
 class ObsStore:
@@ -80,12 +83,14 @@ class ObsStore:
         """See `Store.put`."""
         from obs import PutObjectHeader
 
-        header = PutObjectHeader(md5=base64.b64encode(md5(content)).decode())
-        answer = self.asked(
-            *("write", key, self._client.putContent),
-            *(key, bytes(content), None, header),
-        )
-        return str(answer.body.etag or "").strip('"')
+        digest = base64.b64encode(md5(content)).decode()
+        header = PutObjectHeader(md5=digest, contentLength=len(content) or None)
+
+        def send(bucket: str) -> Any:  # as a stream: the SDK turns bytes into text for its log
+            body = BytesIO(content) if content else b""
+            return self._client.putContent(bucket, key, body, headers=header)
+
+        return str(self.asked("write", key, send).body.etag or "").strip('"')
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
@@ -98,24 +103,13 @@ class ObsStore:
 
     def asked(self, doing: str, key: str, request: Callable[..., Any], *arguments: Any) -> Any:
         """The answer to `request(bucket, *arguments)`; a refusal explained, a fault tried again."""
-        for attempt in range(RETRIES + 1):
-            code, detail = "", ""
-            try:
-                answer = request(self._bucket, *arguments)
-            except NO_ANSWER as error:
-                status, detail = 0, f"{type(error).__name__}: {error}"
-            else:
-                if answer.status < 300:
-                    return answer
-                status, code = answer.status, answer.errorCode or ""
-                detail = answer.errorMessage or answer.reason or ""
-            if 0 < status < 500 and status != 429:
-                break
-            if attempt < RETRIES:
-                time.sleep(0.1 * 2**attempt)
+        answer, status, code, detail = self._tried(request, *arguments)
+        if answer is not None:
+            return answer
         if status in (403, 404) and not code and doing == "read":  # HEAD has no body that says why
-            listing = self._client.listObjects(self._bucket, prefix=key, max_keys=1)
-            code = (listing.errorCode or "") if listing.status >= 300 else ""
+            refusal = self._tried(self._client.listObjects, key, None, 1)
+            if refusal[0] is None:
+                _, status, code, detail = refusal
         raise explain(
             f"{self.name}/{key}",
             doing,
@@ -125,6 +119,27 @@ class ObsStore:
             detail=detail,
             server_time=lambda: server_time(self._settings.endpoint),
         )
+
+    def _tried(self, request: Callable[..., Any], *arguments: Any) -> tuple[Any, int, str, str]:
+        """(answer or None, HTTP status or 0, the store's error code, what it says)."""
+        for attempt in range(RETRIES + 1):
+            code = ""
+            try:
+                answer = request(self._bucket, *arguments)
+            except Exception as error:
+                if type(error) is not Exception and not isinstance(error, NO_ANSWER):
+                    raise  # the SDK raises bare ones where an answer ends too early
+                status, detail = 0, f"{type(error).__name__}: {error}"
+            else:
+                if answer.status < 300:
+                    return answer, answer.status, "", ""
+                status, code = answer.status, answer.errorCode or ""
+                detail = answer.errorMessage or answer.reason or ""
+            if 0 < status < 500 and status != 429:
+                break
+            if attempt < RETRIES:
+                time.sleep(0.1 * 2**attempt)
+        return None, status, code, detail
 
 
 class _ObsParts:
@@ -143,7 +158,10 @@ class _ObsParts:
         digest = base64.b64encode(md5).decode()
 
         def send(bucket: str) -> Any:
-            return self._client.uploadPart(bucket, key, number, upload, content=content, md5=digest)
+            body, size = BytesIO(content), len(content)
+            return self._client.uploadPart(
+                bucket, key, number, upload, body, partSize=size, md5=digest
+            )
 
         return str(self._store.asked("write", key, send).body.etag).strip('"')
 
@@ -202,4 +220,5 @@ def _client(settings: Settings) -> Any:
         timeout=TIMEOUT_S,
         trust_env=True,  # HTTPS_PROXY
         long_conn_mode=True,
+        chunk_size=1 << 20,
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store as Client
 
 Result = TypeVar("Result")
+BROKEN_LISTINGS = 4
 RETRIES = 6  # with 0.1 s, 0.2 s … between them: about 6 s
 
 
@@ -32,13 +33,19 @@ class S3Store:
         """See `Store.list`."""
         import obstore
 
-        pages = iter(obstore.list(self._client, prefix or None, chunk_size=1000))
-        while True:
-            page = self._asked("list", prefix, lambda: next(pages, None))
-            if page is None:
+        last, failures = None, 0
+        while True:  # obstore does not ask again for a page that breaks off
+            pages = iter(obstore.list(self._client, prefix or None, offset=last, chunk_size=1000))
+            try:
+                while (page := self._asked("list", prefix, lambda: next(pages, None))) is not None:  # noqa: B023
+                    for meta in page:
+                        last = meta["path"]
+                        yield Entry(last, meta["size"], (meta["e_tag"] or "").strip('"'))
                 return
-            for meta in page:
-                yield Entry(meta["path"], meta["size"], (meta["e_tag"] or "").strip('"'))
+            except StoreError as error:
+                failures += 1
+                if error.reason != "network" or failures > BROKEN_LISTINGS:
+                    raise
 
     def stat(self, key: str) -> Entry | None:
         """See `Store.stat`."""
@@ -115,7 +122,9 @@ class S3Store:
             text = str(error)
             status, code = status_in(text), code_in(text)
             if status in (403, 404) and not code:  # HEAD has no body that says why
-                code = self._code_of_a_listing(key, status)
+                said = self._said_of_a_listing(key)
+                if said:
+                    text, status, code = said, status_in(said), code_in(said)
             raise explain(
                 f"{self.name}/{key}",
                 doing,
@@ -126,15 +135,16 @@ class S3Store:
                 server_time=lambda: server_time(self._settings.endpoint),
             ) from error
 
-    def _code_of_a_listing(self, key: str, status: int) -> str:
+    def _said_of_a_listing(self, key: str) -> str:
+        """What is wrong with a listing, which has a body that says so; nothing where it works."""
         import obstore
         from obstore.exceptions import BaseError
 
         try:
             next(iter(obstore.list(self._client, f"{key}/", chunk_size=1)), None)
         except (BaseError, FileNotFoundError, ValueError) as error:
-            return code_in(str(error))
-        return "NoSuchKey" if status == 404 else "AccessDenied"
+            return str(error)
+        return ""
 
 
 def _client(bucket: str, settings: Settings) -> Client:

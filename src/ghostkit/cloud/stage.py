@@ -158,6 +158,7 @@ class _Staged:
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, Lock()
         self._known: dict[str, list[object]] = {}
+        self._boot = _boot()  # what was written before it may not have reached the disk
 
     def __enter__(self) -> "_Staged":
         make_folder(self._folder)
@@ -180,7 +181,7 @@ class _Staged:
             stat = path.stat()
         except OSError:
             return False
-        said = [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns]
+        said = [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
         if self._known.get(self._name(path)) == said:
             return True
         if stat.st_size != entry.size or not check_file(path, entry.size, entry.etag):
@@ -192,7 +193,7 @@ class _Staged:
         """The file is the object now."""
         stat = path.stat()
         name = self._name(path)
-        said = [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns]
+        said = [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
         with self._lock:
             self._known[name] = [*said]
             self._stream.write(json.dumps([name, *said]).encode() + b"\n")
@@ -205,6 +206,14 @@ class _Staged:
 
     def _name(self, path: Path) -> str:
         return os.path.relpath(path, self._folder).replace(os.sep, "/")
+
+
+def _boot() -> str:
+    """Which start of this machine it is; an empty string where that is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 class _Moved:
