@@ -35,7 +35,8 @@ WORDS = (
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seconds", type=float, default=1200)
+    parser.add_argument("--longest-life", type=float, default=40, help="s before a kill, at most")
     options = parser.parse_args()
     began, killed, jobs, unequal = time.monotonic(), 0, 0, 0
     with tempfile.TemporaryDirectory() as name:
@@ -48,7 +49,9 @@ def main() -> int:
             print(f"unbroken: {took_s:.0f} s", flush=True)
             while killed < options.kills and time.monotonic() - began < options.seconds:
                 jobs += 1
-                lives = broken(server, f"job-{jobs}", scratch, took_s, options.kills - killed)
+                lives = broken(
+                    server, f"job-{jobs}", scratch, options.longest_life, options.kills - killed
+                )
                 killed += lives
                 found = differences(whole, results(server, f"job-{jobs}", scratch))
                 unequal += bool(found)
@@ -81,7 +84,7 @@ def unbroken(server: Server, scratch: Path) -> float:
     return time.monotonic() - began
 
 
-def broken(server: Server, target: str, scratch: Path, took_s: float, most: int) -> int:
+def broken(server: Server, target: str, scratch: Path, longest_s: float, most: int) -> int:
     """Run the job to its end, killed at random moments up to `most` times; how many that were."""
     chance = random.Random(target)
     kills = life = 0
@@ -90,7 +93,7 @@ def broken(server: Server, target: str, scratch: Path, took_s: float, most: int)
         machine = scratch / f"{target}-{life}"
         process = start(server, target, machine)
         try:
-            status = process.wait(chance.uniform(0.05, 0.6) * took_s if kills < most else None)
+            status = process.wait(chance.uniform(0, longest_s) if kills < most else None)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -28,6 +28,7 @@ COMMANDS = (  # in the order of the help
     "weights",
     "modelarts",
     "stage",
+    "pack",
     "doctor",
 )
 SETTINGS = {"help_option_names": ["-h", "--help"]}

@@ -104,5 +104,8 @@ def evaluate(
 
 def _has_parts(data: Path, labels: Path | None) -> bool:
     from ghostkit.dataset.layouts import find_layout
+    from ghostkit.dataset.shards import is_packed, read_index
 
+    if labels is None and is_packed(str(data)):
+        return any(shard.part == "val" for shard in read_index(str(data)).shards)
     return labels is None and data.is_dir() and "val" in find_layout(str(data)).parts

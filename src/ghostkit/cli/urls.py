@@ -21,7 +21,7 @@ from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError, OutputError
 from ghostkit.progress import bars_for
 
-OWN_URLS = ("modelarts", "pack", "stage")  # commands that deal with stores themselves
+OWN_URLS = ("modelarts", "stage")  # commands that deal with stores themselves
 NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
 WRITTEN = ("output", "run_folder", "html", "svg", "stats", "result_dir", "out_dir")
 MODELS = (".onnx", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
@@ -76,6 +76,9 @@ class Urls:
                 local.append(word)
                 continue
             address = parse(url)
+            if name == "pack" and role == "target":
+                local.append(word)
+                continue
             if role not in WRITTEN:
                 path = bring(address, bars=bars_for(unit="MB"))
             else:

@@ -16,10 +16,12 @@ from ghostkit.cloud.settings import settings_for
 from ghostkit.cloud.stage import fetch
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError
-from ghostkit.files import cache_folder, make_folder
+from ghostkit.files import cache_folder, make_folder, write_json
 from ghostkit.progress import Bars, silent
 
 BESIDE = (".card.json", ".job.json")  # files that belong to the one that is named
+SHARD_INDEX = "index.json"  # of a data set in archives
+_LOCK = ".lock"
 UNFINISHED = ".unfinished"  # the end of the name, there, of a result that is not whole yet
 
 
@@ -34,12 +36,18 @@ def place_of(address: Address) -> Path:
 def bring(address: Address, *, bars: Bars = silent) -> Path:
     """Fetch what lies at `address`, and the files that belong to it, to its place.
 
+    Of a data set in archives only the lists are: an archive is fetched when it is read.
+
     Raises:
         StoreError: nothing is there, or it cannot be read.
     """
     path = place_of(address)
     with taking_turns(path.parent):
-        fetch(address, path, bars=bars)
+        if open_store(address).stat(address.below(SHARD_INDEX).key) is not None:
+            fetch(address, path, bars=bars, wanted=lambda name: not name.endswith(".tar"))
+            write_json(path / "origin.json", {"address": str(address)})
+        else:
+            fetch(address, path, bars=bars)
         if path.is_file():
             _bring_beside(address, path)
     return path
@@ -80,13 +88,10 @@ def _bring_beside(address: Address, path: Path) -> None:
                 raise
 
 
-_LOCK = ".lock"
-
-
 @contextmanager
-def taking_turns(folder: Path) -> Iterator[None]:
+def taking_turns(folder: Path, lock_name: str = _LOCK) -> Iterator[None]:
     """Keep other processes of this machine out of `folder` for as long as the block lasts."""
     make_folder(folder)
-    with open(folder / _LOCK, "wb") as lock:
+    with open(folder / lock_name, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

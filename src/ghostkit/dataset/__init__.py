@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ghostkit.dataset.folders import check_folder, find_pictures
 from ghostkit.dataset.label_file import classes_of, match, read_label_file
 from ghostkit.dataset.layouts import Layout, find_layout, read_part, read_tree
+from ghostkit.dataset.shards import is_packed, name_and_size, read_index, read_samples
 from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
 from ghostkit.dataset.titles import read_titles
 from ghostkit.errors import DatasetError, UsageError
@@ -82,9 +83,8 @@ class Dataset:
         """
         lines = []
         for sample in self.samples:
-            path = sample.path.removeprefix(os.path.join(self.root, "")).replace(os.sep, "/")
             try:
-                size = os.stat(sample.path).st_size
+                path, size = name_and_size(sample.path, self.root)
             except OSError as error:
                 raise DatasetError(f"{sample.path!r} is gone: {error.strerror}") from error
             lines.append(f"{path}\0{size}\0{sample.target}\n".encode("utf-8", "surrogateescape"))
@@ -138,6 +138,8 @@ def open_dataset(
                 f"a label file labels all of {folder!r}; for its {split} part give val_split too"
             )
         return _labelled(folder, os.fspath(labels), classes)
+    if is_packed(folder):
+        return _packed(folder, split, classes)
     layout = find_layout(folder)
     if split is None and not layout.parts:
         return _tree(folder, classes)
@@ -165,6 +167,8 @@ def open_splits(
     _check_classes(classes)
     if labels is not None:
         whole = _labelled(folder, os.fspath(labels), classes)
+    elif is_packed(folder):
+        whole = _packed(folder, None, classes)
     else:
         layout = find_layout(folder)
         layout.check_unsplit()
@@ -206,6 +210,21 @@ def _split(
         return replace(whole, samples=kept, split=split, notes=(*whole.notes, *notes), part="")
 
     return side(~held, "train"), side(held, "val")
+
+
+def _packed(folder: str, split: Part | None, classes: Sequence[str] | None) -> Dataset:
+    index = read_index(folder)
+    if classes is not None and tuple(classes) != index.classes:
+        raise DatasetError(f"{folder!r} is packed with other classes than the given ones")
+    parts = list(dict.fromkeys(shard.part for shard in index.shards))
+    part = split or parts[0]
+    if part not in parts or (split is None and len(parts) > 1):
+        raise DatasetError(
+            f"{folder!r} is packed as {' and '.join(parts)}; say which part to open, or, where val "
+            "is missing, hold pictures out with val_split (the option --val-split)"
+        )
+    samples = tuple(Sample(path, target) for path, target in read_samples(folder, index, part))
+    return Dataset(samples, index.classes, folder, part, (), index.notes, part)
 
 
 def _tree(folder: str, classes: Sequence[str] | None) -> Dataset:

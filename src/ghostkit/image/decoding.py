@@ -41,7 +41,8 @@ def decode(
         name: what to call the picture in messages instead of its path.
 
     Raises:
-        ImageRefused: and no other exception, whatever `source` holds.
+        ImageRefused: and no other exception, whatever `source` holds; but StoreError where the
+            shard that it lies in cannot be fetched, which says nothing about the picture.
     """
     outcome = _outcome(source, limits, short)
     if isinstance(outcome, str):

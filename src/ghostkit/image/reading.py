@@ -1,4 +1,4 @@
-"""The bytes of a source, within the byte limit and without ever waiting.
+"""The bytes of a source, within the byte limit and without ever waiting, but for shards to come.
 
 Only a regular file is opened: a pipe, device or socket could block, or act when it is opened.
 """
@@ -7,6 +7,7 @@ import os
 import stat
 
 from ghostkit.image.limits import Limits, Refusal, check_bytes, one_line
+from ghostkit.sources.members import parse_member, read_member
 
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = {
@@ -30,6 +31,10 @@ def read(source: object, limits: Limits) -> bytes:
 
 def _read_file(path: str | os.PathLike[str], limits: Limits) -> bytes:
     try:
+        member = parse_member(os.fspath(path))
+        if member is not None and not os.path.lexists(path):
+            check_bytes(member.size, limits)
+            return read_member(member)
         _check_regular(os.stat(path))
         with open(os.open(path, _OPEN_FLAGS), "rb") as stream:
             status = os.fstat(stream.fileno())

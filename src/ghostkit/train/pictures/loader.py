@@ -12,8 +12,10 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ghostkit.dataset import Dataset
-from ghostkit.errors import ImageRefused, UsageError
+from ghostkit.dataset.shards import archives_of
+from ghostkit.errors import GhostkitError, ImageRefused, UsageError
 from ghostkit.image import decode
+from ghostkit.sources.members import bring_archive
 from ghostkit.train.interruption import leave_signals_to_the_parent
 from ghostkit.train.machines.world import ALONE, World
 from ghostkit.train.pictures.augment import augment, sample_generator
@@ -21,6 +23,7 @@ from ghostkit.train.recipe import Recipe
 
 # Of a process that died with a batch ready: its memory is handed over by a socket of its own.
 GONE = (ConnectionError, EOFError, FileNotFoundError)
+MIXED = 8  # archives whose pictures are shuffled together
 DEATHS = 2  # of reading processes in an epoch that are made good
 AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
 
@@ -52,7 +55,8 @@ def training_batches(
     Raises:
         UsageError: while iterating: they died once more than `DEATHS`.
     """
-    steps = batch_indices(len(data.samples), recipe, epoch, world)[first_step:]
+    archives = archives_of([sample.path for sample in data.samples])
+    steps = batch_indices(len(data.samples), recipe, epoch, world, archives)[first_step:]
     pictures = _AugmentedPictures(data, recipe, epoch)
 
     def start(done: int) -> Iterator[Batch]:
@@ -73,7 +77,31 @@ def training_batches(
             signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
         return batches
 
-    return _unbroken(start(0), start, len(steps), log)
+    if archives is None:
+        return _unbroken(start(0), start, len(steps), log)
+    needed = dict.fromkeys(archives[index] for step in steps for index in step)
+    return _with_archives(_unbroken(start(0), start, len(steps), log), list(needed))
+
+
+def _with_archives(batches: Iterator[Batch], archives: Sequence[str]) -> Iterator[Batch]:
+    """The same batches, while a thread fetches what they will be read from, in that order."""
+    over = threading.Event()
+
+    def bring() -> None:
+        for archive in archives:
+            if over.is_set():
+                return
+            try:
+                bring_archive(archive)
+            except (GhostkitError, OSError):
+                return  # the process that reads from it will say so
+
+    thread = threading.Thread(target=bring, name="archives", daemon=True)
+    thread.start()
+    try:
+        yield from batches
+    finally:
+        over.set()
 
 
 def _unbroken(
@@ -104,19 +132,41 @@ def _unbroken(
 
 
 def batch_indices(
-    samples: int, recipe: Recipe, epoch: int, world: World = ALONE
+    samples: int,
+    recipe: Recipe,
+    epoch: int,
+    world: World = ALONE,
+    archives: Sequence[str] | None = None,
 ) -> list[list[int]]:
     """Which samples this process takes in each step of an epoch.
 
     All processes together take `batch_size` times their number, from a permutation drawn from
     (seed, epoch): the samples that one process would take with a batch of that size. What is left
     over after the last full batch waits for another epoch's order. Data smaller than one batch
-    gives one batch of what there is.
+    gives one batch of what there is. Where the samples lie in `archives`, one for each, the order
+    is one of archives, and random within `MIXED` of them, so that they can come one after another.
     """
-    order = np.random.default_rng((recipe.seed, epoch)).permutation(samples).tolist()
+    chance = np.random.default_rng((recipe.seed, epoch))
+    if archives is None:
+        order = chance.permutation(samples).tolist()
+    else:
+        order = _order_by_archive(archives, chance)
     size = recipe.batch_size * world.size
     full = max(1, samples // size)
     return [world.share(order[i * size : (i + 1) * size]) for i in range(full)]
+
+
+def _order_by_archive(archives: Sequence[str], chance: np.random.Generator) -> list[int]:
+    inside: dict[str, list[int]] = {}
+    for index, archive in enumerate(archives):
+        inside.setdefault(archive, []).append(index)
+    names = sorted(inside)
+    shuffled = [names[place] for place in chance.permutation(len(names))]
+    order: list[int] = []
+    for first in range(0, len(shuffled), MIXED):
+        together = [index for name in shuffled[first : first + MIXED] for index in inside[name]]
+        order += [together[place] for place in chance.permutation(len(together))]
+    return order
 
 
 Item = tuple[np.ndarray, int, int]  # pixels (S, S, 3) uint8, target, index of the sample

@@ -1,0 +1,34 @@
+"""``ghostkit pack``: a data set into tar archives, here or in a store."""
+
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import Data, Labels, ValSplit, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(pack)
+
+
+def pack(
+    data: Data,
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A folder, or s3://BUCKET/KEY, obs://...")
+    ],
+    labels: Labels = None,
+    val_split: ValSplit = None,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes of pictures per archive.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order, and of --val-split.")] = 42,
+) -> None:
+    """Write a data set as tar archives with an index, to be read as a stream.
+
+    Example: ghostkit pack photos/ s3://bucket/photos-packed
+    """
+    from ghostkit.cli.packing import run
+
+    shards = run(data, target, labels, val_split, shard_mb << 20, seed)
+    pictures = sum(shard.pictures for shard in shards)
+    say(f"{target}: {pictures} pictures in {len(shards)} archives")
+    say(f"next: ghostkit train {target}")

@@ -1,0 +1,63 @@
+"""What ``ghostkit pack`` does: a data set into archives, each sent when it is whole."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ghostkit.cli.options import say
+from ghostkit.cloud.address import is_url, parse
+from ghostkit.cloud.stage import send
+from ghostkit.cloud.store import open_store
+from ghostkit.dataset import Dataset, open_dataset, open_splits
+from ghostkit.dataset.layouts import find_layout
+from ghostkit.dataset.packing import pack
+from ghostkit.dataset.shards import INDEX, Shard
+from ghostkit.errors import OutputError
+from ghostkit.files import check_target
+from ghostkit.progress import bars_for
+
+
+def run(
+    data: Path,
+    target: str,
+    labels: Path | None,
+    val_split: float | None,
+    shard_bytes: int,
+    seed: int,
+) -> tuple[Shard, ...]:
+    """Pack `data` to `target`, a folder or a URL; the archives."""
+    parts = _parts(data, labels, val_split, seed)
+    for note in dict.fromkeys(note for part in parts.values() for note in part.notes):
+        say(note)
+    bars = bars_for()
+    if not is_url(target):
+        check_target(Path(target) / INDEX)
+        return pack(parts, Path(target), shard_bytes=shard_bytes, seed=seed, bars=bars)
+    address = parse(target)
+    index = address.below(INDEX)
+    if open_store(address).stat(index.key) is not None:
+        raise OutputError(f"{str(index)!r} exists; choose another place for the archives")
+
+    def on_its_way(path: Path) -> None:
+        send(path, address.below(path.name))
+        path.unlink()  # only one archive is here at a time
+
+    with TemporaryDirectory() as folder:
+        return pack(
+            parts,
+            Path(folder),
+            shard_bytes=shard_bytes,
+            seed=seed,
+            bars=bars,
+            written=on_its_way,
+        )
+
+
+def _parts(
+    data: Path, labels: Path | None, val_split: float | None, seed: int
+) -> dict[str, Dataset]:
+    if val_split is not None:
+        both = open_splits(data, labels=labels, val_split=val_split, seed=seed, bars=bars_for())
+        return dict(zip(("train", "val"), both, strict=True))
+    if labels is None and len(find_layout(str(data)).parts) == 2:
+        return dict(zip(("train", "val"), open_splits(data), strict=True))
+    return {"train": open_dataset(data, labels=labels)}

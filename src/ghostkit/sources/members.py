@@ -1,0 +1,76 @@
+"""One picture inside a tar archive as an address, so that it stands wherever a path can stand.
+
+``FOLDER/train-000003.tar#1536+20480/train/cat/7.jpg``: 20,480 bytes from byte 1,536 of that
+archive, and the path that the picture had. An archive that is not here yet is fetched first, where
+a file ``origin.json`` beside it says from where.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from ghostkit.errors import StoreError
+
+ORIGIN = "origin.json"
+_ADDRESS = re.compile(r"(.+\.tar)#([0-9]{1,18})\+([0-9]{1,18})/(.+)", re.DOTALL)
+
+
+class Member(NamedTuple):
+    """Where a picture's bytes are, and what it is called."""
+
+    archive: str
+    start: int  # byte
+    size: int  # bytes
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}#{self.start}+{self.size}/{self.name}"
+
+
+def parse_member(path: str) -> Member | None:
+    """The member that `path` addresses; None where it is an ordinary path."""
+    if ".tar#" not in path:
+        return None
+    match = _ADDRESS.fullmatch(path)
+    return match and Member(match[1], int(match[2]), int(match[3]), match[4])
+
+
+def read_member(member: Member) -> bytes:
+    """Its bytes.
+
+    Raises:
+        OSError: the archive cannot be read, or ends too early.
+        StoreError: it cannot be fetched.
+    """
+    with open(bring_archive(member.archive), "rb") as stream:
+        content = os.pread(stream.fileno(), member.size, member.start)
+    if len(content) != member.size:
+        raise OSError(f"{member.archive} ends after {len(content)} of {member.size} bytes")
+    return content
+
+
+def bring_archive(path: str) -> str:
+    """The path of an archive, once it is here.
+
+    Raises:
+        StoreError: it cannot be fetched.
+        FileNotFoundError: it is not here, and nothing says where it is.
+    """
+    if os.path.exists(path):
+        return path
+    from ghostkit.cloud.address import parse
+    from ghostkit.cloud.places import taking_turns
+    from ghostkit.cloud.stage import fetch
+
+    folder, name = os.path.split(path)
+    with open(os.path.join(folder, ORIGIN), encoding="utf-8") as stream:
+        address = parse(json.load(stream)["address"])
+    with taking_turns(Path(folder), f".{name}.lock"):
+        if not os.path.exists(path):  # another process may have brought it
+            try:
+                fetch(address.below(name), Path(path))
+            except StoreError as error:
+                raise StoreError(error.reason, f"a shard cannot be fetched: {error}") from error
+    return path
