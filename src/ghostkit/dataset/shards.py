@@ -71,7 +71,7 @@ def read_samples(folder: str, index: Index, part: str) -> list[tuple[str, int]]:
         members = _json(archive + MEMBERS)
         if not isinstance(members, list) or len(members) != shard.pictures:
             raise DatasetError(
-                f"{archive + MEMBERS!r} does not list the {shard.pictures} pictures of its archive; "
+                f"{archive + MEMBERS!r} does not list its {shard.pictures} pictures; "
                 "fetch or pack the data anew"
             )
         for number, name, start, size, target in members:
