@@ -78,7 +78,7 @@ def test_a_damaged_archive_or_list_is_said(packed):
         read_member(member)
     lists = folder / f"{shards[0].name}.members.json"
     lists.write_text(json.dumps(json.loads(lists.read_text())[1:]))
-    with pytest.raises(DatasetError, match="does not list the"):
+    with pytest.raises(DatasetError, match="does not list its"):
         open_dataset(folder, "train")
 
 
