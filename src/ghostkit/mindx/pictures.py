@@ -27,6 +27,7 @@ def image_decoder(element: Element, context: Context) -> Work:
     ``image.decode`` gives OpenCV's pixels for JPEG, PNG and BMP, and refuses what OpenCV would
     answer with half a picture.
     """
+    ops.opencv()
     context.source_of(element)
     note_device(element, context)
     color: ColorOrder = "RGB" if element.get("outputDataFormat") == "RGB" else "BGR"
@@ -37,9 +38,10 @@ def image_decoder(element: Element, context: Context) -> Work:
             rgb = decode(request.data)
         except ImageRefused as error:
             raise ElementError(Code.DECODE_FAIL, error.reason, element.name) from error
-        pixels = rgb if color == "RGB" else rgb[..., ::-1]
-        contiguous = np.ascontiguousarray(pixels, dtype=np.float32 if floats else np.uint8)
-        request.metadata[element.name] = [Vision(contiguous, color)]
+        pixels: ops.Pixels = rgb if color == "RGB" else ops.exchanged(rgb)
+        if floats:
+            pixels = pixels.astype(np.float32)
+        request.metadata[element.name] = [Vision(pixels, color)]
 
     return work
 
@@ -195,8 +197,7 @@ def _three(element: Element, context: Context, key: str) -> NDArray[np.float64]:
 def _in_order(vision: Vision, order: str) -> Vision:
     if order == vision.color:
         return vision
-    turned = np.ascontiguousarray(vision.pixels[..., ::-1])
-    return Vision(turned, "RGB" if order == "RGB" else "BGR")
+    return Vision(ops.exchanged(vision.pixels), "RGB" if order == "RGB" else "BGR")
 
 
 def _with_color(

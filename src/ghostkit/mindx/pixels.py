@@ -74,6 +74,13 @@ def resize(pixels: Pixels, settings: ResizeSettings, element: str) -> Pixels:
     return pad(resized, _padding(settings), box, settings.padding_color, element)
 
 
+def exchanged(pixels: Pixels) -> Pixels:
+    """RGB as BGR, or BGR as RGB, in memory of its own."""
+    cv2 = opencv()
+    turned: Pixels = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
+    return turned
+
+
 def pad(
     pixels: Pixels, kind: str, box: Size, color: tuple[float, float, float], element: str
 ) -> Pixels:
