@@ -80,10 +80,11 @@ def _round(backend: Backend, images: NDArray[np.generic]) -> float:
 
     def work(_: int) -> int:
         done = 0
-        while time.perf_counter() - begin < ROUND_S:
+        while True:  # one batch at least, however long it takes to get a core
             backend.infer(images)
             done += len(images)
-        return done
+            if time.perf_counter() - begin >= ROUND_S:
+                return done
 
     with ThreadPoolExecutor(cores) as pool:
         total = sum(pool.map(work, range(cores)))
