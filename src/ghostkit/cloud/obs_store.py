@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import Any
-from weakref import finalize
 from xml.etree import ElementTree
 
 from ghostkit.cloud.digests import md5
@@ -33,7 +32,6 @@ class ObsStore:
         self.name = f"{scheme}://{bucket}"
         self._bucket, self._settings = bucket, settings
         self._client = _client(settings)
-        finalize(self, self._client.close)  # its connections
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """See `Store.list`."""
@@ -219,6 +217,6 @@ def _client(settings: Settings) -> Any:
         max_retry_count=0,  # `asked` does it, for cut answers too
         timeout=TIMEOUT_S,
         trust_env=True,  # HTTPS_PROXY
-        long_conn_mode=True,
+        long_conn_mode=False,  # what it keeps open is stale after a pause, all of it at once
         chunk_size=1 << 20,
     )
