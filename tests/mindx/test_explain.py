@@ -1,6 +1,8 @@
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
 
 from ghostkit.mindx.drawing import drawing
@@ -63,6 +65,16 @@ def test_what_no_card_can_say_is_told_to_be_so(ghostkit, tmp_path, make_model, c
     assert "its picture comes by elements that a card has no step for" in outcome.out
 
 
+def test_a_short_side_that_the_sdks_arithmetic_makes_less_than_the_crop_is_told(
+    ghostkit, tmp_path, make_model
+):
+    resize = {"resizeType": "Resizer_KeepAspectRatio_Short", "scaleValue": str(SIZE)}
+    project = write_project(tmp_path / "d", make_model, ghostnet(mxpi_imageresize=resize))
+    outcome = ghostkit("pipeline", project, "--explain")
+    [side] = map(int, re.findall(r"as of (\d+) pixels; they fail", outcome.out))
+    assert int(np.float32(side) * (np.float32(SIZE) / np.float32(side))) == SIZE - 1
+
+
 def test_branches_are_drawn_by_their_links(tmp_path):
     content = ghostnet()
     stream = content["im_ghostnet"]
@@ -111,7 +123,6 @@ def test_fix_lets_opencv_work_where_the_device_was_asked_for(ghostkit, tmp_path,
 
 def test_the_fixed_pipeline_gives_the_pixels_of_the_cards_geometry(tmp_path, make_model, ghostkit):
     import cv2
-    import numpy as np
 
     from ghostkit.mindx.program import compile_stream
     from ghostkit.mindx.request import Request

@@ -13,11 +13,13 @@ from ghostkit.aipp import contradictions
 from ghostkit.errors import PipelineError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.models import Model
+from ghostkit.mindx.pixels import short_side
 from ghostkit.mindx.program import Program
 from ghostkit.mindx.request import ColorOrder
 from ghostkit.mindx.structure import Element
 from ghostkit.steps import CenterCrop, Normalize, Resize, Step
 
+LARGEST_SIDE = 8192  # of a picture, px; the SDK decodes no larger one
 MIN_MAX = "0"  # processType: stretched to the least and greatest value, which is no step of a card
 
 
@@ -126,6 +128,7 @@ def _about(program: Program, name: str, model: Model) -> Iterator[str]:
         if not any(isinstance(s, Normalize) for s in steps) and not _floats(program, name):
             steps += [s for s in card.steps if isinstance(s, Normalize)]  # as `inferring` does it
         yield from contradictions(card.steps, steps)
+    yield from _falls_short(program, name)
     given = _color_before(program, name)
     if given is not None and model.color not in (None, given):
         yield (
@@ -133,6 +136,25 @@ def _about(program: Program, name: str, model: Model) -> Iterator[str]:
             "exchange red and blue, here they are put right; write outputDataFormat "
             f"{model.color}"
         )
+
+
+def _falls_short(program: Program, name: str) -> Iterator[str]:
+    """Whether the SDK's float32 makes a short side a pixel less than the crop that follows."""
+    short: int | None = None
+    for element in chain_before(program, name):
+        if element.factory == "mxpi_imageresize":
+            kept = element.get("resizeType") == "Resizer_KeepAspectRatio_Short"
+            short = element.number("scaleValue") if kept else None
+        elif element.factory == "mxpi_opencvcentercrop" and short is not None:
+            crop = max(element.number("cropHeight"), element.number("cropWidth"))
+            sides = range(1, LARGEST_SIDE) if crop == short else range(0)
+            side = next((side for side in sides if short_side(side, short) < short), None)
+            if side is not None:
+                yield (
+                    f"{element.name}: the SDK's arithmetic makes the short side of some pictures "
+                    f"{short - 1}, not {short}, as of {side} pixels; they fail at the crop of "
+                    f"{crop} (2001), which scaleValue {short + 1} would spare them"
+                )
 
 
 def _normalises_twice(program: Program, name: str, model: Model) -> str | None:

@@ -158,6 +158,11 @@ def _stretch(size: Size, s: ResizeSettings) -> list[Size]:
     return [(s.width, s.height)]
 
 
+def short_side(side: int, goal: int) -> int:
+    """What becomes of a short side of `side` px; float32 as in the SDK may make it `goal` - 1."""
+    return _scaled((side, side), np.float32(goal) / np.float32(side))[0]
+
+
 def _short(size: Size, s: ResizeSettings) -> list[Size]:
     return [_scaled(size, np.float32(s.scale_value) / np.float32(min(size)))]
 
