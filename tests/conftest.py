@@ -1,10 +1,13 @@
 """Shared fixtures: the real photos where they lie, and a model whose answers can be foretold."""
 
+import importlib
 import os
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -82,3 +85,18 @@ def _channel_means(card: str, dtype: str) -> bytes:
         entry = model.metadata_props.add()
         entry.key, entry.value = ONNX_METADATA_KEY, card
     return model.SerializeToString()
+
+
+STAND_INS = Path(__file__).parent / "stand_ins"
+CANN_MODULES = ("acl", "ais_bench", "ais_bench.infer", "ais_bench.infer.interface")
+
+
+@pytest.fixture
+def acl(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The strict stand-ins of CANN's interfaces on the search path, fresh; the module `acl`."""
+    monkeypatch.syspath_prepend(STAND_INS)
+    for name in CANN_MODULES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module("acl")
+    for name in CANN_MODULES:
+        sys.modules.pop(name, None)

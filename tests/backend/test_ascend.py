@@ -1,9 +1,7 @@
 """The calls we make to CANN's interfaces, against strict stand-ins: never run on a device."""
 
 import json
-import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,22 +14,7 @@ from ghostkit.errors import CardError, ModelError
 from ghostkit.verify import compare
 from tiny import BLUE, GREEN, RED, save_square, tiny_card
 
-STAND_INS = Path(__file__).parent.parent / "stand_ins"
-MODULES = ("acl", "ais_bench", "ais_bench.infer", "ais_bench.infer.interface")
 SHAPE = {"batch": 1, "height": 8, "width": 8, "dtype": "float32", "classes": 3}
-
-
-@pytest.fixture
-def acl(monkeypatch):
-    """The stand-ins on the search path, fresh; the module `acl`."""
-    monkeypatch.syspath_prepend(STAND_INS)
-    for name in MODULES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import acl
-
-    yield acl
-    for name in MODULES:
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,22 @@ def give_list(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 
     return give
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network with a card that tells red, green and blue apart; needs onnx."""
+    from networks import write_network
+
+    return write_network(tmp_path_factory.mktemp("network") / "colours.onnx")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noisy squares below train/, and labelled ones in class folders below val/."""
+    from networks import save_colours
+
+    folder = tmp_path_factory.mktemp("colours")
+    save_colours(folder / "train", 16, seed=0)
+    save_colours(folder / "val", 6, seed=1)
+    return folder

@@ -27,20 +27,6 @@ def short_rounds():
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    return write_network(tmp_path_factory.mktemp("network") / "colours.onnx")
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """40 noisy squares, and as many labelled ones in class folders."""
-    folder = tmp_path_factory.mktemp("photos")
-    save_colours(folder / "train", 16, seed=0)
-    save_colours(folder / "val", 6, seed=1)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def converted(network, photos, tmp_path_factory):
     """A conversion that succeeded: the file, and the report beside it."""
     output = tmp_path_factory.mktemp("converted") / "int8.onnx"

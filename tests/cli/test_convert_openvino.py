@@ -16,26 +16,12 @@ pytest.importorskip("onnx")
 openvino = pytest.importorskip("openvino")
 
 from ghostkit.convert import int8_nncf, running  # noqa: E402
-from networks import save_colours, write_network  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def short_rounds(monkeypatch):
     """Speeds are measured for a moment only."""
     monkeypatch.setattr(running, "ROUND_S", 0.01)
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    return write_network(tmp_path_factory.mktemp("network") / "colours.onnx")
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    save_colours(folder / "train", 16, seed=0)
-    save_colours(folder / "val", 6, seed=1)
-    return folder
 
 
 def by_hand(path, card, picture):

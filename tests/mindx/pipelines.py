@@ -39,6 +39,15 @@ def ghostnet(**changes: dict[str, str]) -> dict[str, Any]:
     return {"im_ghostnet": elements}
 
 
+def inserted(after: str, factory: str, props: dict[str, str]) -> dict[str, Any]:
+    """The pipeline of `ghostnet` with one more element behind the element `after`."""
+    content = ghostnet()
+    stream = content["im_ghostnet"]
+    following, stream[after]["next"] = stream[after]["next"], f"{factory}0"
+    stream[f"{factory}0"] = {"factory": factory, "next": following, "props": props}
+    return content
+
+
 def write_project(
     folder: Path,
     make_model: Any,

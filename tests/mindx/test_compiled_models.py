@@ -4,8 +4,6 @@ Nothing here was run on an Ascend device.
 """
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +17,7 @@ from ghostkit.mindx.agreement import check_normalised_once, disagreements
 from ghostkit.mindx.grammar import read_pipeline
 from ghostkit.mindx.program import compile_stream
 from ghostkit.mindx.request import Request
-from mindx.pipelines import ghostnet, write_project
+from mindx.pipelines import ghostnet, inserted, write_project
 from seed_model import seed_card, write_model
 from tiny import BLUE, GREEN, RED, save_square
 
@@ -27,22 +25,7 @@ cv2 = pytest.importorskip("cv2")
 pytest.importorskip("onnx")
 
 SIZE = 32
-STAND_INS = Path(__file__).parent.parent / "stand_ins"
-MODULES = ("acl", "ais_bench", "ais_bench.infer", "ais_bench.infer.interface")
 MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
-
-
-@pytest.fixture
-def device(monkeypatch):
-    """The stand-ins of CANN's interfaces on the search path; the module `acl`."""
-    monkeypatch.syspath_prepend(STAND_INS)
-    for name in MODULES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import acl
-
-    yield acl
-    for name in MODULES:
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -69,15 +52,8 @@ def write_card_of_om(folder, aipp=SEED_FILE):
 
 
 def with_normalize(**props):
-    content = ghostnet()
-    stream = content["im_ghostnet"]
-    stream["mxpi_opencvcentercrop0"]["next"] = "mxpi_imagenormalize0"
-    stream["mxpi_imagenormalize0"] = {
-        "factory": "mxpi_imagenormalize",
-        "next": "mxpi_tensorinfer0",
-        "props": {"alpha": "123.675,116.28,103.53", "beta": "58.395,57.12,57.375"} | props,
-    }
-    return content
+    values = {"alpha": "123.675,116.28,103.53", "beta": "58.395,57.12,57.375"}
+    return inserted("mxpi_opencvcentercrop0", "mxpi_imagenormalize", values | props)
 
 
 def compiled(path, **options):
@@ -100,7 +76,7 @@ def outputs_of(program, path):
 
 @pytest.mark.parametrize("interface", ["acl", "ais_bench"])
 def test_on_a_machine_with_a_device_the_om_itself_gets_the_pipelines_bytes(
-    device, project, tmp_path, monkeypatch, interface
+    acl, project, tmp_path, monkeypatch, interface
 ):
     monkeypatch.setattr("ghostkit.backend.ascend.INTERFACES", (interface,))
     path = project()
@@ -116,7 +92,7 @@ def test_on_a_machine_with_a_device_the_om_itself_gets_the_pipelines_bytes(
     assert program.models["mxpi_tensorinfer0"].classifier.backend.name == f"{interface} device 0"
 
 
-def test_the_command_runs_it_too_one_batch_at_a_time(device, project, ghostkit, tmp_path):
+def test_the_command_runs_it_too_one_batch_at_a_time(acl, project, ghostkit, tmp_path):
     path = project()
     write_card_of_om(path.parent)
     om = {"batch": 2, "height": SIZE, "width": SIZE, "classes": 3, "dtype": "uint8"}
@@ -129,7 +105,7 @@ def test_the_command_runs_it_too_one_batch_at_a_time(device, project, ghostkit, 
     assert found == {"r_1.txt": "2", "g_1.txt": "1", "b_1.txt": "0"}  # its bytes are BGR
 
 
-def test_the_device_is_the_streams(device, project):
+def test_the_device_is_the_streams(acl, project):
     content = ghostnet()
     content["im_ghostnet"]["stream_config"]["deviceId"] = "5"
     path = project(content)
@@ -282,7 +258,7 @@ def test_float_pixels_that_nothing_normalises_are_told(project):
     assert not any("normalis" in line for line in disagreements(program))
 
 
-def test_aipp_for_a_compiled_model_or_a_missing_file_is_refused(device, project, tmp_path):
+def test_aipp_for_a_compiled_model_or_a_missing_file_is_refused(acl, project, tmp_path):
     path = project()
     with pytest.raises(PipelineError, match="the AIPP file cannot be read") as caught:
         compiled(path, aipp=str(tmp_path / "no.cfg"))

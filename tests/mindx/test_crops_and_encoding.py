@@ -13,7 +13,7 @@ from ghostkit.mindx.factories import FACTORIES
 from ghostkit.mindx.grammar import read_pipeline
 from ghostkit.mindx.program import compile_stream
 from ghostkit.mindx.request import Detected, Request
-from mindx.pipelines import ghostnet, write_project
+from mindx.pipelines import ghostnet, inserted, write_project
 
 cv2 = pytest.importorskip("cv2")
 
@@ -21,15 +21,8 @@ SIDES = ("x0", "y0", "x1", "y1")
 
 
 def with_crop(**props):
-    content = ghostnet()
-    stream = content["im_ghostnet"]
-    stream["mxpi_imagedecoder0"]["next"] = "mxpi_imagecrop0"
-    stream["mxpi_imagecrop0"] = {
-        "factory": "mxpi_imagecrop",
-        "next": "mxpi_imageresize0",
-        "props": {"handleMethod": "opencv", "dataSource": "appsrc0"} | props,
-    }
-    return content
+    values = {"handleMethod": "opencv", "dataSource": "appsrc0"}
+    return inserted("mxpi_imagedecoder0", "mxpi_imagecrop", values | props)
 
 
 @pytest.fixture

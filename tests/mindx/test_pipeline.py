@@ -8,7 +8,7 @@ from ghostkit.mindx.grammar import parse, read_pipeline
 from ghostkit.mindx.program import compile_stream
 from ghostkit.mindx.request import Request
 from ghostkit.predictions import softmax
-from mindx.pipelines import SIZE, ghostnet, write_project
+from mindx.pipelines import SIZE, ghostnet, inserted, write_project
 from tiny import BLUE, GREEN, RED, save_square, tiny_card
 
 pytest.importorskip("cv2")
@@ -163,21 +163,15 @@ def test_a_tee_feeds_every_branch_and_a_file(tmp_path, make_model, monkeypatch):
 
 
 def test_several_crops_of_a_picture_are_several_answers(tmp_path, make_model):
-    content = ghostnet()
-    stream = content["im_ghostnet"]
-    stream["mxpi_imagedecoder0"]["next"] = "mxpi_imagecrop0"
-    stream["mxpi_imagecrop0"] = {
-        "factory": "mxpi_imagecrop",
-        "next": "mxpi_imageresize0",
-        "props": {
-            "handleMethod": "opencv",
-            "autoDetectFrame": "0",
-            "cropPointx0": "0,40",
-            "cropPointy0": "0,0",
-            "cropPointx1": "40,80",
-            "cropPointy1": "40,40",
-        },
+    crops = {
+        "handleMethod": "opencv",
+        "autoDetectFrame": "0",
+        "cropPointx0": "0,40",
+        "cropPointy0": "0,0",
+        "cropPointx1": "40,80",
+        "cropPointy1": "40,40",
     }
+    content = inserted("mxpi_imagedecoder0", "mxpi_imagecrop", crops)
     picture = np.zeros((40, 80, 3), np.uint8)
     picture[:, :40, 0] = picture[:, 40:, 2] = 255  # RGB: red beside blue
     from PIL import Image
