@@ -94,7 +94,7 @@ def test_fast_pixels_are_those_of_pillow_on_the_odd_jpegs(robustness):
         ("flower-photos-128", 400),
         ("hymenoptera-288", 200),
         ("trashnet-112", 200),
-        ("cifar10-jpeg", 1000),
+        pytest.param("cifar10-jpeg", 1000, marks=pytest.mark.slow),  # a large xz to unpack
     ],
 )
 def test_fast_pixels_are_those_of_pillow_on_photos(unpacked, archive, count):

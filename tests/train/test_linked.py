@@ -17,6 +17,8 @@ from ghostkit.train.network.architectures import build, build_carded
 from ghostkit.train.network.carded import read_carded, write_carded
 from ghostkit.train.network.torch_backend import TorchBackend
 
+pytestmark = pytest.mark.slow  # torch's exporter takes half a minute to load and trace
+
 CARD = ModelCard(
     architecture=Architecture(width=0.25, stem_stride=1),
     classes=("n1", "n2"),

@@ -132,6 +132,7 @@ def deadly(splits, monkeypatch):
     return Deadly(data.samples, data.classes, data.root, data.split)
 
 
+@pytest.mark.slow
 def test_reading_processes_that_keep_dying_are_explained(deadly, monkeypatch):
     """As the system does to a process when memory, or a container's shared memory, runs out."""
     said = []
