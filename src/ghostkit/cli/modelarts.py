@@ -1,6 +1,5 @@
 """``ghostkit modelarts``: the arguments of the seed's ``train_start.py``, run as a cloud job."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +46,7 @@ def modelarts(
     Example: ghostkit modelarts --data_url=obs://bucket/data --train_url=obs://bucket/out -b 512
     """
     from ghostkit.cli import run
+    from ghostkit.cli.urls import is_first
     from ghostkit.cloud.modelarts import Job, run_job
     from ghostkit.cloud.modelarts import work_folder as default_folder
     from ghostkit.errors import UsageError
@@ -71,7 +71,7 @@ def modelarts(
         work_folder or default_folder(),
         train=run,
         export=run,
-        first=os.environ.get("RANK", "0") == "0",
+        first=is_first(),
         bars=bars_for(unit="MB"),
         say=say,
     )

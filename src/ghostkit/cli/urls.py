@@ -98,7 +98,7 @@ class Urls:
     def _place(self, address: Address, role: str, words: Sequence[str], *, resumed: bool) -> Path:
         """A place for what is written, and its mirror where it can be gone on with elsewhere."""
         path = place_of(address)
-        if not _is_first():
+        if not is_first():
             return path
         self._written.append(_Written(address, path))
         if role == "run_folder":
@@ -148,7 +148,7 @@ def _check_absent(address: Address, words: Sequence[str]) -> None:
         )
 
 
-def _is_first() -> bool:
+def is_first() -> bool:
     """Of the processes of one training, the first one writes."""
     return os.environ.get("RANK", "0") == "0"
 

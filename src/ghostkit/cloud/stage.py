@@ -114,9 +114,9 @@ def _fetch_folder(
     def found() -> Iterator[tuple[Entry, Path]]:
         for entry in store.list(address.prefix):
             name = entry.key.removeprefix(address.prefix)
-            if (
-                not name or name.endswith("/") or not wanted(name)
-            ):  # a mark that a console makes for a folder
+            if not name or name.endswith("/"):  # a mark that a console makes for a folder
+                continue
+            if not wanted(name):
                 continue
             path = target / _safe(name, entry, store)
             if path.parent not in folders:
@@ -181,8 +181,7 @@ class _Staged:
             stat = path.stat()
         except OSError:
             return False
-        said = [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
-        if self._known.get(self._name(path)) == said:
+        if self._known.get(self._name(path)) == self._said(entry, stat):
             return True
         if stat.st_size != entry.size or not check_file(path, entry.size, entry.etag):
             return False
@@ -191,11 +190,9 @@ class _Staged:
 
     def add(self, entry: Entry, path: Path) -> None:
         """The file is the object now."""
-        stat = path.stat()
-        name = self._name(path)
-        said = [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
+        name, said = self._name(path), self._said(entry, path.stat())
         with self._lock:
-            self._known[name] = [*said]
+            self._known[name] = said
             self._stream.write(json.dumps([name, *said]).encode() + b"\n")
 
     def remove_all_but(self, names: set[str]) -> None:
@@ -203,6 +200,10 @@ class _Staged:
         for name in set(self._known) - names:
             (self._folder / name).unlink(missing_ok=True)
             del self._known[name]
+
+    def _said(self, entry: Entry, stat: os.stat_result) -> list[object]:
+        """What the list says of a file: the object it is, and how it stands on the disk."""
+        return [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
 
     def _name(self, path: Path) -> str:
         return os.path.relpath(path, self._folder).replace(os.sep, "/")

@@ -1,4 +1,4 @@
-"""The one seam to where files lie: a bucket of S3 or OBS, or a local folder, behind five methods.
+"""The one seam to where files lie: a bucket of S3 or OBS, behind five methods.
 
 In: an `Address`; out: a `Store`. What a store keeps is bytes under keys with ``/``; an object is
 there whole or not at all. `stage` moves files through it, `sources` reads pictures from it.

@@ -4,13 +4,12 @@ import os
 
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.classifier import Classifier
-from ghostkit.convert.calibration import read_calibration
 from ghostkit.convert.int8 import OnnxMaker
-from ghostkit.convert.int8_report import Conversion, calibration_folder, judge_for, report_path
+from ghostkit.convert.int8_report import Conversion, calibration_folder, report_path
+from ghostkit.convert.int8_search import search_for
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.running import first_batch, throughputs
-from ghostkit.convert.search import search
-from ghostkit.convert.source import open_source, to_bytes
+from ghostkit.convert.source import to_bytes
 from ghostkit.convert.verified import compare_in_budget, write_onnx
 from ghostkit.files import check_target, write_json
 from ghostkit.verify import Agreement
@@ -25,23 +24,18 @@ def convert_to_int8(request: Request) -> Outcome:
     """
     folder = calibration_folder(request, "--to int8")
     check_target(report_path(request.output), overwrite=request.overwrite)
-    source = open_source(request.model)
-    calibration = read_calibration(source.classifier, folder, bars=request.bars)
-    judge = judge_for(request, source.classifier, calibration)
-    request.say(f"judged by {judge.measured_on}; at most {request.max_drop:g} points may be lost")
-    maker = OnnxMaker(source.graph, source.card, calibration)
-    found = search(maker, calibration, judge, bars=request.bars)
-    pictures = request.pictures or calibration.held_out[: len(calibration.compared)]
+    searched = search_for(request, folder, OnnxMaker)
+    source, calibration, found = searched.source, searched.calibration, searched.found
 
     def judged(draft: Classifier) -> Agreement:
-        return compare_in_budget(source.classifier, draft, request, pictures)
+        return compare_in_budget(source.classifier, draft, request, searched.pictures)
 
     content = to_bytes(found.form.model, found.card)
     agreement = write_onnx(content, found.card, request, judged)
     backends = {"float": source.classifier.backend, "int8": OnnxBackend(request.output)}
     speeds = throughputs(backends, first_batch(calibration.images))
     sizes = (len(to_bytes(source.graph, source.card)), os.path.getsize(request.output))
-    done = Conversion(request, found, judge, calibration, agreement, speeds, sizes)
+    done = Conversion(request, found, searched.judge, calibration, agreement, speeds, sizes)
     record = done.record()
     write_json(report_path(request.output), record)
     return Outcome(done.summary(), record, done.tables(), agreement.unanswered)

@@ -7,13 +7,12 @@ from typing import Any
 from ghostkit.backend.openvino import OpenvinoBackend, require_openvino
 from ghostkit.backend.openvino_ir import weights_path
 from ghostkit.classifier import Classifier
-from ghostkit.convert.calibration import read_calibration
-from ghostkit.convert.int8_report import Conversion, calibration_folder, judge_for, report_path
+from ghostkit.convert.int8_report import Conversion, calibration_folder, report_path
+from ghostkit.convert.int8_search import search_for
 from ghostkit.convert.openvino_files import check_targets, save_draft, write_files
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.running import first_batch, throughputs
-from ghostkit.convert.search import search
-from ghostkit.convert.source import Source, derived, open_source, to_bytes
+from ghostkit.convert.source import derived, open_source, to_bytes
 from ghostkit.convert.verified import agreement_rows, compare_draft, compare_in_budget
 from ghostkit.errors import UsageError
 from ghostkit.files import check_target, write_json
@@ -37,7 +36,8 @@ def convert_to_openvino(request: Request) -> Outcome:
             raise UsageError(f"--{name} is for --precision int8; {request.precision} has no use")
     runtime = require_openvino()
     source = open_source(request.model)
-    model = runtime.Core().read_model(to_bytes(source.graph, source.card))
+    content = to_bytes(source.graph, source.card)
+    model = runtime.Core().read_model(content)
     tolerance = TOLERANCES[request.precision] if request.tolerance is None else request.tolerance
     card = derived(
         source.card,
@@ -55,7 +55,7 @@ def convert_to_openvino(request: Request) -> Outcome:
         summary=(
             ("written", f"{request.output}, {weights_path(request.output).name}, its card"),
             ("weights", request.precision),
-            ("bytes", f"{_bytes(source):,} -> {_size(request.output):,}"),
+            ("bytes", f"{len(content):,} -> {_size(request.output):,}"),
             ("computed in", "+".join(backend.precisions)),
             *agreement_rows(agreement),
         ),
@@ -64,7 +64,7 @@ def convert_to_openvino(request: Request) -> Outcome:
             "precision": request.precision,
             "source": str(request.model),
             "output": str(request.output),
-            "bytes": {"source": _bytes(source), "openvino": _size(request.output)},
+            "bytes": {"source": len(content), "openvino": _size(request.output)},
             "verify": agreement.to_record(),
             "versions": _versions(runtime),
         },
@@ -79,23 +79,18 @@ def _in_8_bits(request: Request) -> Outcome:
     report = report_path(request.output)
     check_target(report, overwrite=request.overwrite)
     require_nncf()
-    source = open_source(request.model)
-    calibration = read_calibration(source.classifier, folder_of_pictures, bars=request.bars)
-    judge = judge_for(request, source.classifier, calibration)
-    request.say(f"judged by {judge.measured_on}; at most {request.max_drop:g} points may be lost")
-    maker = NncfMaker(source.graph, source.card, calibration)
-    found = search(maker, calibration, judge, bars=request.bars)
-    pictures = request.pictures or calibration.held_out[: len(calibration.compared)]
+    searched = search_for(request, folder_of_pictures, NncfMaker)
+    source, calibration, found = searched.source, searched.calibration, searched.found
     with tempfile.TemporaryDirectory() as folder:
         draft = save_draft(found.form.model, found.card, Path(folder))
         backend = OpenvinoBackend(draft, cached=False)
         result = Classifier(backend, found.card)
-        agreement = compare_in_budget(source.classifier, result, request, pictures)
+        agreement = compare_in_budget(source.classifier, result, request, searched.pictures)
         plain = OpenvinoBackend(request.model, cached=False)
         speeds = throughputs({"float": plain, "int8": backend}, first_batch(calibration.images))
         write_files(draft, request.output)
-    sizes = (_bytes(source), _size(request.output))
-    done = Conversion(request, found, judge, calibration, agreement, speeds, sizes)
+    sizes = (len(to_bytes(source.graph, source.card)), _size(request.output))
+    done = Conversion(request, found, searched.judge, calibration, agreement, speeds, sizes)
     record = done.record() | {"target": "openvino", "precision": "int8"}
     record["versions"] |= _versions(require_openvino()) | {"nncf": str(require_nncf().__version__)}
     write_json(report, record)
@@ -105,10 +100,6 @@ def _in_8_bits(request: Request) -> Outcome:
 
 def _versions(runtime: Any) -> dict[str, str]:
     return {"openvino": str(runtime.__version__).split("-")[0]}
-
-
-def _bytes(source: Source) -> int:
-    return len(to_bytes(source.graph, source.card))
 
 
 def _size(output: Path) -> int:

@@ -1,0 +1,50 @@
+"""A search for 8-bit forms as a user asks for it: open, calibrate, judge; for any runtime."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import onnx
+
+from ghostkit.card import ModelCard
+from ghostkit.convert.budget import Judge
+from ghostkit.convert.calibration import Calibration, read_calibration
+from ghostkit.convert.int8_report import judge_for
+from ghostkit.convert.requested import Request
+from ghostkit.convert.search import Form, Found, Maker, Settings, search
+from ghostkit.convert.source import Source, open_source
+
+Made = TypeVar("Made", bound=Form)
+Chosen = TypeVar("Chosen", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Searched(Generic[Made]):
+    """What was found, and all that it was found with."""
+
+    source: Source
+    calibration: Calibration
+    judge: Judge
+    found: Found[Made]
+    pictures: Sequence[str]  # that source and result are compared on
+
+
+def search_for(
+    request: Request,
+    folder: Path,
+    make: Callable[[onnx.ModelProto, ModelCard, Calibration], Maker[Made, Chosen]],
+) -> Searched[Made]:
+    """Search among the forms that `make` makes of the source, calibrated with pictures of `folder`.
+
+    Raises:
+        BudgetError: no form keeps to the budget.
+    """
+    source = open_source(request.model)
+    calibration = read_calibration(source.classifier, folder, bars=request.bars)
+    judge = judge_for(request, source.classifier, calibration)
+    request.say(f"judged by {judge.measured_on}; at most {request.max_drop:g} points may be lost")
+    maker = make(source.graph, source.card, calibration)
+    found = search(maker, calibration, judge, bars=request.bars)
+    pictures = request.pictures or calibration.held_out[: len(calibration.compared)]
+    return Searched(source, calibration, judge, found, pictures)
