@@ -10,7 +10,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile
-	$(BIN)/pytest -m slow || [ $$? -eq 5 ]   # 5: there is no slow test, which is no failure
+	$(BIN)/pytest -m slow --numprocesses auto --dist loadfile || [ $$? -eq 5 ]   # 5: there is no slow test, which is no failure
 
 check: $(READY)
 	$(BIN)/ruff check .

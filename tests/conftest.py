@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from ghostkit.card import ONNX_METADATA_KEY
+from ghostkit.signals import signal_stack_kept
 from tiny import tiny_card
 
 
@@ -21,6 +22,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("GHOSTKIT_CACHE", raising=False)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_signal_stack() -> Iterator[None]:
+    """Whatever a test leaves of OpenVINO's own plugins, the next may be sent a signal."""
+    with signal_stack_kept():
         yield
 
 

@@ -1,6 +1,8 @@
-"""Ctrl-C and SIGTERM, with which a scheduler ends a job: who handles them for a while."""
+"""Ctrl-C and SIGTERM, with which a scheduler ends a job: who handles them, and on which stack."""
 
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,3 +25,34 @@ def handled_by(handler: Handler) -> Iterator[None]:
     finally:
         for number, handler_before in zip(SIGNALS, before, strict=True):
             signal.signal(number, handler_before)
+
+
+class _Stack(ctypes.Structure):
+    """Linux' stack_t: the memory on which a thread's signal handlers run, if it has set any."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+_NO_STACK_OF_ITS_OWN = 2  # SS_DISABLE: handlers run on the thread's ordinary stack
+
+
+@contextmanager
+def signal_stack_kept() -> Iterator[None]:
+    """After the block the thread's signal handlers run where they did before it.
+
+    OpenVINO's CPU plugin sets a stack for them in the thread that loads it. Freed with the plugin,
+    it stays set where there was none before, or where plugins are freed in another order than they
+    were loaded in; the next signal, Ctrl-C for one, then ends the process with a segmentation fault
+    (seen with OpenVINO 2026.4.1). A plugin that does not find its stack set leaves it alone.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    sigaltstack = ctypes.CDLL(None).sigaltstack
+    before = _Stack()
+    known = sigaltstack(None, ctypes.byref(before)) == 0
+    try:
+        yield
+    finally:
+        if known and sigaltstack(ctypes.byref(before), None) != 0:  # it has become too small
+            sigaltstack(ctypes.byref(_Stack(None, _NO_STACK_OF_ITS_OWN, 0)), None)

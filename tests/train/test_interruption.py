@@ -68,7 +68,8 @@ def same(one, other):
 
 @pytest.mark.parametrize(
     ("workers", "after"),
-    [(0, 4), (2, 7)] + [pytest.param(*each, marks=pytest.mark.slow) for each in ((0, 7), (0, 9))],
+    [(0, 4), (2, 7)]
+    + [pytest.param(*each, marks=pytest.mark.slow) for each in ((0, 7), (0, 9), (2, 1), (2, 4))],
 )
 def test_a_run_stopped_at_any_step_ends_bit_equal(splits, tmp_path, unbroken, workers, after):
     """With mixing, an average, bfloat16 and two batches to a step; 7 batches make an epoch."""

@@ -32,6 +32,7 @@ from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard
 from ghostkit.errors import MissingExtra, ModelError, UsageError
 from ghostkit.files import cache_folder
+from ghostkit.signals import signal_stack_kept
 from ghostkit.threads import available_cores
 
 DEVICE = "CPU"
@@ -66,6 +67,7 @@ class OpenvinoBackend:
         CardError: there is no card, or it is malformed.
     """
 
+    @signal_stack_kept()
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -195,6 +197,7 @@ def _values(ports: Any) -> Values:
     return found
 
 
+@signal_stack_kept()
 def is_native(precision: Precision, core: Any = None) -> bool:
     """Whether OpenVINO says of this processor that it multiplies in `precision` by itself."""
     core = require_openvino().Core() if core is None else core

@@ -33,6 +33,7 @@ from ghostkit.convert.running import Images, batches, logits_of
 from ghostkit.convert.search import Ranking
 from ghostkit.errors import MissingExtra, ModelError
 from ghostkit.progress import Bars
+from ghostkit.signals import signal_stack_kept
 
 RANGES = {  # ours -> NNCF's name of a set of estimators
     "minmax": "MINMAX",
@@ -145,7 +146,7 @@ class NncfMaker:
         details = import_module("nncf.quantization.advanced_parameters")
         estimators = import_module("nncf.quantization.range_estimator")
         preset = nncf.QuantizationPreset.PERFORMANCE if settings.symmetric else None
-        with _quiet():
+        with _quiet(), signal_stack_kept():
             made = nncf.quantize(
                 self._model,
                 nncf.Dataset(images),
