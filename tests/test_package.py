@@ -90,7 +90,7 @@ def test_the_pins_name_each_direct_dependency_once_and_nothing_else():
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in pins)
     names = [pin.split("==")[0] for pin in pins]
-    assert sorted(names) == sorted({re.split("[<>=~! ;]", w)[0].lower() for w in wanted})
+    assert sorted(names) == sorted({re.split(r"[\[<>=~! ;]", w)[0].lower() for w in wanted})
 
 
 def test_commit_hooks_run_what_is_installed_and_download_nothing():

@@ -47,16 +47,16 @@ def run(job: Job, *, overwrite: bool, resume: bool, notice: str | None) -> int:
     with stop.on_signals():
         items = iter(job.sources)
         items = chain(list(islice(items, 1)), items)  # no picture at all is said before any work
-        output = _output(job, resume)
+        output = output_of(job, resume)
         with closing(output) if output else nullcontext():
-            writer = _open(job, output, items, tally, overwrite=overwrite, resume=resume)
+            writer = open_output(job, output, items, tally, overwrite=overwrite, resume=resume)
             if notice is not None:
                 say(notice)
             if output and output.held:
-                say(_about_held(output))
+                say(about_held(output))
             times = StageTimes()
             stopped = writer is not None and not _answer(job, writer, items, tally, times, stop)
-    tally.close(times.elapsed_s, job.sources.skipped, _where(job))
+    tally.close(times.elapsed_s, job.sources.skipped, where(job))
     if stopped:
         say(f"stopped after {tally.total} pictures; {_how_to_go_on(output)}")
         return INTERRUPTED
@@ -86,10 +86,10 @@ def _answer(
     return True
 
 
-def _output(job: Job, resume: bool) -> Output | None:
+def output_of(job: Job, resume: bool) -> Output | None:
     """The output that can be gone on with later, if it is of such a kind."""
     if can_resume(job.kind, job.target):
-        return Output(job.kind, job.target, _record(job))
+        return Output(job.kind, job.target, record_of(job))
     if resume:
         raise UsageError(
             f"--resume goes on with a file of one record per picture, not with {job.target!r} of "
@@ -98,7 +98,7 @@ def _output(job: Job, resume: bool) -> Output | None:
     return None
 
 
-def _open(
+def open_output(
     job: Job,
     output: Output | None,
     items: Iterator[Item],
@@ -130,7 +130,8 @@ def _open(
     )
 
 
-def _record(job: Job) -> Record:
+def record_of(job: Job) -> Record:
+    """What the job was asked for."""
     sources = job.sources
     return Record(
         model=job.classifier.card.hash,
@@ -148,7 +149,8 @@ def _record(job: Job) -> Record:
     )
 
 
-def _about_held(output: Output) -> str:
+def about_held(output: Output) -> str:
+    """What an earlier run has left, in words."""
     torn = f"; {output.torn} bytes of a half-written record were cut off" if output.torn else ""
     what = "is finished: it holds all" if output.finished else "holds"
     return f"{output.target} {what} {output.held} pictures{torn}"
@@ -160,5 +162,6 @@ def _how_to_go_on(output: Output | None) -> str:
     return "what was written is kept; to go on, add --resume to the same command"
 
 
-def _where(job: Job) -> str:
+def where(job: Job) -> str:
+    """Where the results are, for messages."""
     return "the output" if job.target == "-" else job.target

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ghostkit.cli import ray_options
 from ghostkit.cli.options import (
     Backend,
     BatchSize,
@@ -79,6 +80,12 @@ def predict(
     fast_decode: FastDecode = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
+    engine: ray_options.Engine = "local",
+    address: ray_options.Address = None,
+    actors: ray_options.Actors = None,
+    cpus_per_actor: ray_options.CpusPerActor = None,
+    gpus_per_actor: ray_options.GpusPerActor = None,
+    part_size: ray_options.PartSize = None,
 ) -> None:
     """Classify pictures, with the bundled model where none is named.
 
@@ -88,8 +95,10 @@ def predict(
     Example: ghostkit predict photos/
 
     Example: ghostkit predict model.onnx photos/ 'shards/*.tar' -o results.jsonl --resume
+
+    Example: ghostkit predict model.onnx s3://photos/ -o results/ --format parquet --engine ray
     """
-    from ghostkit.artifacts import load
+    from ghostkit.artifacts import load, path_of
     from ghostkit.bundled import DEFAULT
     from ghostkit.cli.job import Job, run
     from ghostkit.cli.model_argument import about_default, split_arguments
@@ -100,15 +109,18 @@ def predict(
 
     named, sources = (model, arguments) if model is not None else split_arguments(arguments)
     part = None if shard is None else parse_shard(shard)
+    asked = ray_options.Asked(address, actors, cpus_per_actor, gpus_per_actor, part_size)
+    asked.check(engine)
     classifier = load(
         DEFAULT if named is None else named,
         backend=backend,
-        device=device,
+        device=device if engine == "local" else "cpu",  # the nodes' devices are asked for there
         precision=precision,
-        strict=strict,
+        strict=strict and engine == "local",
         fast_decode=fast_decode,
     )
-    say_fallback(classifier)
+    if engine == "local":
+        say_fallback(classifier)
     pictures = Sources(
         tuple(sources),
         classifier.limits.max_bytes,
@@ -121,4 +133,18 @@ def predict(
     classes = top_k or (TOP_SHOWN if kind == "terminal" else TOP_WRITTEN)
     job = Job(classifier, pictures, kind, output or "-", classes, batch_size, workers)
     notice = about_default(classifier.card) if named is None else None
-    raise typer.Exit(run(job, overwrite=overwrite, resume=resume, notice=notice))
+    if engine == "local":
+        raise typer.Exit(run(job, overwrite=overwrite, resume=resume, notice=notice))
+    from ghostkit.cli.ray_job import Model, run_parts
+
+    choice = Model(path_of(str(named or DEFAULT)), backend, device, precision, strict, fast_decode)
+    status = run_parts(
+        job,
+        choice,
+        asked.pool(device),
+        part_size,
+        overwrite=overwrite,
+        resume=resume,
+        notice=notice,
+    )
+    raise typer.Exit(status)

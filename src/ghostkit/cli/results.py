@@ -5,7 +5,7 @@ Answers go to standard output, everything for the person at the terminal to stan
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -58,15 +58,22 @@ class Tally:
     def add(self, prediction: Prediction) -> None:
         """Account for one picture."""
         self._counts[prediction.status] += 1
-        if prediction.error is None:
-            return
-        if self._named is None or self._unanswered_now <= self._named:
-            say(f"{prediction.status}: {prediction.source}: {prediction.error}")
+        if prediction.error is not None:
+            self._name(self._unanswered_now, prediction.status, prediction.source, prediction.error)
 
-    def recall(self, status: str) -> None:
-        """Account for one picture of an earlier run of the job."""
-        self._counts[status] += 1
-        self._earlier[status] += 1
+    def add_part(
+        self, counts: Mapping[str, int], unanswered: Iterable[tuple[str, str, str]]
+    ) -> None:
+        """Account for many, by status; `unanswered` are at least the first (status, name, why)."""
+        before = self._unanswered_now
+        self._counts.update(counts)
+        for number, (status, name, why) in enumerate(unanswered, before + 1):
+            self._name(number, status, name, why)
+
+    def recall(self, status: str, count: int = 1) -> None:
+        """Account for pictures of an earlier run of the job."""
+        self._counts[status] += count
+        self._earlier[status] += count
 
     def close(self, elapsed_s: float, skipped: int, where: str) -> None:
         """Say the totals; `where` names the pictures that were not named here."""
@@ -79,6 +86,10 @@ class Tally:
         now = self.total - earlier
         rate = f"; {now / elapsed_s:.0f} images/s" if elapsed_s > 0 and now else ""
         say(f"{self.total} pictures: {', '.join(words)}{by_whom}{other}{rate}")
+
+    def _name(self, number: int, status: str, name: str, why: str) -> None:
+        if self._named is None or number <= self._named:
+            say(f"{status}: {name}: {why}")
 
     @property
     def _unanswered_now(self) -> int:

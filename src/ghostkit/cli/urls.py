@@ -76,7 +76,7 @@ class Urls:
                 local.append(word)
                 continue
             address = parse(url)
-            if name == "pack" and role == "target":
+            if (name == "pack" and role == "target") or _is_parts(name, role, url, words):
                 local.append(word)
                 continue
             if role not in WRITTEN:
@@ -151,6 +151,12 @@ def _check_absent(address: Address, words: Sequence[str]) -> None:
 def is_first() -> bool:
     """Of the processes of one training, the first one writes."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def _is_parts(name: str, role: str, url: str, words: Sequence[str]) -> bool:
+    """Whether it is a folder into which a job on a cluster puts part after part by itself."""
+    engine = "--engine=ray" in words or ("--engine", "ray") in zip(words, words[1:], strict=False)
+    return name == "predict" and role == "output" and url.endswith("/") and engine
 
 
 def _is_model(url: str) -> bool:

@@ -7,7 +7,7 @@ vendors' own tools write: ``~/.aws/credentials``, ``~/.aws/config``, ``~/.obsuti
 import configparser
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -94,6 +94,29 @@ def settings_for(scheme: str, environment: Mapping[str, str] | None = None) -> S
         addressing=found.addressing or _addressing(scheme, endpoint),
         signature=found.signature or ("obs" if scheme == "obs" else "v4"),
     )
+
+
+def as_environment(schemes: Iterable[str]) -> dict[str, str]:
+    """The variables that let another machine reach the stores of `schemes` as this one does.
+
+    Where no key is said here there is none in them either: a machine's own role may be at work.
+
+    Raises:
+        UsageError: as `settings_for`.
+    """
+    variables: dict[str, str] = {}
+    ours: dict[str, set[str]] = {name: set() for name in OURS}
+    for scheme in schemes:
+        found = settings_for(scheme)
+        for name, (variable, *_) in VARIABLES[scheme].items():
+            if name != "profile" and (value := getattr(found, name)):
+                variables[variable] = value
+        for name in OURS:
+            ours[name].add(str(getattr(found, name)))
+    for name, values in ours.items():
+        if len(values) == 1:  # else each scheme's own default, which is the same elsewhere
+            variables[f"GHOSTKIT_STORE_{name.upper()}"] = values.pop()
+    return variables
 
 
 def _from_environment(scheme: str, given: Mapping[str, str]) -> Settings:

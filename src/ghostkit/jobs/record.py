@@ -28,6 +28,7 @@ class Record:
     backend: str = ""
     preprocessing: str = ""  # the steps of the card, in words
     fallback: str | None = None  # what ran instead of what was asked for, and why
+    part_size: int | None = None  # of an output in parts; compared
 
     def write(self, output: str) -> None:
         """Put it beside `output`, durably."""
@@ -42,15 +43,24 @@ class Record:
         """
         path = beside(output)
         try:
-            content = json.loads(path.read_bytes())
-            return cls(**content)
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
-            raise OutputError(
-                f"{str(path)!r} does not say what the first run of this job was asked for "
-                f"({error}); begin anew with --overwrite, or choose another output"
-            ) from error
+        except OSError as error:
+            raise _no_record(str(path), error) from error
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, path: str) -> Self:
+        """The record that `content`, read from `path`, holds.
+
+        Raises:
+            OutputError: there is something else.
+        """
+        try:
+            return cls(**json.loads(content))
+        except (ValueError, TypeError) as error:
+            raise _no_record(path, error) from error
 
     def contradictions(self, first: "Record") -> list[str]:
         """Where this run differs from the first one of the job, in words."""
@@ -70,12 +80,20 @@ _NAMES = {
     "null": "--null",
     "picture_column": "--picture-column",
     "name_column": "--name-column",
+    "part_size": "--part-size",
 }
 
 
 def beside(output: str) -> Path:
     """The path of the record of `output`."""
     return Path(output + SUFFIX)
+
+
+def _no_record(path: str, error: Exception) -> OutputError:
+    return OutputError(
+        f"{path!r} does not say what the first run of this job was asked for ({error}); begin "
+        "anew with --overwrite, or choose another output"
+    )
 
 
 def _compared(record: Record) -> dict[str, Any]:

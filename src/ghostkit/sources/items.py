@@ -8,10 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from ghostkit.cloud.address import is_url
+from ghostkit.cloud.address import Address, is_url, parse
 from ghostkit.errors import UsageError
 from ghostkit.sources.found import no_picture
 from ghostkit.sources.kinds import (
@@ -38,6 +38,7 @@ class Item(NamedTuple):
     picture: str | bytes  # a path or URL, or the bytes of a file
     refusal: str = ""  # why there are no bytes; `picture` is then empty
     key: str = ""  # what decides the shard: the name without the folder or archive it lies in
+    whole: bool = False  # an archive or table as one, not opened: `Sources.inside` reads it
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Sources:
     null: bool = False  # the list on standard input has zero bytes between its paths
     columns: Columns = field(default_factory=Columns)
     skipped: int = 0  # other files that were passed over, until now
+    unopened: bool = False  # archives and tables come as one item each, whatever the shard
 
     def check(self) -> None:
         """Refuse what cannot be right before any work.
@@ -78,10 +80,21 @@ class Sources:
         for name in self.names:
             for item in _READERS[kind_of_source(name)](name, self):
                 total += 1
-                if self.shard is None or self.shard.has(item.key):
+                if item.whole or self.shard is None or self.shard.has(item.key):
                     yield item
         if not total:
             raise no_picture(self.names, self.skipped)
+
+    def inside(self, name: str) -> Iterator[Item]:
+        """The pictures in the archive or table `name`, a path or URL, of all shards."""
+        opened = replace(self, unopened=False)
+        try:
+            if is_url(name):
+                yield from _object(parse(name), "archive" if is_archive(name) else "table", opened)
+            else:
+                yield from (_archive if is_archive(name) else _table)(name, opened)
+        finally:
+            self.skipped = opened.skipped
 
     def count(self) -> int:
         """How many pictures there are, or 0 where finding out would take long."""
@@ -131,39 +144,57 @@ def _pattern(name: str, sources: Sources) -> Iterator[Item]:
 def _archive(name: str, sources: Sources) -> Iterator[Item]:
     from ghostkit.sources.archives import read_archive  # loads what few jobs need
 
-    def skip() -> None:
-        sources.skipped += 1
-
-    for member, content, reason in read_archive(name, sources.max_bytes, skip):
+    if sources.unopened:
+        yield Item(name, name, whole=True)
+        return
+    for member, content, reason in read_archive(name, sources.max_bytes, _skipping(sources)):
         yield _inner(name, member, content, reason)
 
 
 def _table(name: str, sources: Sources) -> Iterator[Item]:
+    if sources.unopened:
+        yield Item(name, name, whole=True)
+        return
     for row, content, reason in read_table(name, sources.columns):
         yield _inner(name, row, content, reason)
 
 
 def _url(name: str, sources: Sources) -> Iterator[Item]:
     from ghostkit.sources import remote
-    from ghostkit.sources.archives import read_archive
-
-    def skip() -> None:
-        sources.skipped += 1
 
     for address, kind, key in remote.objects(name):
         url = str(address)
         if kind == "picture":
             yield Item(url, url, key=key)
-        elif kind == "archive":
-            with remote.open_object(address) as stream:
-                for member, content, reason in read_archive(stream, sources.max_bytes, skip):
-                    yield _inner(url, member, content, reason)
-        elif kind == "table":
-            with remote.open_object(address, remote.KEPT) as stream:
-                for row, content, reason in read_table(url, sources.columns, stream):
-                    yield _inner(url, row, content, reason)
+        elif kind == "other":
+            sources.skipped += 1
+        elif sources.unopened:
+            yield Item(url, url, whole=True)
         else:
-            skip()
+            yield from _object(address, kind, sources)
+
+
+def _object(address: Address, kind: str, sources: Sources) -> Iterator[Item]:
+    """The pictures in an archive or table in a store."""
+    from ghostkit.sources import remote
+    from ghostkit.sources.archives import read_archive
+
+    url = str(address)
+    if kind == "archive":
+        with remote.open_object(address) as stream:
+            for member in read_archive(stream, sources.max_bytes, _skipping(sources)):
+                yield _inner(url, *member)
+    else:
+        with remote.open_object(address, remote.KEPT) as stream:
+            for row in read_table(url, sources.columns, stream):
+                yield _inner(url, *row)
+
+
+def _skipping(sources: Sources) -> Callable[[], None]:
+    def skip() -> None:
+        sources.skipped += 1
+
+    return skip
 
 
 def loaded(items: Iterable[Item], max_bytes: int) -> Iterator[Item]:

@@ -19,7 +19,6 @@ from ghostkit.writers.contract import (
     STANDARD_OUTPUT,
     Options,
     Target,
-    Writer,
     exists_already,
     output_errors,
 )
@@ -51,6 +50,11 @@ class LineWriter:
         with output_errors(self._target):
             self._put(self._line(prediction))
 
+    def put(self, records: bytes) -> None:
+        """Put whole records of the writer's kind into the output, made elsewhere."""
+        with output_errors(self._target):
+            self._put(records)
+
     def __enter__(self) -> Self:
         return self
 
@@ -69,12 +73,12 @@ class LineWriter:
         self._stream.flush()
 
 
-def json_lines(target: Target, options: Options) -> Writer:
+def json_lines(target: Target, options: Options) -> LineWriter:
     """A writer of JSON lines."""
     return LineWriter(target, options, lambda prediction: json_line(prediction, options))
 
 
-def csv_lines(target: Target, options: Options) -> Writer:
+def csv_lines(target: Target, options: Options) -> LineWriter:
     """A writer of CSV."""
     return LineWriter(
         target, options, lambda prediction: csv_line(prediction, options), csv_header(options)

@@ -6,10 +6,10 @@ lines, each whole when `write` returns; a killed job keeps them all and can go o
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from ghostkit.errors import UsageError
 from ghostkit.files import durable
@@ -38,6 +38,10 @@ class ParquetWriter:
     def write(self, prediction: Prediction) -> None:
         self._lines.write(prediction)
 
+    def put(self, records: bytes) -> None:
+        """Put JSON lines of records into the output, made elsewhere."""
+        self._lines.put(records)
+
     def __enter__(self) -> Self:
         return self
 
@@ -54,21 +58,22 @@ def partial_path(target: Target) -> str:
 
 def write_table(target: str, titles: bool) -> None:
     """The JSON lines beside `target` as the Parquet file `target`; then they are removed."""
+    partial = Path(partial_path(target))
+    with durable(target) as stream, open(partial, "rb") as lines:
+        write_rows(stream, lines, titles)
+    partial.unlink()
+
+
+def write_rows(stream: IO[bytes], lines: Iterable[bytes], titles: bool) -> None:
+    """The records of JSON `lines` as a Parquet file into `stream`."""
     import pyarrow
     import pyarrow.parquet
 
     schema = _schema(titles)
-    partial = Path(partial_path(target))
-    with (
-        durable(target) as stream,
-        pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd") as parquet,
-    ):
-        with open(partial, "rb") as lines:
-            records = map(_row, map(json.loads, lines))
-            batches = _batches(records, schema)
-            while group := list(islice(batches, BATCHES_PER_GROUP)):
-                parquet.write_table(pyarrow.Table.from_batches(group, schema))
-    partial.unlink()
+    with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd") as parquet:
+        batches = _batches(map(_row, map(json.loads, lines)), schema)
+        while group := list(islice(batches, BATCHES_PER_GROUP)):
+            parquet.write_table(pyarrow.Table.from_batches(group, schema))
 
 
 def read_paths(target: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,257 @@
+"""The one module that knows Ray: a cluster joined or started, and parts answered by its actors.
+
+Ray Data keeps a pool of actors, each with one model, between the least and the most that were asked
+for; it hands them parts, and gives the parts of a lost worker or node to others.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from ghostkit import __version__
+from ghostkit.cluster.actor import actor_class
+from ghostkit.cluster.parts import Part
+from ghostkit.cluster.worker import Account, Task
+from ghostkit.errors import GhostkitError, MissingExtra, UsageError
+from ghostkit.signals import SIGNALS
+
+WAVE = 5_000  # parts that Ray is told of at once; their names are in its memory
+TRIES = 6  # of one part whose worker dies each time; then the part itself is suspected
+DEATHS_AT_START = 20  # of actors, one after the other, before the nodes are suspected
+AHEAD = 2  # parts that an actor has, one of them waiting
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How many actors there may be, and what each of them is given."""
+
+    least: int = 1
+    most: int | None = None  # None: as many as the cluster has room for
+    cpus: float = 1.0
+    accelerators: float = 0.0
+    accelerator: str = "GPU"  # or "NPU": Ray's name of the resource
+    address: str | None = None  # of the cluster; see `joined`
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a cluster has now."""
+
+    nodes: int
+    cpus: float
+    accelerators: float
+    room: int  # for actors
+
+    def __str__(self) -> str:
+        more = f", {self.accelerators:g} accelerators" if self.accelerators else ""
+        return f"{self.nodes} {'node' if self.nodes == 1 else 'nodes'}, {self.cpus:g} CPUs{more}"
+
+
+def parse_actors(text: str) -> tuple[int, int | None]:
+    """The least and the most number of actors that ``4``, ``2:16`` or ``2:`` mean.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    match = re.fullmatch(r"(\d{1,6})(?:(:)(\d{1,6})?)?", text)
+    if match:
+        least = int(match[1])
+        most = least if match[2] is None else None if match[3] is None else int(match[3])
+        if least >= 1 and (most is None or most >= least):
+            return least, most
+    raise UsageError(f"--actors {text!r}: expected MIN:MAX, MIN: or N, of at least 1 each")
+
+
+def require_ray() -> Any:
+    """The module ``ray``, with ``ray.data`` in it; it reports nothing to anybody.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process; nodes keep logs
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtra("ray", "ray[data]") from error
+    return ray
+
+
+def check_address(address: str | None) -> None:
+    """Refuse what is no address of a cluster that this process could be a part of.
+
+    Raises:
+        UsageError: it is that of Ray's client or of its dashboard.
+    """
+    if address is not None and address.startswith(("ray://", "http://", "https://")):
+        raise UsageError(
+            f"--address {address!r}: the job's driver runs on a machine of the cluster; give "
+            "HEAD:6379 or auto there, or from elsewhere: ray job submit --address "
+            "http://HEAD:8265 -- ghostkit predict ... --engine ray"
+        )
+
+
+class Cluster:
+    """A cluster that this process is joined to."""
+
+    def __init__(self, ray: Any, pool: Pool) -> None:
+        self._ray, self._pool = ray, pool
+        self.size = self._measured()
+
+    def answers(
+        self, parts: Iterable[Part], task: Task, files: Mapping[str, bytes], *, in_order: bool
+    ) -> Iterator[tuple[Part, Account, bytes]]:
+        """Each part with its account and records; in the order of `parts`, or as they are done.
+
+        Raises:
+            UsageError: a node cannot do it, or none is left to do it.
+        """
+        iterator = iter(parts)
+        held = self._ray.put(dict(files))
+        while wave := list(islice(iterator, WAVE)):
+            waiting = {part.number: part for part in wave}
+            with _ray_errors(self._ray):
+                for row in self._data(wave, task, held, in_order).iter_rows():
+                    if row["problem"]:
+                        raise UsageError(row["problem"])
+                    account = Account(**json.loads(row["account"]))
+                    yield waiting.pop(account.number), account, row["records"]
+            assert not waiting, f"Ray has lost the parts {sorted(waiting)}"
+
+    def _data(self, wave: list[Part], task: Task, held: Any, in_order: bool) -> Any:
+        """A lazy data set of one row per part."""
+        from ray.data import ActorPoolStrategy, DataContext
+
+        context = DataContext.get_current()
+        context.enable_progress_bars = False  # ours counts pictures
+        context.print_on_execution_start = False
+        context.execution_options.preserve_order = in_order
+        context.max_consecutive_actor_init_deaths = DEATHS_AT_START  # nodes die at any moment
+        pool, room = self._pool, max(1, min(self.size.room, len(wave)))
+        most = pool.most if pool.most is None else max(1, min(pool.most, len(wave)))
+        least = min(pool.least, len(wave))
+        rows = [{"part": part.to_json()} for part in wave]
+        with warnings.catch_warnings():  # there is no other way to bound the tries of a part
+            warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+            return self._ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+                actor_class(),
+                batch_size=1,
+                batch_format="numpy",
+                fn_constructor_kwargs={
+                    "version": __version__,
+                    "task": task.to_record(),
+                    "files": [held],
+                },
+                compute=ActorPoolStrategy(
+                    min_size=least,
+                    max_size=most,
+                    initial_size=max(least, room if most is None else min(room, most)),
+                    max_tasks_in_flight_per_actor=AHEAD,
+                ),
+                max_task_retries=TRIES - 1,
+                **_resources(pool),
+            )
+
+    def _measured(self) -> Size:
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        pool = self._pool
+        room = 0
+        for has in nodes:
+            here = has.get("CPU", 0.0) / pool.cpus if pool.cpus else float(len(nodes))
+            if pool.accelerators:
+                here = min(here, has.get(pool.accelerator, 0.0) / pool.accelerators)
+            room += int(here + 1e-6)
+        cpus, accelerators = (
+            sum(has.get(name, 0.0) for has in nodes) for name in ("CPU", pool.accelerator)
+        )
+        return Size(len(nodes), cpus, accelerators, room)
+
+
+@contextmanager
+def joined(pool: Pool) -> Iterator[Cluster]:
+    """The cluster at the pool's address.
+
+    By default that of RAY_ADDRESS, or one on this machine, or else a new one of this machine alone,
+    which is ended with the block.
+
+    Raises:
+        MissingExtra: ray is not installed.
+        UsageError: the cluster cannot be reached, or this machine alone has no room for an actor.
+    """
+    check_address(pool.address)
+    ray = require_ray()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    before = [signal.getsignal(number) for number in SIGNALS]
+    ours = not ray.is_initialized()
+    try:
+        with _ray_errors(ray, pool.address):
+            alone = ours and _join(ray, pool.address)
+            _give_back(before)  # Ray has taken SIGTERM
+            cluster = Cluster(ray, pool)
+            if alone and not cluster.size.room:
+                raise UsageError(
+                    f"this machine has {cluster.size}, and an actor is to have {pool.cpus:g} CPUs "
+                    f"and {pool.accelerators:g} {pool.accelerator}s; ask for less "
+                    "(--cpus-per-actor, --gpus-per-actor), or name a cluster with --address"
+                )
+        yield cluster
+    finally:
+        if ours:
+            ray.shutdown()
+        _give_back(before)
+
+
+def _join(ray: Any, address: str | None) -> bool:
+    """Join the cluster; True where this machine alone is one that was started for this."""
+    quietly = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address != "local":
+        try:
+            ray.init(address=address or "auto", **quietly)
+            return False
+        except ConnectionError:
+            if address is not None or os.environ.get("RAY_ADDRESS"):
+                raise
+    ray.init(address="local", include_dashboard=False, **quietly)
+    return True
+
+
+def _give_back(handlers: list[Any]) -> None:
+    try:
+        for number, handler in zip(SIGNALS, handlers, strict=True):
+            if handler is not None:
+                signal.signal(number, handler)
+    except ValueError:  # not the main thread, where Ray takes none
+        pass
+
+
+def _resources(pool: Pool) -> dict[str, Any]:
+    if pool.accelerator == "GPU":
+        return {"num_cpus": pool.cpus, "num_gpus": pool.accelerators or None}
+    asked = {pool.accelerator: pool.accelerators} if pool.accelerators else {}
+    return {"num_cpus": pool.cpus, "resources": asked}
+
+
+@contextmanager
+def _ray_errors(ray: Any, address: str | None = None) -> Iterator[None]:
+    """What Ray says becomes an error of ours, in a line."""
+    try:
+        yield
+    except GhostkitError:
+        raise
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
+        where = "" if address is None else f" at {address!r}"
+        said = " ".join(str(error).split())[-700:]
+        raise UsageError(
+            f"the Ray cluster{where} has failed: {type(error).__name__}: {said}; look into the "
+            "logs of its nodes (ray logs), and go on with --resume"
+        ) from error

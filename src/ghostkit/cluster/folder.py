@@ -1,0 +1,201 @@
+"""A folder of part files, here or in a store: each appears whole when its part is done.
+
+``part-000012.parquet`` holds the pictures of part 12; ``_parts/part-000012.json``, written after
+it, its account. A part is done where both are there and the account is of the same pictures.
+Names that begin with an underline are left alone by what reads folders as tables.
+"""
+
+import errno
+import fcntl
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ghostkit.cloud.address import Address, is_url, parse
+from ghostkit.cloud.store import open_store
+from ghostkit.cluster.parts import Part
+from ghostkit.cluster.worker import Account
+from ghostkit.errors import OutputError, UsageError
+from ghostkit.files import json_bytes, remove_leftovers, write_bytes
+from ghostkit.jobs import Record
+
+JOB, DONE, LOCK = "_job.json", "_SUCCESS", "_lock"
+_OURS = re.compile(r"part-\d{6,}\.(jsonl|csv|parquet)|_parts/part-\d{6,}\.json|_job\.json|_SUCCESS")
+
+
+class Place(Protocol):
+    """Where named contents lie, each whole or absent."""
+
+    def sizes(self) -> Mapping[str, int]:
+        """The names there, and how many bytes each has."""
+
+    def read(self, name: str) -> bytes:
+        """The content of a name that is there."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put it there, or replace it, as a whole."""
+
+    def remove(self, name: str) -> None:
+        """Remove it; it may be gone already."""
+
+
+class PartFolder:
+    """The output of a job in parts."""
+
+    def __init__(self, target: str, record: Record) -> None:
+        self.target = target if target.endswith("/") else f"{target}/"
+        self.record = record  # its part size may be None: what the first run took, or ours
+        self._place: Place = _StoreFolder(target) if is_url(target) else _LocalFolder(target)
+        self._sizes: Mapping[str, int] = {}
+
+    def begin(self, part_size: int, *, overwrite: bool) -> int:
+        """Make the folder a new job's; gives the part size.
+
+        Raises:
+            OutputError: it holds a job already, or cannot be written, or another run writes it.
+        """
+        ours = [name for name in self._place.sizes() if _OURS.fullmatch(name)]
+        if ours and not overwrite:
+            raise OutputError(
+                f"{self.target!r} holds results, e.g. {min(ours)!r}; go on with that job with "
+                "--resume, choose another output, or replace them with --overwrite"
+            )
+        for name in sorted(ours):  # the record of the job first
+            self._place.remove(name)
+        self._sizes = {}
+        self.record = replace(self.record, part_size=self.record.part_size or part_size)
+        self._place.write(JOB, json_bytes(asdict(self.record), indent=2))
+        return self.record.part_size or part_size
+
+    def go_on(self, part_size: int) -> int:
+        """Keep what is there of the same job; where there is nothing, begin. Gives the part size.
+
+        Raises:
+            OutputError: what is there is of another job, or another run writes it.
+        """
+        self._sizes = self._place.sizes()
+        if JOB not in self._sizes:
+            return self.begin(part_size, overwrite=False)
+        first = Record.parse(self._place.read(JOB), self.target + JOB)
+        if self.record.part_size is None:
+            self.record = replace(self.record, part_size=first.part_size)
+        if different := self.record.contradictions(first):
+            raise OutputError(
+                f"{self.target!r} is of another job: {'; '.join(different)}. Go on with what the "
+                "first run was asked for, begin anew with --overwrite, or choose another output"
+            )
+        return self.record.part_size or part_size
+
+    def done(self, part: Part) -> Account | None:
+        """The account of the part, if an earlier run has finished it.
+
+        Raises:
+            OutputError: the part was then of other pictures.
+        """
+        name, size = f"_parts/part-{part.number:06d}.json", self._sizes.get(self._file(part.number))
+        if size is None or name not in self._sizes:
+            return None
+        told = json.loads(self._place.read(name))
+        if told.pop("digest") != part.digest:
+            raise OutputError(
+                f"{self.target!r} cannot be gone on with, as the sources are no longer those of "
+                f"the first run: part {part.number} began with {told.pop('first')!r} and now "
+                f"begins with {part.names[0]!r}, or differs after it. Put them back as they were, "
+                "begin anew with --overwrite, or choose another output for the new pictures"
+            )
+        del told["first"]
+        return Account(**told) if told.pop("bytes") == size else None
+
+    def commit(self, part: Part, account: Account, records: bytes) -> None:
+        """Put the part there; what an earlier try of it has left is replaced."""
+        self._place.write(self._file(part.number), records)
+        told = account.to_record() | {
+            "digest": part.digest,
+            "first": part.names[0],
+            "bytes": len(records),
+        }
+        self._place.write(f"_parts/part-{part.number:06d}.json", json_bytes(told))
+
+    def finish(self) -> None:
+        """Say that all parts are there."""
+        self._place.write(DONE, b"")
+
+    def close(self) -> None:
+        """Let another run have the folder."""
+        if isinstance(self._place, _LocalFolder):
+            self._place.close()
+
+    def _file(self, number: int) -> str:
+        return f"part-{number:06d}.{self.record.format}"
+
+
+class _LocalFolder:
+    """A folder here, which one run at a time may write."""
+
+    def __init__(self, target: str) -> None:
+        self._folder = Path(target)
+        if self._folder.exists() and not self._folder.is_dir():
+            raise OutputError(f"{target!r} is a file; name a folder for part files")
+        if not (self._folder / LOCK).exists():
+            write_bytes(self._folder / LOCK, b"")
+        self._lock: BinaryIO = open(self._folder / LOCK, "r+b", buffering=0)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                self._lock.close()
+                raise OutputError(
+                    f"{target!r}: another run is writing it; wait for it, or choose another output"
+                ) from error
+            # of any other kind: the file system has no locks
+        for folder in (self._folder, self._folder / "_parts"):
+            remove_leftovers(folder)
+
+    def sizes(self) -> Mapping[str, int]:
+        found = {}
+        for below in ("", "_parts/"):
+            folder = self._folder / below
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path.is_file():
+                    found[below + path.name] = path.stat().st_size
+        return found
+
+    def read(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        write_bytes(self._folder / name, content)
+
+    def remove(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._lock.close()
+
+
+class _StoreFolder:
+    """What lies below a name in a store; nothing keeps two runs apart there."""
+
+    def __init__(self, target: str) -> None:
+        self._address: Address = parse(target)
+        if not self._address.prefix:
+            raise UsageError(f"{target!r} is a whole bucket; name a folder in it")
+        self._store = open_store(self._address)
+
+    def sizes(self) -> Mapping[str, int]:
+        prefix = self._address.prefix
+        return {e.key.removeprefix(prefix): e.size for e in self._store.list(prefix)}
+
+    def read(self, name: str) -> bytes:
+        return bytes(self._store.get(self._address.below(name).key))
+
+    def write(self, name: str, content: bytes) -> None:
+        self._store.put(self._address.below(name).key, content)
+
+    def remove(self, name: str) -> None:
+        self._store.delete(self._address.below(name).key)

@@ -1,0 +1,39 @@
+"""What Ray prints on the driver's standard output, where results may be: a line each, elsewhere.
+
+A lost node is told by twenty lines of the log that it left, again and again; the first says it.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_LOG = re.compile(r" Last \d+ lines of the Raylet logs:.*")
+
+
+class _Notices(io.TextIOBase):
+    """A text stream that hands on each line once, if it is no line of a log."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._begun = say, ""
+        self._said: set[str] = set()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            plain = _LOG.sub("", _COLOURS.sub("", line)).rstrip()
+            if plain and not plain[0].isspace() and plain not in self._said:
+                self._said.add(plain)
+                self._say(f"Ray: {plain.removeprefix('(raylet) ')}")
+        return len(text)
+
+
+@contextmanager
+def told_by(say: Callable[[str], None]) -> Iterator[None]:
+    """What is printed within the block goes to `say`, line by line."""
+    with redirect_stdout(_Notices(say)):
+        yield

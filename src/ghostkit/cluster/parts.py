@@ -1,0 +1,104 @@
+"""A job cut into parts: so many pictures by name, or one archive or table as a whole.
+
+In: `Sources` that leave archives unopened; out: parts in the order of the sources, which put
+together are the job. The same sources give the same parts, so a number says which pictures.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from typing import NamedTuple
+
+from ghostkit.sources import Item, Sources
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one task answers."""
+
+    number: int  # from 0
+    names: tuple[str, ...]  # of pictures, paths or URLs; or of the one archive or table
+    whole: bool = False  # it is an archive or table
+    skip: int = 0  # of its pictures, those at the beginning that are answered already
+
+    def to_json(self) -> bytes:
+        """For `from_json`, on another machine."""
+        return json.dumps([self.number, self.names, self.whole, self.skip]).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Part":
+        """What `to_json` has made a record of."""
+        number, names, whole, skip = json.loads(data)
+        return cls(number, tuple(names), whole, skip)
+
+    @property
+    def digest(self) -> str:
+        """Says which pictures it holds, whatever its number."""
+        content = json.dumps([self.names, self.whole, self.skip]).encode()
+        return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+class Unit(NamedTuple):
+    """A picture, or a whole archive or table without its first pictures."""
+
+    item: Item
+    skip: int = 0
+
+
+def cut(units: Iterable[Unit], size: int) -> Iterator[Part]:
+    """Parts of `size` pictures, the last one before an archive or the end with fewer."""
+    number, names = 0, []
+    for item, skip in units:
+        if not item.whole:
+            names.append(item.name)
+        if names and (item.whole or len(names) == size):
+            yield Part(number, tuple(names))
+            number, names = number + 1, []
+        if item.whole:
+            yield Part(number, (item.name,), whole=True, skip=skip)
+            number += 1
+    if names:
+        yield Part(number, tuple(names))
+
+
+class Reading:
+    """The sources of a job, of which `pictures` are read here and the `rest` is cut into parts."""
+
+    def __init__(self, sources: Sources) -> None:
+        """Read the first name.
+
+        Raises:
+            UsageError: there is no picture at all.
+        """
+        self.sources = replace(sources, unopened=True)
+        self.seen = self.skipped = 0  # pictures and other files in archives that were read here
+        units = iter(self.sources)
+        self._units = chain(list(islice(units, 1)), units)
+        self._open: Item | None = None
+        self._read = 0  # pictures of the open archive
+
+    def pictures(self) -> Iterator[Item]:
+        """One by one, archives opened; where the caller stops, `rest` begins."""
+        shard = self.sources.shard
+        for unit in self._units:
+            if not unit.whole:
+                self.seen += 1
+                yield unit
+                continue
+            self._open, self._read = unit, 0
+            inner = replace(self.sources, skipped=0)
+            for item in inner.inside(unit.name):
+                self.seen += 1
+                if shard is None or shard.has(item.key):
+                    self._read += 1
+                    yield item
+            self.skipped += inner.skipped
+            self._open = None
+
+    def rest(self) -> Iterator[Unit]:
+        """What `pictures` has not given."""
+        if self._open is not None:
+            yield Unit(self._open, self._read)
+        yield from map(Unit, self._units)

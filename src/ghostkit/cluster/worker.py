@@ -1,0 +1,237 @@
+"""One part of a job answered by one model, in a process of a cluster's node.
+
+In: a `Task`, which says what the driver was asked for, and a `Part`; out: the part's records in the
+job's format, ready to be written, and an account of them. Nothing here knows Ray.
+"""
+
+import io
+import os
+import platform
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from ghostkit.artifacts import load
+from ghostkit.backend import fallback_of
+from ghostkit.backend.choice import BackendName, Precision
+from ghostkit.cloud.address import is_url
+from ghostkit.cluster.parts import Part
+from ghostkit.errors import ModelError, UsageError
+from ghostkit.jobs import answers
+from ghostkit.predictions import Prediction
+from ghostkit.sources import Item, Sources
+from ghostkit.sources.items import loaded
+from ghostkit.sources.shards import parse_shard
+from ghostkit.sources.tables import Columns
+from ghostkit.writers import Options
+from ghostkit.writers.lines import csv_header, csv_line, json_line
+from ghostkit.writers.table import write_rows
+
+Format = Literal["jsonl", "csv", "parquet"]
+
+NAMED = 20  # pictures without an answer that an account names; the records name all
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every part of a job is answered with; plain data, as it travels to other machines."""
+
+    model: str  # the name of its file
+    card: str  # the hash that its card has
+    backend: BackendName
+    device: str
+    precision: Precision
+    strict: bool
+    fast_decode: bool
+    max_bytes: int  # of a picture
+    shard: str | None
+    columns: tuple[str | None, str | None]  # of tables: the pictures', the names'
+    folder: str  # where relative paths begin
+    format: Format
+    apart: bool  # each part is a file of its own, so that a CSV needs a header
+    top_k: int
+    batch_size: int
+    workers: int
+    environment: Mapping[str, str] = field(default_factory=dict)  # how stores are reached
+
+    def to_record(self) -> dict[str, Any]:
+        """As plain data: ``Task(**record)`` is it again."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of a part."""
+
+    number: int
+    pictures: int  # that are recorded
+    seen: int  # and those of other shards
+    counts: Mapping[str, int]  # status -> pictures
+    unanswered: list[list[str]]  # the first: status, name, reason
+    skipped: int  # files in an archive that are no pictures
+    unseen: str | None  # a path of the part, where this node has none of them
+    node: str  # its host name
+    fallback: str | None
+    seconds: float  # that the part took
+
+    def to_record(self) -> dict[str, Any]:
+        """As plain data: ``Account(**record)`` is it again."""
+        return asdict(self)
+
+
+def files_of(model: str) -> dict[str, bytes]:
+    """The file of a model and those that belong to it, by name.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    path = Path(model)
+    beside = [f"{path}.card.json"]
+    if path.suffix in (".onnx", ".xml"):
+        beside += [str(path.with_suffix(end)) for end in (".bin", ".safetensors")]
+    try:
+        return {
+            each.name: each.read_bytes()
+            for each in (path, *map(Path, beside))
+            if each == path or each.is_file()
+        }
+    except OSError as error:
+        raise ModelError(f"{model}: the model file cannot be read: {error.strerror}") from error
+
+
+class Worker:
+    """A model, opened once, that answers part after part."""
+
+    def __init__(self, task: Task, files: Mapping[str, bytes]) -> None:
+        """Open the model.
+
+        Raises:
+            GhostkitError: it cannot be opened here.
+        """
+        self.task = task
+        os.environ.update(task.environment)
+        self._folder = tempfile.TemporaryDirectory(prefix="ghostkit-model-")
+        for name, content in files.items():
+            (Path(self._folder.name) / name).write_bytes(content)
+        self.classifier = load(
+            os.path.join(self._folder.name, task.model),
+            backend=task.backend,
+            device=task.device,
+            precision=task.precision,
+            strict=task.strict,
+            fast_decode=task.fast_decode,
+        )
+        card = self.classifier.card
+        if card.hash != task.card:
+            raise ModelError(
+                f"{task.model}: on {platform.node()} its card has the hash {card.hash}, on the "
+                f"driver {task.card}; install the same ghostkit on both"
+            )
+        self._options = Options(
+            top_k=task.top_k, model_hash=card.hash, titles=card.titles is not None
+        )
+
+    def answer(self, part: Part) -> tuple[Account, bytes]:
+        """The part's account, and its records.
+
+        Raises:
+            GhostkitError: a store or a table cannot be read as asked for, or paths are relative
+                and the driver's working folder is not here.
+        """
+        began = time.monotonic()
+        if not all(is_url(name) or os.path.isabs(name) for name in part.names):
+            _enter(self.task.folder)
+        sources = self._sources()
+        reader = _Items(part, sources)
+        predictions = answers(
+            self.classifier,
+            loaded(reader, sources.max_bytes) if _in_store(part) else reader,
+            batch_size=self.task.batch_size,
+            workers=self.task.workers,
+        )
+        counts: Counter[str] = Counter()
+        unanswered: list[list[str]] = []
+
+        def counted() -> Iterator[Prediction]:
+            for each in predictions:
+                counts[each.status] += 1
+                if each.error is not None and len(unanswered) < NAMED:
+                    unanswered.append([each.status, each.source, each.error])
+                yield each
+
+        records = self._records(counted())
+        account = Account(
+            part.number,
+            counts.total(),
+            reader.seen,
+            dict(counts),
+            unanswered,
+            sources.skipped,
+            _unseen(part),
+            platform.node(),
+            fallback_of(self.classifier.backend),
+            time.monotonic() - began,
+        )
+        return account, records
+
+    def _sources(self) -> Sources:
+        shard = None if self.task.shard is None else parse_shard(self.task.shard)
+        return Sources((), self.task.max_bytes, shard, columns=Columns(*self.task.columns))
+
+    def _records(self, predictions: Iterable[Prediction]) -> bytes:
+        options = self._options
+        if self.task.format == "csv":
+            header = csv_header(options) if self.task.apart else b""
+            return header + b"".join(csv_line(each, options) for each in predictions)
+        lines = (json_line(each, options) for each in predictions)
+        if self.task.format == "jsonl":
+            return b"".join(lines)
+        stream = io.BytesIO()
+        write_rows(stream, lines, options.titles)
+        return stream.getvalue()
+
+
+class _Items:
+    """The pictures of a part that are still to be answered; counts those that it meets."""
+
+    def __init__(self, part: Part, sources: Sources) -> None:
+        self._part, self._sources, self.seen = part, sources, 0
+
+    def __iter__(self) -> Iterator[Item]:
+        return islice(self._all(), self._part.skip, None)
+
+    def _all(self) -> Iterator[Item]:
+        if not self._part.whole:
+            self.seen = len(self._part.names)
+            yield from (Item(name, name) for name in self._part.names)
+            return
+        shard = self._sources.shard
+        for item in self._sources.inside(self._part.names[0]):
+            self.seen += 1
+            if shard is None or shard.has(item.key):
+                yield item
+
+
+def _in_store(part: Part) -> bool:
+    return not part.whole and any(map(is_url, part.names))
+
+
+def _unseen(part: Part) -> str | None:
+    """A path of the part, if this node has none of them."""
+    paths = [name for name in part.names if not is_url(name)]
+    return paths[0] if paths and not any(map(os.path.exists, paths)) else None
+
+
+def _enter(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UsageError(
+            f"the node {platform.node()} has no folder {folder!r}, where the relative paths of the "
+            "sources begin; name sources by absolute paths that every node sees, or by URLs"
+        ) from error
