@@ -6,32 +6,27 @@ engine goes on with what the other has left. Into a folder each part goes as a f
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Protocol, Self
 
 from ghostkit.backend.choice import BackendName, Precision
-from ghostkit.cli.job import Job, about_held, open_output, output_of, record_of, where
+from ghostkit.cli.job import Job, where
 from ghostkit.cli.options import INTERRUPTED, say
+from ghostkit.cli.ray_outputs import OneFile, Opening, PartFiles, Progress, Sink
 from ghostkit.cli.results import NAMED_FAILURES, Tally
 from ghostkit.cloud.address import is_url, parse
 from ghostkit.cloud.settings import as_environment
 from ghostkit.cluster.engine import Pool, joined, require_ray
-from ghostkit.cluster.folder import PartFolder
 from ghostkit.cluster.notices import told_by
-from ghostkit.cluster.parts import Part, Reading, cut
+from ghostkit.cluster.parts import Reading
 from ghostkit.cluster.worker import Account, Format, Task, files_of
 from ghostkit.errors import UsageError
 from ghostkit.jobs import Stop
 from ghostkit.progress import bars_for, silent
 from ghostkit.sources.found import no_picture
 from ghostkit.writers.contract import STANDARD_OUTPUT
-from ghostkit.writers.lines import LineWriter
-from ghostkit.writers.table import ParquetWriter
 
-PART_SIZE = 500
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "parquet")
 
 
@@ -45,51 +40,6 @@ class Model:
     precision: Precision
     strict: bool
     fast_decode: bool
-
-
-@dataclass
-class Progress:
-    """What a job has come to."""
-
-    tally: Tally
-    seen: int = 0  # pictures of all shards
-    skipped: int = 0  # other files
-    fallbacks: set[str] = field(default_factory=set)
-
-    def add(self, account: Account) -> None:
-        """Account for a part that was answered now."""
-        self._count(account)
-        self.tally.add_part(account.counts, ((s, name, why) for s, name, why in account.unanswered))
-        if account.fallback is not None and account.fallback not in self.fallbacks:
-            self.fallbacks.add(account.fallback)
-            say(f"fallback on {account.node}: {account.fallback}")
-
-    def recall(self, account: Account) -> None:
-        """Account for a part of an earlier run."""
-        self._count(account)
-        for status, count in account.counts.items():
-            self.tally.recall(status, count)
-
-    def _count(self, account: Account) -> None:
-        self.seen += account.seen
-        self.skipped += account.skipped
-
-
-class Sink(Protocol):
-    """Where the parts of a job go."""
-
-    def parts(self) -> Iterator[Part]:
-        """Those that are not there yet, in order."""
-
-    def put(self, part: Part, account: Account, records: bytes) -> None:
-        """Keep what came of one of them."""
-
-    def finish(self) -> None:
-        """All are there."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: object) -> None: ...
 
 
 def run_parts(
@@ -115,27 +65,23 @@ def run_parts(
     progress, stop = Progress(Tally(NAMED_FAILURES)), Stop()
     with stop.on_signals():
         reading = Reading(job.sources)
-        kind: type[_Folder | _File] = _Folder if in_folder else _File
-        began = time.monotonic()
-        sink: Sink = kind(job, reading, progress, part_size, overwrite=overwrite, resume=resume)
-        with sink:
-            if notice is not None:
-                say(notice)
-            task = _task(job, model, pool, format, apart=in_folder)
-            try:
+        opening = Opening(job, reading, progress, part_size, overwrite, resume)
+        try:
+            with PartFiles(opening) if in_folder else OneFile(opening) as sink:
+                if notice is not None:
+                    say(notice)
+                task = _task(job, model, pool, format, apart=in_folder)
                 _answer(job, task, files_of(model.path), pool, sink, progress, stop)
-            except KeyboardInterrupt:
-                stopped = True
-            else:
-                stopped = False
                 sink.finish()
+            stopped = False
+        except KeyboardInterrupt:
+            stopped = True
     skipped = reading.sources.skipped + reading.skipped + progress.skipped
-    progress.tally.close(time.monotonic() - began, skipped, where(job))
+    progress.tally.close(time.monotonic() - progress.began, skipped, where(job))
     if stopped:
-        said = (
-            "" if job.target == STANDARD_OUTPUT else "; to go on, add --resume to the same command"
-        )
-        say(f"stopped after {progress.tally.total} pictures; what was written is kept{said}")
+        again = "; to go on, add --resume to the same command"
+        said = f"stopped after {progress.tally.total} pictures; what was written is kept"
+        say(said + ("" if job.target == STANDARD_OUTPUT else again))
         return INTERRUPTED
     if not progress.seen + reading.seen:
         raise no_picture(job.sources.names, skipped)
@@ -159,10 +105,9 @@ def _answer(
     bars = silent if job.target == STANDARD_OUTPUT else bars_for()
     total = max(0, job.sources.count() - progress.tally.total) if bars is not silent else 0
     with told_by(say), joined(pool) as cluster:
+        progress.began = time.monotonic()
         say(f"Ray: {cluster.size}; room for {cluster.size.room} actors now")
-        answers = cluster.answers(
-            chain(first, parts), task, files, in_order=not isinstance(sink, _Folder)
-        )
+        answers = cluster.answers(chain(first, parts), task, files, in_order=sink.in_order)
         with bars("Classifying", total) as bar:
             for part, account, records in answers:
                 _check_seen(account)
@@ -170,88 +115,6 @@ def _answer(
                     sink.put(part, account, records)
                     progress.add(account)
                     bar.advance(account.pictures)
-
-
-class _File:
-    """One file, or standard output, that grows by the parts in their order."""
-
-    def __init__(
-        self,
-        job: Job,
-        reading: Reading,
-        progress: Progress,
-        part_size: int | None,
-        *,
-        overwrite: bool,
-        resume: bool,
-    ) -> None:
-        self._reading, self._size, self._open = reading, part_size or PART_SIZE, ExitStack()
-        output = output_of(job, resume)
-        if output is not None:
-            self._open.callback(output.close)
-        writer = open_output(
-            job, output, reading.pictures(), progress.tally, overwrite=overwrite, resume=resume
-        )
-        if output is not None and output.held:
-            say(about_held(output))
-        assert writer is None or isinstance(writer, LineWriter | ParquetWriter), job.kind
-        self._writer = None if writer is None else self._open.enter_context(writer)
-
-    def parts(self) -> Iterator[Part]:
-        return iter(()) if self._writer is None else cut(self._reading.rest(), self._size)
-
-    def put(self, part: Part, account: Account, records: bytes) -> None:
-        assert self._writer is not None, "a part of a finished job"
-        self._writer.put(records)
-
-    def finish(self) -> None:
-        """The writer does what is to be done when it is closed."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._open.__exit__(*exception)  # type: ignore[arg-type]
-
-
-class _Folder:
-    """A folder of part files."""
-
-    def __init__(
-        self,
-        job: Job,
-        reading: Reading,
-        progress: Progress,
-        part_size: int | None,
-        *,
-        overwrite: bool,
-        resume: bool,
-    ) -> None:
-        self._reading, self._progress = reading, progress
-        self._folder = PartFolder(job.target, replace(record_of(job), part_size=part_size))
-        if resume:
-            self._size = self._folder.go_on(PART_SIZE)
-        else:
-            self._size = self._folder.begin(PART_SIZE, overwrite=overwrite)
-
-    def parts(self) -> Iterator[Part]:
-        for part in cut(self._reading.rest(), self._size):
-            if (account := self._folder.done(part)) is not None:
-                self._progress.recall(account)
-            else:
-                yield part
-
-    def put(self, part: Part, account: Account, records: bytes) -> None:
-        self._folder.commit(part, account, records)
-
-    def finish(self) -> None:
-        self._folder.finish()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._folder.close()
 
 
 def _checked_format(job: Job, *, overwrite: bool, resume: bool) -> Format:

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from ghostkit.signals import SIGNALS
 WAVE = 5_000  # parts that Ray is told of at once; their names are in its memory
 TRIES = 6  # of one part whose worker dies each time; then the part itself is suspected
 DEATHS_AT_START = 20  # of actors, one after the other, before the nodes are suspected
+REACHED_S = 10.0
 AHEAD = 2  # parts that an actor has, one of them waiting
 
 
@@ -215,6 +217,7 @@ def _join(ray: Any, address: str | None) -> bool:
     """Join the cluster; True where this machine alone is one that was started for this."""
     quietly = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address != "local":
+        _check_reachable(address or os.environ.get("RAY_ADDRESS", ""))
         try:
             ray.init(address=address or "auto", **quietly)
             return False
@@ -223,6 +226,21 @@ def _join(ray: Any, address: str | None) -> bool:
                 raise
     ray.init(address="local", include_dashboard=False, **quietly)
     return True
+
+
+def _check_reachable(address: str) -> None:
+    """Say at once what Ray would say after many minutes.
+
+    Raises:
+        ConnectionError: nobody listens there.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_S).close()
+    except OSError as error:
+        raise ConnectionError(f"nothing answers at {address} ({error})") from error
 
 
 def _give_back(handlers: list[Any]) -> None:
@@ -251,6 +269,11 @@ def _ray_errors(ray: Any, address: str | None = None) -> Iterator[None]:
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         where = "" if address is None else f" at {address!r}"
         said = " ".join(str(error).split())[-700:]
+        if isinstance(error, ConnectionError):
+            raise UsageError(
+                f"cannot join the Ray cluster{where}: {said}; check --address and RAY_ADDRESS "
+                "(ray status says more)"
+            ) from error
         raise UsageError(
             f"the Ray cluster{where} has failed: {type(error).__name__}: {said}; look into the "
             "logs of its nodes (ray logs), and go on with --resume"

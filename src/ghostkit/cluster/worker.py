@@ -7,8 +7,10 @@ job's format, ready to be written, and an account of them. Nothing here knows Ra
 import io
 import os
 import platform
+import shutil
 import tempfile
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -115,11 +117,12 @@ class Worker:
         """
         self.task = task
         os.environ.update(task.environment)
-        self._folder = tempfile.TemporaryDirectory(prefix="ghostkit-model-")
+        folder = tempfile.mkdtemp(prefix="ghostkit-model-")  # a backend may open it again later
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         for name, content in files.items():
-            (Path(self._folder.name) / name).write_bytes(content)
+            (Path(folder) / name).write_bytes(content)
         self.classifier = load(
-            os.path.join(self._folder.name, task.model),
+            os.path.join(folder, task.model),
             backend=task.backend,
             device=task.device,
             precision=task.precision,

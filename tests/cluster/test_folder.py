@@ -1,0 +1,112 @@
+"""A folder of parts: whole parts only, found again by a later run, never mixed with other jobs."""
+
+import json
+import os
+from contextlib import closing
+
+import pytest
+
+from ghostkit.cluster.folder import PartFolder
+from ghostkit.cluster.parts import Part
+from ghostkit.cluster.worker import Account
+from ghostkit.errors import OutputError
+from ghostkit.jobs import Record
+
+FIRST, SECOND = Part(0, ("a.jpg", "b.jpg")), Part(1, ("c.jpg",))
+
+
+def record(**otherwise):
+    usual = {"model": "m", "format": "jsonl", "top_k": 5, "sources": ["photos"], "shard": None}
+    rest = {"null": False, "picture_column": None, "name_column": None, "version": "0.1.0"}
+    return Record(**usual | rest | otherwise)
+
+
+def account(part):
+    many = len(part.names)
+    return Account(part.number, many, many, {"answered": many}, [], 0, None, "node", None, 0.5)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A job of which the first part is done."""
+    target = tmp_path / "out"
+    output = PartFolder(f"{target}/", record())
+    assert output.begin(2, overwrite=False) == 2
+    output.commit(FIRST, account(FIRST), b"1\n2\n")
+    output.close()
+    return target
+
+
+def test_a_part_that_is_done_is_found_again_and_its_account_too(folder):
+    output = PartFolder(f"{folder}/", record())
+    assert output.go_on(500) == 2  # as the first run cut it
+    assert output.done(FIRST) == account(FIRST)
+    assert output.done(SECOND) is None
+    output.commit(SECOND, account(SECOND), b"3\n")
+    output.finish()
+    output.close()
+    assert (folder / "part-000001.jsonl").read_bytes() == b"3\n"
+    assert (folder / "_SUCCESS").exists()
+
+
+def test_a_part_whose_account_or_size_is_missing_is_done_again(folder):
+    os.truncate(folder / "part-000000.jsonl", 3)
+    with_half = PartFolder(f"{folder}/", record())
+    with_half.go_on(500)
+    assert with_half.done(FIRST) is None
+    with_half.commit(FIRST, account(FIRST), b"1\n2\n")
+    with_half.close()
+    (folder / "_parts" / "part-000000.json").unlink()
+    with closing(PartFolder(f"{folder}/", record())) as without:
+        without.go_on(500)
+        assert without.done(FIRST) is None
+
+
+def test_what_killed_writers_have_left_is_removed(folder):
+    left = folder / ".part-000001.jsonl.0123456789ab.tmp"
+    left.write_bytes(b"half")
+    PartFolder(f"{folder}/", record()).close()
+    assert not left.exists()
+
+
+def test_other_sources_or_another_job_are_refused_and_nothing_changes(folder):
+    output = PartFolder(f"{folder}/", record())
+    output.go_on(500)
+    with pytest.raises(OutputError, match="part 0 began with 'a.jpg' and now begins with 'x.jpg'"):
+        output.done(Part(0, ("x.jpg", "b.jpg")))
+    output.close()
+    for other, words in (
+        (record(top_k=2), "--top-k was 5, is 2"),
+        (record(part_size=7), "--part-size was 2, is 7"),
+    ):
+        again = PartFolder(f"{folder}/", other)
+        with pytest.raises(OutputError, match=words):
+            again.go_on(500)
+        again.close()
+    assert (folder / "part-000000.jsonl").read_bytes() == b"1\n2\n"
+
+
+def test_results_are_replaced_only_when_asked_and_other_files_never(folder):
+    (folder / "notes.txt").write_text("mine")
+    output = PartFolder(f"{folder}/", record())
+    with pytest.raises(OutputError, match="holds results, e.g. '_job.json'"):
+        output.begin(3, overwrite=False)
+    assert output.begin(3, overwrite=True) == 3
+    output.close()
+    assert not (folder / "part-000000.jsonl").exists()
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert json.loads((folder / "_job.json").read_text())["part_size"] == 3
+
+
+def test_two_runs_cannot_write_one_folder(folder):
+    first = PartFolder(f"{folder}/", record())
+    with pytest.raises(OutputError, match="another run is writing it"):
+        PartFolder(f"{folder}/", record())
+    first.close()
+    PartFolder(f"{folder}/", record()).close()
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="is a file; name a folder"):
+        PartFolder(f"{tmp_path}/out", record())

@@ -1,0 +1,103 @@
+"""Jobs on a real cluster of two nodes, of which workers, a node and the driver are killed."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ghostkit.bundled import unpack_trashnet
+from ghostkit.cli import run
+from ray_cluster import running
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed"),
+]
+PICTURES, PART, WAIT_S = 800, 20, 90
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with running() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Bundled photos, of which every fiftieth is cut off."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number, photo in enumerate(sorted(unpack_trashnet(folder / "all").rglob("*.jpg"))):
+        if number < PICTURES:
+            whole = photo.read_bytes()
+            name = folder / "some" / f"{number}.jpg"
+            name.parent.mkdir(exist_ok=True)
+            name.write_bytes(whole[: len(whole) // 2] if number % 50 == 7 else whole)
+    return folder / "some"
+
+
+@pytest.fixture(scope="module")
+def expected(photos):
+    """What a local job writes."""
+    target = photos.parent / "local.jsonl"
+    assert run(["predict", "default", str(photos), "-o", str(target)]) == 1
+    return target.read_bytes()
+
+
+def start(cluster, photos, *options):
+    command = [sys.executable, "-m", "ghostkit", "predict", "default", photos, *options]
+    asked = ["--engine", "ray", "--address", cluster.address, "--part-size", PART]
+    words = [str(word) for word in (*command, *asked)]
+    return subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+
+
+def until(there, process):
+    end = time.monotonic() + WAIT_S
+    while not there():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
+
+
+def test_killed_workers_and_a_killed_node_lose_and_double_nothing(
+    cluster, photos, expected, tmp_path
+):
+    output = tmp_path / "out.jsonl"
+    with start(cluster, photos, "-o", output) as process:
+        until(lambda: output.exists() and output.read_bytes().count(b"\n") >= 4 * PART, process)
+        killed = cluster.workers()
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: output.read_bytes().count(b"\n") >= 12 * PART, process)
+        cluster.lose_a_node()
+        error = process.communicate()[1]
+    assert process.returncode == 1, error
+    assert killed
+    assert output.read_bytes() == expected
+    assert "800 pictures: 784 answered, 16 refused, 0 failed" in error
+    begun = cluster.begun()
+    assert set(begun) == set(range(PICTURES // PART))
+    assert begun.total() > len(begun)  # some parts had to be begun again
+
+
+def test_a_killed_driver_leaves_whole_parts_that_another_goes_on_with(
+    cluster, photos, expected, tmp_path
+):
+    line = ("-o", f"{tmp_path}/out/", "--format", "jsonl", "--resume")
+    accounts = tmp_path / "out" / "_parts"
+    with start(cluster, photos, *line) as process:
+        until(lambda: accounts.is_dir() and len(os.listdir(accounts)) >= 8, process)
+        process.kill()
+        process.communicate()
+    before = {path.name: path.stat().st_mtime_ns for path in accounts.glob("*.json")}
+    assert 8 <= len(before) < PICTURES // PART
+    with start(cluster, photos, *line) as process:
+        error = process.communicate()[1]
+    assert process.returncode == 1, error
+    assert f"{len(before) * PART} of them by earlier runs" in error
+    parts = sorted((tmp_path / "out").glob("part-*.jsonl"))
+    assert b"".join(part.read_bytes() for part in parts) == expected
+    assert before.items() <= {p.name: p.stat().st_mtime_ns for p in accounts.iterdir()}.items()

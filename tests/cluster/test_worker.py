@@ -1,0 +1,124 @@
+"""One part, answered: the records of a local job, and an account of them."""
+
+import io
+import json
+import os
+import tarfile
+
+import pytest
+
+from ghostkit.cli import run
+from ghostkit.cluster.parts import Part
+from ghostkit.cluster.worker import Task, Worker, files_of
+from ghostkit.errors import ModelError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def _stay(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # a worker enters the driver's folder
+
+
+def local(model, source, target):
+    assert run(["predict", str(model), str(source), "-o", str(target)]) == 1
+    return target.read_bytes()
+
+
+@pytest.fixture
+def part(photos):
+    return Part(3, tuple(str(photos / f"{number}.png") for number in range(9)))
+
+
+def test_records_are_those_of_a_local_job(model, photos, part, make_task, tmp_path):
+    account, records = Worker(make_task(), files_of(str(model))).answer(part)
+    assert records == local(model, photos, tmp_path / "local.jsonl")
+    assert (account.number, account.pictures, account.seen) == (3, 9, 9)
+    assert account.counts == {"answered": 8, "refused": 1}
+    assert account.unanswered == [["refused", f"{photos}/4.png", "empty file"]]
+    assert account.unseen is None
+
+
+def test_a_csv_part_has_a_header_only_where_it_is_a_file_of_its_own(
+    model, photos, part, make_task, tmp_path
+):
+    whole = local(model, photos, tmp_path / "local.csv")
+    for apart in (True, False):
+        worker = Worker(make_task(format="csv", apart=apart), files_of(str(model)))
+        records = worker.answer(part)[1]
+        assert records == (whole if apart else whole.partition(b"\r\n")[2])
+
+
+def test_a_parquet_part_is_a_table_of_the_same_rows(model, photos, part, make_task, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    local(model, photos, tmp_path / "local.parquet")
+    records = Worker(make_task(format="parquet"), files_of(str(model))).answer(part)[1]
+    assert parquet.read_table(io.BytesIO(records)).equals(
+        parquet.read_table(tmp_path / "local.parquet")
+    )
+
+
+def test_an_archive_is_read_by_the_worker_from_where_it_was_left(
+    model, photos, make_task, tmp_path
+):
+    (photos / "text.txt").write_text("text")
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        archive.add(photos, "photos")
+    whole = local(model, "photos.tar", tmp_path / "local.jsonl").splitlines(keepends=True)
+    worker = Worker(make_task(), files_of(str(model)))
+    account, records = worker.answer(Part(0, ("photos.tar",), whole=True, skip=5))
+    assert records == b"".join(whole[5:])
+    assert (account.seen, account.pictures, account.skipped) == (9, 4, 1)
+    sharded = Worker(make_task(shard="2/3"), files_of(str(model)))
+    account, records = sharded.answer(Part(0, ("photos.tar",), whole=True))
+    assert account.seen == 9 and 0 < account.pictures < 9
+    assert set(records.splitlines(keepends=True)) < set(whole)
+
+
+def test_relative_paths_begin_in_the_drivers_folder(model, photos, make_task, tmp_path):
+    os.chdir("/")
+    worker = Worker(make_task(), files_of(str(model)))
+    account, records = worker.answer(Part(0, ("photos/0.png",)))
+    assert json.loads(records)["path"] == "photos/0.png"
+    assert account.counts == {"answered": 1}
+    elsewhere = Worker(make_task(folder=str(tmp_path / "absent")), files_of(str(model)))
+    with pytest.raises(UsageError, match="has no folder '.*absent', where the relative paths"):
+        elsewhere.answer(Part(0, ("photos/0.png",)))
+    assert elsewhere.answer(Part(0, (f"{photos}/0.png",)))[0].counts == {"answered": 1}
+
+
+def test_a_node_that_sees_no_file_of_a_part_says_which(model, photos, make_task):
+    worker = Worker(make_task(), files_of(str(model)))
+    absent = tuple(f"/absent/{number}.jpg" for number in range(3))
+    account, _ = worker.answer(Part(0, absent))
+    assert account.unseen == absent[0]
+    assert account.counts == {"refused": 3}
+    assert worker.answer(Part(0, (*absent, f"{photos}/0.png")))[0].unseen is None
+
+
+def test_a_model_goes_with_what_belongs_to_it(make_model, make_task, photos, tmp_path):
+    from tiny import tiny_card
+
+    bare = make_model("bare.onnx", card="")
+    (tmp_path / "bare.onnx.card.json").write_text(tiny_card().to_json())
+    files = files_of(str(bare))
+    assert set(files) == {"bare.onnx", "bare.onnx.card.json"}
+    bare.unlink()
+    assert Worker(make_task(model="bare.onnx"), files).answer(Part(0, (f"{photos}/0.png",)))
+    with pytest.raises(ModelError, match="cannot be read"):
+        files_of(str(bare))
+
+
+def test_the_bundled_model_brings_its_weights():
+    from ghostkit.bundled import default_model
+
+    assert set(files_of(str(default_model()))) == {"default.onnx", "default.safetensors"}
+
+
+def test_another_card_than_the_drivers_is_refused(model, make_task):
+    with pytest.raises(ModelError, match="install the same ghostkit on both"):
+        Worker(make_task(card="0123"), files_of(str(model)))
+
+
+def test_a_task_is_plain_data(make_task):
+    task = make_task(shard="1/2", environment={"A": "b"})
+    record = json.loads(json.dumps(task.to_record()))
+    assert Task(**record).to_record() | {"columns": (None, None)} == task.to_record()
