@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
+from threading import Lock
 
 from ghostkit.cloud.digests import (
     PIECE,
@@ -41,8 +42,8 @@ def fetch_small(store: Store, entry: Entry, target: Path, moved: Moved) -> Entry
     content, entry = _read(store, entry)
     temporary = temporary_beside(target)
     try:
-        with open(temporary, "xb") as stream:
-            stream.write(content)
+        with open(temporary, "xb", buffering=0) as stream:
+            _write_at(stream.fileno(), content, 0)
         os.replace(temporary, target)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -114,13 +115,16 @@ def _fetch_pieces(
     ):
         here = marks.read()
         stream.truncate(entry.size)
+        writing = Lock()  # a file takes one write at a time; others would spin
 
         def fetch(index: int) -> None:
             start = index * size
             end = min(start + size, entry.size)
             content = _read_range(store, entry, start, end)
-            _write_at(stream.fileno(), content, start)
-            _write_at(marks.fileno(), b"\1" + md5(content), index * _RECORD)
+            digest = md5(content)
+            with writing:
+                _write_at(stream.fileno(), content, start)
+                _write_at(marks.fileno(), b"\1" + digest, index * _RECORD)
             moved(end - start)
 
         missing = [i for i in range(count) if here[i * _RECORD : i * _RECORD + 1] != b"\1"]

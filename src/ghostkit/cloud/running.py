@@ -1,7 +1,9 @@
 """Many small pieces of work on threads: a bounded number at once, and an end at the first fault."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future, wait
+from threading import Event
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -13,20 +15,27 @@ def run_all(executor: Executor, work: Callable[[Item], object], items: Iterable[
 
     What it raises is raised here, after those that have begun are done; no other one begins.
     """
-    pending: set[Future[object]] = set()
+    over = Event()
+    pending: deque[Future[object]] = deque()
+
+    def one(item: Item) -> object:
+        if over.is_set():
+            return None
+        try:
+            return work(item)
+        except BaseException:
+            over.set()
+            raise
+
     try:
         for item in items:
-            pending.add(executor.submit(work, item))
-            if len(pending) >= WAITING:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for each in done:
-                    each.result()
+            pending.append(executor.submit(one, item))
+            # the oldest alone: to wait for any of hundreds costs more than a small piece of work
+            while pending and (len(pending) >= WAITING or over.is_set() or pending[0].done()):
+                pending.popleft().result()
         while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for each in done:
-                each.result()
+            pending.popleft().result()
     except BaseException:
-        for each in pending:
-            each.cancel()
+        over.set()
         wait(pending)
         raise

@@ -54,7 +54,7 @@ def fetch(
         if entry is not None:
             make_folder(target.parent)
             with _Staged(target.parent) as staged, _moving(f"Fetching {address}", bars) as moved:
-                _fetch_one(store, entry, target, staged, moved)
+                _fetch_one(store, entry, target, target.name, staged, moved)
             return target
     with _Staged(target) as staged, _moving(f"Fetching {address}", bars) as moved:
         _fetch_folder(store, address, target, wanted, staged, moved)
@@ -107,11 +107,11 @@ def _fetch_folder(
     staged: "_Staged",
     moved: "_Moved",
 ) -> None:
-    large: list[tuple[Entry, Path]] = []
+    large: list[tuple[Entry, Path, str]] = []
     folders: set[Path] = set()
     kept: set[str] = set()
 
-    def found() -> Iterator[tuple[Entry, Path]]:
+    def found() -> Iterator[tuple[Entry, Path, str]]:
         for entry in store.list(address.prefix):
             name = entry.key.removeprefix(address.prefix)
             if not name or name.endswith("/"):  # a mark that a console makes for a folder
@@ -123,9 +123,9 @@ def _fetch_folder(
                 make_folder(path.parent)
                 folders.add(path.parent)
             kept.add(name)
-            yield entry, path
+            yield entry, path, name
 
-    def fetch_one(item: tuple[Entry, Path]) -> None:
+    def fetch_one(item: tuple[Entry, Path, str]) -> None:
         if is_large_object(item[0]):
             large.append(item)
         else:
@@ -137,19 +137,21 @@ def _fetch_folder(
         raise StoreError(
             "key", f"there is nothing at {address}, neither an object nor a folder; check the key"
         )
-    for entry, path in large:
-        _fetch_one(store, entry, path, staged, moved)
+    for item in large:
+        _fetch_one(store, *item, staged, moved)
     staged.remove_all_but(kept)
 
 
-def _fetch_one(store: Store, entry: Entry, path: Path, staged: "_Staged", moved: "_Moved") -> None:
-    if staged.has(entry, path):
+def _fetch_one(
+    store: Store, entry: Entry, path: Path, name: str, staged: "_Staged", moved: "_Moved"
+) -> None:
+    if staged.has(name, entry, path):
         moved(entry.size)
     elif is_large_object(entry):
         with ThreadPoolExecutor(PIECES) as pieces:
-            staged.add(fetch_large(store, entry, path, moved, pieces), path)
+            staged.add(name, fetch_large(store, entry, path, moved, pieces), path)
     else:
-        staged.add(fetch_small(store, entry, path, moved), path)
+        staged.add(name, fetch_small(store, entry, path, moved), path)
 
 
 class _Staged:
@@ -175,25 +177,26 @@ class _Staged:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def has(self, entry: Entry, path: Path) -> bool:
+    def has(self, name: str, entry: Entry, path: Path) -> bool:
         """Whether the file is the object, by the list or, where it is not in it, by its content."""
         try:
             stat = path.stat()
         except OSError:
             return False
-        if self._known.get(self._name(path)) == self._said(entry, stat):
+        if self._known.get(name) == self._said(entry, stat):
             return True
         if stat.st_size != entry.size or not check_file(path, entry.size, entry.etag):
             return False
-        self.add(entry, path)
+        self.add(name, entry, path)
         return True
 
-    def add(self, entry: Entry, path: Path) -> None:
+    def add(self, name: str, entry: Entry, path: Path) -> None:
         """The file is the object now."""
-        name, said = self._name(path), self._said(entry, path.stat())
+        said = self._said(entry, path.stat())
+        line = json.dumps([name, *said]).encode() + b"\n"
         with self._lock:
             self._known[name] = said
-            self._stream.write(json.dumps([name, *said]).encode() + b"\n")
+            self._stream.write(line)
 
     def remove_all_but(self, names: set[str]) -> None:
         """Remove the files of the list that the store no longer has."""
@@ -204,9 +207,6 @@ class _Staged:
     def _said(self, entry: Entry, stat: os.stat_result) -> list[object]:
         """What the list says of a file: the object it is, and how it stands on the disk."""
         return [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
-
-    def _name(self, path: Path) -> str:
-        return os.path.relpath(path, self._folder).replace(os.sep, "/")
 
 
 def _boot() -> str:
