@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +116,22 @@ def test_a_clock_that_is_wrong(s3, monkeypatch):
     with pytest.raises(StoreError, match="this machine's clock is .*; set the clock") as caught:
         store.get("a")
     assert caught.value.reason == "clock"
+
+
+def test_a_forked_process_reads_beside_its_parent(s3):
+    """obstore has threads, which a fork leaves behind; the child waited, or the parent crashed."""
+    key = s3.below("a").key
+    open_store(s3).put(key, b"content")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, bytes(open_store(s3).get(key)))
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as answer:
+        assert answer.read() == b"content"
+    assert os.waitpid(child, 0) == (child, 0)
+    assert bytes(open_store(s3).get(key)) == b"content"
 
 
 def test_a_server_that_cannot_be_reached(monkeypatch):

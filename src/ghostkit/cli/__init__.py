@@ -51,6 +51,7 @@ def _options(
     store_signature: store_options.Signature = None,
     store_access_key: store_options.AccessKey = None,
     store_secret_file: store_options.SecretFile = None,
+    store_cache_mb: store_options.CacheMb = None,
 ) -> None:
     pass
 

@@ -1,5 +1,6 @@
 """``ghostkit --store-endpoint URL COMMAND``: how object stores are reached, for any command."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
@@ -40,6 +41,7 @@ def forget() -> None:
 
         _given.clear()
         set_flags(Settings())
+    _limit("")
 
 
 Endpoint = Annotated[str | None, _option("endpoint", "https://HOST[:PORT] of the store.")]
@@ -58,6 +60,25 @@ SecretFile = Annotated[
         rich_help_panel="Object stores (docs/cloud.md)",
     ),
 ]
+
+CacheMb = Annotated[
+    str | None,
+    typer.Option(
+        "--store-cache-mb",
+        help="MB of disk for archives that are read from stores; by default all that there is.",
+        callback=lambda megabytes: _limit(megabytes),
+        is_eager=True,
+        rich_help_panel="Object stores (docs/cloud.md)",
+    ),
+]
+
+
+def _limit(megabytes: str | None) -> str | None:
+    if megabytes or "ghostkit.cloud.room" in sys.modules:
+        from ghostkit.cloud.room import set_limit_mb
+
+        set_limit_mb(megabytes or "")
+    return megabytes
 
 
 def _read_secret(path: str | None) -> str | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostkit.cloud.address import Address, is_url, parse
+from ghostkit.cloud.locks import taking_turns
 from ghostkit.cloud.mirror import Mirror
-from ghostkit.cloud.places import taking_turns
 from ghostkit.cloud.stage import fetch
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import UsageError

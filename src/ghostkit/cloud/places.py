@@ -4,24 +4,22 @@ The same URL has the same place in every run, so that what was fetched is not fe
 stopped job finds what it left. Processes of one machine take turns.
 """
 
-import fcntl
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ghostkit.cloud.address import Address
+from ghostkit.cloud.locks import LOCK, taking_turns
+from ghostkit.cloud.room import SHARD_INDEX, check_parts
 from ghostkit.cloud.settings import settings_for
 from ghostkit.cloud.stage import fetch
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError
-from ghostkit.files import cache_folder, make_folder, write_json
+from ghostkit.files import cache_folder, write_json
 from ghostkit.progress import Bars, silent
 
 BESIDE = (".card.json", ".job.json")  # files that belong to the one that is named
-SHARD_INDEX = "index.json"  # of a data set in archives
-_LOCK = ".lock"
+ORIGIN = "origin.json"  # beside the index of archives from a store: their address there
 UNFINISHED = ".unfinished"  # the end of the name, there, of a result that is not whole yet
 
 
@@ -30,22 +28,30 @@ def place_of(address: Address) -> Path:
     endpoint = settings_for(address.scheme).endpoint
     whole = f"{endpoint}\0{address.scheme}://{address.bucket}/{address.key.rstrip('/')}"
     identity = hashlib.sha256(whole.encode()).hexdigest()[:16]
-    return cache_folder() / "stores" / identity / address.name
+    return stores_folder() / identity / address.name
+
+
+def stores_folder() -> Path:
+    """What holds the places of all addresses."""
+    return cache_folder() / "stores"
 
 
 def bring(address: Address, *, bars: Bars = silent) -> Path:
     """Fetch what lies at `address`, and the files that belong to it, to its place.
 
-    Of a data set in archives only the lists are: an archive is fetched when it is read.
+    Of a data set in archives only the lists are: an archive is fetched when it is read, and one
+    that is here stays while it is the same there.
 
     Raises:
         StoreError: nothing is there, or it cannot be read.
+        UsageError: archives may take less of the disk than must be here at once.
     """
     path = place_of(address)
     with taking_turns(path.parent):
         if open_store(address).stat(address.below(SHARD_INDEX).key) is not None:
             fetch(address, path, bars=bars, wanted=lambda name: not name.endswith(".tar"))
-            write_json(path / "origin.json", {"address": str(address)})
+            write_json(path / ORIGIN, {"address": str(address)})
+            check_parts(str(path))
         else:
             fetch(address, path, bars=bars)
         if path.is_file():
@@ -74,7 +80,7 @@ def clear(path: Path) -> None:
         for each in path.parent.iterdir():
             if each.is_dir():
                 shutil.rmtree(each)
-            elif each.name != _LOCK:
+            elif each.name != LOCK:
                 each.unlink()
 
 
@@ -86,12 +92,3 @@ def _bring_beside(address: Address, path: Path) -> None:
         except StoreError as error:
             if error.reason != "key":
                 raise
-
-
-@contextmanager
-def taking_turns(folder: Path, lock_name: str = _LOCK) -> Iterator[None]:
-    """Keep other processes of this machine out of `folder` for as long as the block lasts."""
-    make_folder(folder)
-    with open(folder / lock_name, "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

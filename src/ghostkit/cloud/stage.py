@@ -41,7 +41,8 @@ def fetch(
     has is removed, files of other origin stay.
 
     Args:
-        wanted: which of the names in a folder to fetch.
+        wanted: which of the names in a folder to fetch; others that an earlier fetch has left stay
+            while they are the same there.
 
     Raises:
         StoreError: nothing is there, or it cannot be read.
@@ -110,15 +111,20 @@ def _fetch_folder(
     large: list[tuple[Entry, Path, str]] = []
     folders: set[Path] = set()
     kept: set[str] = set()
+    empty = True
 
     def found() -> Iterator[tuple[Entry, Path, str]]:
+        nonlocal empty
         for entry in store.list(address.prefix):
+            empty = False
             name = entry.key.removeprefix(address.prefix)
             if not name or name.endswith("/"):  # a mark that a console makes for a folder
                 continue
-            if not wanted(name):
-                continue
             path = target / _safe(name, entry, store)
+            if not wanted(name):
+                if staged.knows(name) and staged.has(name, entry, path):
+                    kept.add(name)
+                continue
             if path.parent not in folders:
                 make_folder(path.parent)
                 folders.add(path.parent)
@@ -133,7 +139,7 @@ def _fetch_folder(
 
     with ThreadPoolExecutor(THREADS) as executor:
         run_all(executor, fetch_one, found())
-    if not kept:
+    if empty:
         raise StoreError(
             "key", f"there is nothing at {address}, neither an object nor a folder; check the key"
         )
@@ -159,23 +165,27 @@ class _Staged:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, Lock()
-        self._known: dict[str, list[object]] = {}
+        self._read: dict[str, list[object]] | None = None  # when it is asked for
         self._boot = _boot()  # what was written before it may not have reached the disk
 
     def __enter__(self) -> "_Staged":
         make_folder(self._folder)
-        path = self._folder / LIST
-        for line in path.read_bytes().splitlines() if path.is_file() else ():
-            try:
-                name, *said = json.loads(line)
-            except ValueError:  # the last line of a killed transfer
-                continue
-            self._known[name] = said
-        self._stream = open(path, "ab")
+        self._stream = open(self._folder / LIST, "ab")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
+
+    @property
+    def _known(self) -> dict[str, list[object]]:
+        if self._read is None:
+            with self._lock:
+                self._read = self._read or _read_list(self._folder / LIST)
+        return self._read
+
+    def knows(self, name: str) -> bool:
+        """Whether an earlier fetch has left the file."""
+        return name in self._known
 
     def has(self, name: str, entry: Entry, path: Path) -> bool:
         """Whether the file is the object, by the list or, where it is not in it, by its content."""
@@ -195,7 +205,8 @@ class _Staged:
         said = self._said(entry, path.stat())
         line = json.dumps([name, *said]).encode() + b"\n"
         with self._lock:
-            self._known[name] = said
+            if self._read is not None:
+                self._read[name] = said
             self._stream.write(line)
 
     def remove_all_but(self, names: set[str]) -> None:
@@ -207,6 +218,17 @@ class _Staged:
     def _said(self, entry: Entry, stat: os.stat_result) -> list[object]:
         """What the list says of a file: the object it is, and how it stands on the disk."""
         return [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
+
+
+def _read_list(path: Path) -> dict[str, list[object]]:
+    known: dict[str, list[object]] = {}
+    for line in path.read_bytes().splitlines():
+        try:
+            name, *said = json.loads(line)
+        except ValueError:  # the last line of a killed transfer
+            continue
+        known[name] = said
+    return known
 
 
 def _boot() -> str:

@@ -73,13 +73,26 @@ def open_store(address: Address | str) -> Store:
     return _opened(place.scheme, place.bucket, settings_for(place.scheme), os.getpid())
 
 
+_of_obstore = 0  # the process that has its threads
+
+
 @lru_cache(maxsize=32)
 def _opened(scheme: str, bucket: str, settings: Settings, process: int) -> Store:
-    """One client per bucket and process: a fork must not share connections."""
+    """One client per bucket and process: a fork must not share connections.
+
+    Nor may both sides of a fork go on with obstore, whose threads one lacks, and whose events would
+    go to the other; Huawei's SDK, which speaks S3 too, takes its place.
+    """
+    global _of_obstore
     if scheme == "obs" and settings.signature in ("obs", "v2"):
+        from ghostkit.cloud.obs_store import ObsStore
+
+        return ObsStore(scheme, bucket, settings)
+    if _of_obstore not in (0, process) and settings.access_key is not None:
         from ghostkit.cloud.obs_store import ObsStore
 
         return ObsStore(scheme, bucket, settings)
     from ghostkit.cloud.s3_store import S3Store
 
+    _of_obstore = process
     return S3Store(scheme, bucket, settings)

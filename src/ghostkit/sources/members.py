@@ -5,15 +5,12 @@ archive, and the path that the picture had. An archive that is not here yet is f
 a file ``origin.json`` beside it says from where.
 """
 
-import json
 import os
 import re
-from pathlib import Path
+from contextlib import suppress
+from io import FileIO
 from typing import NamedTuple
 
-from ghostkit.errors import StoreError
-
-ORIGIN = "origin.json"
 _ADDRESS = re.compile(r"(.+\.tar)#([0-9]{1,18})\+([0-9]{1,18})/(.+)", re.DOTALL)
 
 
@@ -44,33 +41,23 @@ def read_member(member: Member) -> bytes:
         OSError: the archive cannot be read, or ends too early.
         StoreError: it cannot be fetched.
     """
-    with open(bring_archive(member.archive), "rb") as stream:
+    with _opened(member.archive) as stream:
         content = os.pread(stream.fileno(), member.size, member.start)
     if len(content) != member.size:
         raise OSError(f"{member.archive} ends after {len(content)} of {member.size} bytes")
     return content
 
 
-def bring_archive(path: str) -> str:
-    """The path of an archive, once it is here.
+def _opened(path: str) -> FileIO:
+    """An archive, once it is here.
 
     Raises:
         StoreError: it cannot be fetched.
         FileNotFoundError: it is not here, and nothing says where it is.
     """
-    if os.path.exists(path):
-        return path
-    from ghostkit.cloud.address import parse
-    from ghostkit.cloud.places import taking_turns
-    from ghostkit.cloud.stage import fetch
+    while True:
+        with suppress(FileNotFoundError):
+            return open(path, "rb", buffering=0)
+        from ghostkit.cloud.archives import bring
 
-    folder, name = os.path.split(path)
-    with open(os.path.join(folder, ORIGIN), encoding="utf-8") as stream:
-        address = parse(json.load(stream)["address"])
-    with taking_turns(Path(folder), f".{name}.lock"):
-        if not os.path.exists(path):  # another process may have brought it
-            try:
-                fetch(address.below(name), Path(path))
-            except StoreError as error:
-                raise StoreError(error.reason, f"a shard cannot be fetched: {error}") from error
-    return path
+        bring(path)  # another process may remove it before it is open

@@ -2,7 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,13 +12,15 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from ghostkit.cloud.archives import is_streamed
+from ghostkit.cloud.room import check_room
 from ghostkit.dataset import Dataset
 from ghostkit.dataset.shards import archives_of
-from ghostkit.errors import GhostkitError, ImageRefused, UsageError
+from ghostkit.errors import ImageRefused, UsageError
 from ghostkit.image import decode
-from ghostkit.sources.members import bring_archive
 from ghostkit.train.interruption import leave_signals_to_the_parent
 from ghostkit.train.machines.world import ALONE, World
+from ghostkit.train.pictures.archives import ArchivesAhead
 from ghostkit.train.pictures.augment import augment, sample_generator
 from ghostkit.train.recipe import Recipe
 
@@ -26,6 +29,10 @@ GONE = (ConnectionError, EOFError, FileNotFoundError)
 MIXED = 8  # archives whose pictures are shuffled together
 DEATHS = 2  # of reading processes in an epoch that are made good
 AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
+TOGETHER = "those of train that are read together"
+
+Steps = Callable[[int], Iterable[list[int]]]
+"""Which samples to read for each step, from the step of this number on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +60,19 @@ def training_batches(
     `log` is told and they are started anew at the batch that is due, which is the same again.
 
     Raises:
-        UsageError: while iterating: they died once more than `DEATHS`.
+        UsageError: the archives that are read together do not fit the limit of the disk; while
+            iterating: the processes died once more than `DEATHS`.
     """
     archives = archives_of([sample.path for sample in data.samples])
     steps = batch_indices(len(data.samples), recipe, epoch, world, archives)[first_step:]
     pictures = _AugmentedPictures(data, recipe, epoch)
 
-    def start(done: int) -> Iterator[Batch]:
+    def start(sampler: Steps, done: int) -> Iterator[Batch]:
         before = signal.getsignal(signal.SIGCHLD)
         batches: Iterator[Batch] = iter(
             DataLoader(
                 pictures,
-                batch_sampler=steps[done:],
+                batch_sampler=sampler(done),
                 num_workers=recipe.workers,
                 collate_fn=partial(_collate, data),
                 worker_init_fn=leave_signals_to_the_parent,
@@ -77,40 +85,43 @@ def training_batches(
             signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
         return batches
 
-    if archives is None:
-        return _unbroken(start(0), start, len(steps), log)
-    needed = dict.fromkeys(archives[index] for step in steps for index in step)
-    return _with_archives(_unbroken(start(0), start, len(steps), log), list(needed))
+    if archives is None or not is_streamed(archives[0]):
+        return _unbroken(partial(start, lambda first: steps[first:]), len(steps), log)
+    check_room(list(set(archives)), _read_together(archives, recipe, world), TOGETHER)
+    needed = [{archives[index] for index in step} for step in steps]
+    return _streamed(start, steps, needed, log)
 
 
-def _with_archives(batches: Iterator[Batch], archives: Sequence[str]) -> Iterator[Batch]:
-    """The same batches, while a thread fetches what they will be read from, in that order."""
-    over = threading.Event()
+def _streamed(
+    start: Callable[[Steps, int], Iterator[Batch]],
+    steps: list[list[int]],
+    needed: list[set[str]],
+    log: Callable[[str], None],
+) -> Iterator[Batch]:
+    with ArchivesAhead(needed) as ahead:
 
-    def bring() -> None:
-        for archive in archives:
-            if over.is_set():
-                return
-            try:
-                bring_archive(archive)
-            except (GhostkitError, OSError):
-                return  # the process that reads from it will say so
+        def here(first: int) -> Iterable[list[int]]:
+            return ahead.handed_out(steps[first:], first)
 
-    thread = threading.Thread(target=bring, name="archives", daemon=True)
-    thread.start()
-    try:
-        yield from batches
-    finally:
-        over.set()
+        for batch in _unbroken(partial(start, here), len(steps), log):
+            ahead.pass_one()
+            yield batch
+
+
+def _read_together(archives: Sequence[str], recipe: Recipe, world: World) -> int:
+    """How many archives the steps that are under way can touch, whatever the order."""
+    fewest = sum(sorted(Counter(archives).values())[:MIXED])
+    under_way = (AHEAD * recipe.workers + 2) * recipe.batch_size * world.size
+    return MIXED * (1 + -(-under_way // fewest))
 
 
 def _unbroken(
-    batches: Iterator[Batch],
     start: Callable[[int], Iterator[Batch]],
     count: int,
     log: Callable[[str], None],
 ) -> Iterator[Batch]:
     done = deaths = 0
+    batches = start(0)
     while done < count:
         try:
             for batch in batches:
