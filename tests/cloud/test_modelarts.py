@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from squares import save_photos
 ROOT = Path(__file__).parents[2]
 SEED = (  # its words, with the sizes of a test
     "--model GhostNet -b 4 --opt npufusedsgd --weight-decay 4e-5 --momentum 0.9 --sched cosine "
-    "-j 0 --warmup-lr 1e-6 --drop 0.2 --warmup-epochs 1 --lr 0.04 --clip-grad 2.0 --num-classes 3 "
+    "-j 0 --warmup-lr 1e-6 --drop 0.2 --warmup-epochs 1 --lr 0.04 --clip-grad 2.0 --num-classes 10 "
     "--img-size 32 --width 0.25 --cooldown-epochs 0 --device cpu"
 ).split()
 
@@ -157,29 +159,37 @@ def test_a_job_without_places_is_refused(capsys):
     assert "a job needs its data" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def cifar10(data_root, tmp_path_factory):
+    """Four photos of each class to train with and two to judge by, of the real test part."""
+    folder = tmp_path_factory.mktemp("cifar10")
+    counts = Counter()
+    with tarfile.open(data_root / "cifar10-jpeg.tar.xz") as tar:
+        for member in tar:
+            _, part, name, _ = member.name.split("/")
+            if part != "test" or min(counts.values(), default=0) == 6 and len(counts) == 10:
+                break
+            if counts[name] < 6:
+                place = "train" if counts[name] < 4 else "val"
+                (folder / place / name).mkdir(parents=True, exist_ok=True)
+                content = tar.extractfile(member).read()
+                (folder / place / name / f"{counts[name]}.jpg").write_bytes(content)
+                counts[name] += 1
+    assert len(counts) == 10
+    return folder
+
+
 @pytest.mark.slow
-def test_the_seeds_command_with_transfer_learning(obs, tmp_path, monkeypatch):
+@pytest.mark.data
+def test_the_seeds_command_on_cifar10_with_transfer_learning(obs, cifar10, tmp_path):
     """By the shell script of the image, the boot file in the bucket, the stray space and all."""
-    send(save_photos(tmp_path / "photos", 4, 2), obs.below("dataset/cifar10"))
+    send(cifar10, obs.below("dataset/cifar10"))
     shutil.copytree(ROOT / "scripts", tmp_path / "GhostNet")
     send(tmp_path / "GhostNet", obs.below("code/GhostNet"))
     first = tmp_path / "first"
-    small = [
-        "--img-size",
-        "32",
-        "--width",
-        "0.25",
-        "-b",
-        "4",
-        "-j",
-        "0",
-        "--epochs",
-        "1",
-        "--warmup-epochs",
-        "0",
-    ]
-    line = ["train", str(tmp_path / "photos"), "--run-folder", str(first), *small]
-    assert run([*line, "--device", "cpu"]) == 0
+    small = "--img-size 32 --width 0.25 -b 6 -j 0 --epochs 1 --warmup-epochs 0 --device cpu"
+    line = ["train", str(save_photos(tmp_path / "photos", 2, 1)), "--run-folder", str(first)]
+    assert run([*line, *small.split()]) == 0  # of three classes, so the classifier begins anew
     send(first / "model_best.pth.tar", obs.below("outputs/model_best.pth.tar"))
     log = tmp_path / "log" / "training.log"
     command = [
@@ -210,9 +220,16 @@ def test_the_seeds_command_with_transfer_learning(obs, tmp_path, monkeypatch):
     before = open_checkpoint(first / "model_best.pth.tar")
     same = [n for n in before.weights if before.weights[n].equal(trained.weights[n])]
     assert "conv_stem.weight" in same and "classifier.weight" not in same
+    assert trained.weights["classifier.weight"].shape[0] == 10
     models = [str(obs.below(f"output/ghostnet/model_best.{e}")) for e in ("pth.tar", "onnx")]
     assert run(["verify", *models, "--images", str(obs.below("dataset/cifar10/val"))]) == 0
-    command[2] = str(obs.below("code/absent"))
-    gone = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert gone.returncode == 127
+
+
+def test_code_that_is_not_there_ends_the_job_with_127(obs, tmp_path):
+    log = tmp_path / "training.log"
+    script = str(ROOT / "scripts" / "run_train.sh")
+    command = ["bash", script, str(obs.below("code/absent")), "absent/train_start.py", str(log)]
+    environment = os.environ | {"JOB_DIR": str(tmp_path / "job"), "PYTHON": sys.executable}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 127
     assert "there is nothing at" in log.read_text()

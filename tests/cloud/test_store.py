@@ -3,7 +3,9 @@
 import datetime
 import hashlib
 import os
+import shutil
 import socket
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -102,8 +104,40 @@ def test_a_bucket_that_may_only_be_read(server, place, monkeypatch):
     assert caught.value.reason == "forbidden"
 
 
+HOURS_BEHIND = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int status = real(clock, now);
+    if (clock == CLOCK_REALTIME) now->tv_sec -= 3 * 3600;
+    return status;
+}
+"""
+
+
+def test_a_machine_whose_clock_is_wrong(s3, tmp_path):
+    """obstore reads the clock of the machine, so a whole process is given another one."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no compiler to make a clock with")
+    (tmp_path / "clock.c").write_text(HOURS_BEHIND)
+    build = [compiler, "-shared", "-fPIC", "-o", "clock.so", "clock.c", "-ldl"]
+    subprocess.run(build, cwd=tmp_path, check=True)
+    (tmp_path / "a").write_bytes(b"a")
+    environment = os.environ | {"LD_PRELOAD": str(tmp_path / "clock.so")}
+    url, path = str(s3.below("a")), str(tmp_path / "a")
+    for words in ([url, path], [path, url]):
+        command = [sys.executable, "-m", "ghostkit", "stage", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert f"{url}: this machine's clock is 3.0 hours behind the store's" in done.stderr
+        assert "set the clock, e.g. with timedatectl set-ntp true" in done.stderr
+
+
 def test_a_clock_that_is_wrong(s3, monkeypatch):
-    """By the SDK, whose clock can be set here; obstore reads that of the machine."""
+    """By the SDK, whose clock alone is another one here."""
     store = ObsStore("s3", BUCKET, settings_for("s3"))
     now = datetime.datetime
 

@@ -64,7 +64,8 @@ def explain(
         return StoreError(
             "clock",
             f"cannot {doing} {where}: this machine's clock is {_skew(server_time())}, and signed "
-            "requests need it within 15 minutes; set the clock, e.g. with NTP",
+            "requests need it within 15 minutes; set the clock, e.g. with timedatectl set-ntp true "
+            "(that of the host, where this is a container)",
         )
     if code in WRONG_KEYS or status == 401:
         why = WRONG_KEYS.get(code, "the keys are not accepted")
@@ -112,4 +113,6 @@ def _skew(date: str | None) -> str:
         return "wrong"
     seconds = (datetime.now(UTC) - server).total_seconds()
     side = "ahead of" if seconds > 0 else "behind"
-    return f"{abs(seconds) / 60:.0f} minutes {side} the store's"
+    minutes = abs(seconds) / 60
+    size = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+    return f"{size} {side} the store's"
