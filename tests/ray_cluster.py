@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine, in a process of its own that can lose a node.
+"""A Ray cluster of one or two nodes on this machine, in a process of its own; it can lose one.
 
 For the slow tests, reliability/ and benchmarks/. The process takes commands on standard input:
 ``remove`` kills the second node as a power cut would, ``add`` starts another one.
@@ -70,11 +70,11 @@ class TwoNodes:
 
 
 @contextmanager
-def running(cpus: int = 1) -> Iterator[TwoNodes]:
-    """A cluster of two nodes with so many CPUs each."""
+def running(cpus: int = 1, nodes: int = 2) -> Iterator[TwoNodes]:
+    """A cluster of so many nodes, one or two, with so many CPUs each."""
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         process = subprocess.Popen(
-            [sys.executable, __file__, str(cpus), folder],
+            [sys.executable, __file__, str(cpus), str(nodes), folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -92,13 +92,13 @@ def running(cpus: int = 1) -> Iterator[TwoNodes]:
                     os.killpg(process.pid, signal.SIGKILL)
 
 
-def main(cpus: int, folder: str) -> None:
+def main(cpus: int, nodes: int, folder: str) -> None:
     from ray.cluster_utils import Cluster
 
     asked = {"num_cpus": cpus, "object_store_memory": STORE_BYTES}
     head = asked | {"include_dashboard": False, "temp_dir": folder}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    node = cluster.add_node(**asked)
+    node = cluster.add_node(**asked) if nodes == 2 else None
     raylet = cluster.head_node.all_processes["raylet"][0].process.pid
     told = {
         "address": cluster.address,
@@ -116,4 +116,4 @@ def main(cpus: int, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -92,8 +92,8 @@ class StoreError(UsageError):
     """An object store refuses, or cannot be reached.
 
     Attributes:
-        reason: ``secret``, ``bucket``, ``key``, ``forbidden``, ``clock``, ``network``, ``damaged``
-            or ``server``.
+        reason: ``secret``, ``bucket``, ``key``, ``forbidden``, ``clock``, ``network``, ``range``,
+            ``damaged`` or ``server``.
     """
 
     def __init__(self, reason: str, message: str) -> None:

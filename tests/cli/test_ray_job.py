@@ -6,49 +6,19 @@ What Ray itself does is tested in tests/cluster/test_on_ray.py.
 import json
 import sys
 import tarfile
-from contextlib import contextmanager
 
 import pytest
 
-from ghostkit.cli import ray_job
-from ghostkit.cluster.engine import Size, parse_actors
-from ghostkit.cluster.worker import Worker
+from ghostkit.cluster.engine import parse_actors
 from ghostkit.errors import UsageError
+from one_process import OneProcess
 from tiny import BLUE, GREEN, RED, save_square
-
-
-class OneProcess:
-    """A cluster of one node without Ray, which may die or be told to stop after some parts."""
-
-    size = Size(1, 1.0, 0.0, 1)
-
-    def __init__(self) -> None:
-        self.end_after, self.ending = None, KeyboardInterrupt
-        self.given = []
-        self.pool = None
-
-    @contextmanager
-    def joined(self, pool):
-        self.pool = pool
-        yield self
-
-    def answers(self, parts, task, files, *, in_order):
-        worker = Worker(task, files)
-        parts = list(parts) if in_order else list(parts)[::-1]
-        for count, part in enumerate(parts):
-            if count == self.end_after:
-                raise self.ending()
-            self.given.append(part)
-            yield part, *worker.answer(part)
 
 
 @pytest.fixture
 def cluster(monkeypatch, tmp_path):
-    cluster = OneProcess()
-    monkeypatch.setattr(ray_job, "joined", cluster.joined)
-    monkeypatch.setattr(ray_job, "require_ray", lambda: None)
     monkeypatch.chdir(tmp_path)
-    return cluster
+    return OneProcess(monkeypatch)
 
 
 @pytest.fixture

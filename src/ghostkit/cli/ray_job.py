@@ -115,6 +115,8 @@ def _answer(
                     sink.put(part, account, records)
                     progress.add(account)
                     bar.advance(account.pictures)
+        if again := cluster.again():
+            say(f"Ray: parts were begun again {again} times, after a worker or a node was lost")
 
 
 def _checked_format(job: Job, *, overwrite: bool, resume: bool) -> Format:

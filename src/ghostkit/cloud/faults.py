@@ -83,6 +83,8 @@ def explain(
         )
     if code in ("NoSuchKey", "NoSuchUpload") or status == 404:
         return StoreError("key", f"cannot {doing} {where}: there is no such object; check the key")
+    if code == "InvalidRange" or status == 416:
+        return StoreError("range", f"cannot {doing} {where}: it ends before the bytes asked for")
     if status == 403:
         right = "a bucket that may only be read, or " if doing in ("write", "delete") else ""
         return StoreError(

@@ -14,11 +14,13 @@ def actor_class() -> type[Any]:
     """
 
     class AnswerPart:
-        def __init__(self, version: str, task: dict[str, Any], files: list[Any]) -> None:
+        def __init__(
+            self, version: str, task: dict[str, Any], files: list[Any], tries: list[Any]
+        ) -> None:
             import platform
             import sys
 
-            self.worker, self.problem = None, ""
+            self.worker, self.problem, self.tries = None, "", tries
             node = platform.node()
             try:
                 import ghostkit
@@ -54,6 +56,14 @@ def actor_class() -> type[Any]:
 
             part = Part.from_json(row["part"][0])
             print(f"ghostkit: part {part.number} begins", flush=True)  # for the node's log
+            if begun_too_often(part.number, *self.tries):
+                names = f"{part.names[0]!r} to {part.names[-1]!r}"
+                said = (
+                    f"part {part.number}, {names}, has ended {self.tries[1]} workers; one of its "
+                    "pictures may break a library or need more memory than a node has: look into "
+                    "the nodes' logs, find it with --part-size 1 or --engine local, leave it out"
+                )
+                return {"account": [b""], "records": [b""], "problem": [said]}
             try:
                 account, records = self.worker.answer(part)
             except GhostkitError as error:
@@ -61,4 +71,29 @@ def actor_class() -> type[Any]:
             record = json.dumps(account.to_record()).encode()
             return {"account": [record], "records": [records], "problem": [""]}
 
+    def begun_too_often(number: int, counter: Any, most: int) -> bool:
+        import ray
+
+        try:
+            return ray.get(counter.begin.remote(number), timeout=10) > most  # type: ignore[no-any-return]
+        except (ray.exceptions.RayError, TimeoutError):  # the counter is lost: it is a safeguard
+            return False
+
     return AnswerPart
+
+
+def tries_class() -> type[Any]:
+    """An account of how often each part was begun, which outlives the workers that do it."""
+
+    class Tries:
+        def __init__(self) -> None:
+            self.begun: dict[int, int] = {}
+
+        def begin(self, number: int) -> int:
+            self.begun[number] = self.begun.get(number, 0) + 1
+            return self.begun[number]
+
+        def again(self) -> int:
+            return sum(self.begun.values()) - len(self.begun)
+
+    return Tries

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import socket
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from ghostkit import __version__
-from ghostkit.cluster.actor import actor_class
+from ghostkit.cluster.actor import actor_class, tries_class
 from ghostkit.cluster.parts import Part
 from ghostkit.cluster.worker import Account, Task
 from ghostkit.errors import GhostkitError, MissingExtra, UsageError
@@ -27,7 +26,7 @@ from ghostkit.signals import SIGNALS
 WAVE = 5_000  # parts that Ray is told of at once; their names are in its memory
 TRIES = 6  # of one part whose worker dies each time; then the part itself is suspected
 DEATHS_AT_START = 20  # of actors, one after the other, before the nodes are suspected
-REACHED_S = 10.0
+REACHED_S = ASKED_S = 10.0
 AHEAD = 2  # parts that an actor has, one of them waiting
 
 
@@ -84,6 +83,7 @@ def require_ray() -> Any:
     try:
         import ray
         import ray.data
+        import ray.util.scheduling_strategies
     except ImportError as error:
         raise MissingExtra("ray", "ray[data]") from error
     return ray
@@ -109,6 +109,11 @@ class Cluster:
     def __init__(self, ray: Any, pool: Pool) -> None:
         self._ray, self._pool = ray, pool
         self.size = self._measured()
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=True
+        )
+        tries = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(tries_class())
+        self._tries = tries.remote()
 
     def answers(
         self, parts: Iterable[Part], task: Task, files: Mapping[str, bytes], *, in_order: bool
@@ -130,6 +135,13 @@ class Cluster:
                     yield waiting.pop(account.number), account, row["records"]
             assert not waiting, f"Ray has lost the parts {sorted(waiting)}"
 
+    def again(self) -> int:
+        """How many times a part was begun again, as its worker or its node had died."""
+        try:
+            return int(self._ray.get(self._tries.again.remote(), timeout=ASKED_S))
+        except (self._ray.exceptions.RayError, TimeoutError):
+            return 0  # nobody knows
+
     def _data(self, wave: list[Part], task: Task, held: Any, in_order: bool) -> Any:
         """A lazy data set of one row per part."""
         from ray.data import ActorPoolStrategy, DataContext
@@ -143,26 +155,24 @@ class Cluster:
         most = pool.most if pool.most is None else max(1, min(pool.most, len(wave)))
         least = min(pool.least, len(wave))
         rows = [{"part": part.to_json()} for part in wave]
-        with warnings.catch_warnings():  # there is no other way to bound the tries of a part
-            warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
-            return self._ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-                actor_class(),
-                batch_size=1,
-                batch_format="numpy",
-                fn_constructor_kwargs={
-                    "version": __version__,
-                    "task": task.to_record(),
-                    "files": [held],
-                },
-                compute=ActorPoolStrategy(
-                    min_size=least,
-                    max_size=most,
-                    initial_size=max(least, room if most is None else min(room, most)),
-                    max_tasks_in_flight_per_actor=AHEAD,
-                ),
-                max_task_retries=TRIES - 1,
-                **_resources(pool),
-            )
+        return self._ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            actor_class(),
+            batch_size=1,
+            batch_format="numpy",
+            fn_constructor_kwargs={
+                "version": __version__,
+                "task": task.to_record(),
+                "files": [held],
+                "tries": [self._tries, TRIES],
+            },
+            compute=ActorPoolStrategy(
+                min_size=least,
+                max_size=most,
+                initial_size=max(least, room if most is None else min(room, most)),
+                max_tasks_in_flight_per_actor=AHEAD,
+            ),
+            **_resources(pool),
+        )
 
     def _measured(self) -> Size:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]

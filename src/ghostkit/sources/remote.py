@@ -96,6 +96,8 @@ def fetch_picture(url: str, max_bytes: int) -> tuple[bytes, str]:
     except StoreError as error:
         if error.reason == "key":
             return b"", "no such object"
+        if error.reason == "range":  # an empty object has not even a first byte
+            return b"", ""
         raise
     if len(content) > max_bytes:
         return b"", f"too many bytes: more than {max_bytes / 2**20:.1f} MiB"

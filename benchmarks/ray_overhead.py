@@ -1,0 +1,122 @@
+"""What `--engine ray` costs beside `--engine local` on the same cores; what big jobs would take.
+
+    python benchmarks/ray_overhead.py [MODEL.onnx] [--pictures 4000] [--rounds 3] [--price 0.04]
+
+A cluster of one node with all the cores of this machine is up before the clock starts. Both engines
+classify links to the bundled photos by turns, with as many threads, or actors, as there are cores.
+Of each run the seconds of the whole command are told, and of Ray also those between the first and
+the last part, which is what a long job consists of. The cost model divides by the pictures of a
+core-hour of that; the price of a core-hour is an assumption of whoever runs this.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from measured import machine, spread
+
+from ghostkit.bundled import unpack_trashnet
+from ray_cluster import running
+
+PRICE = 0.04  # of a core-hour, in any currency: an assumption
+SIZES = (1_000_000, 1_000_000_000)  # pictures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default="default")
+    parser.add_argument("--pictures", type=int, default=4_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--part-size", type=int, default=500)
+    parser.add_argument("--price", type=float, default=PRICE, help="of a core-hour")
+    options = parser.parse_args()
+    cores = os.cpu_count() or 1
+    told = machine()
+    print(f"{told['processor']}, {cores} cores, Python {told['python']}, ray {version('ray')}")
+    with tempfile.TemporaryDirectory() as name, running(cpus=cores, nodes=1) as cluster:
+        scratch = Path(name)
+        photos = make_photos(scratch, options.pictures)
+        command = [sys.executable, "-m", "ghostkit", "predict", "-m", options.model, str(photos)]
+        ray = ["--engine", "ray", "--address", cluster.address]
+        ray += ["--part-size", str(options.part_size), "--actors", str(cores)]
+        local_s, ray_s, steady = [], [], []
+        for number in range(options.rounds):
+            for engine in ("local", "ray") if number % 2 == 0 else ("ray", "local"):
+                if engine == "local":
+                    local_s.append(run([*command, "-o", f"{scratch}/{number}.jsonl"]))
+                else:
+                    output = scratch / f"{number}"
+                    ray_s.append(run([*command, "-o", f"{output}/", "--format", "jsonl", *ray]))
+                    steady.append(pictures_a_second(output))
+            print(
+                f"round {number + 1}: local {local_s[-1]:.1f} s, ray {ray_s[-1]:.1f} s, of which "
+                f"{steady[-1]:.0f} images/s between its first and last part",
+                flush=True,
+            )
+    tell(options.pictures, local_s, ray_s, steady, cores, options.price)
+
+
+def make_photos(scratch: Path, count: int) -> Path:
+    originals = sorted(unpack_trashnet(scratch / "originals").rglob("*.jpg"))
+    folder = scratch / "photos"
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number}.jpg").symlink_to(originals[number % len(originals)])
+    return folder
+
+
+def run(command: list[str]) -> float:
+    """Seconds of the whole command."""
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+    return time.perf_counter() - began
+
+
+def pictures_a_second(output: Path) -> float:
+    """The rate from the moment when the first part was there to that of the last one."""
+    parts = sorted(
+        (path.stat().st_mtime, json.loads(path.read_text())["pictures"])
+        for path in (output / "_parts").glob("*.json")
+    )
+    return sum(count for _, count in parts[1:]) / (parts[-1][0] - parts[0][0])
+
+
+def tell(
+    pictures: int,
+    local_s: list[float],
+    ray_s: list[float],
+    steady: list[float],
+    cores: int,
+    price: float,
+) -> None:
+    print(f"{pictures} pictures, {len(ray_s)} rounds, median (least..greatest):")
+    print(f"  local, whole command: {spread(local_s)} s")
+    print(f"  ray, whole command:   {spread(ray_s)} s")
+    rate, ray_rate = pictures / statistics.median(local_s), statistics.median(steady)
+    print(f"  ray, images/s between the first and the last part: {spread(steady, 0)}")
+    start_s = statistics.median(ray_s) - pictures / ray_rate
+    print(f"  so ray takes {start_s:.1f} s once, to join and to start actors, and per picture")
+    print(f"  {rate / ray_rate:.2f} times what the local command takes (its start included)")
+    core_hour = ray_rate / cores * 3600
+    print(f"cost model: {core_hour:,.0f} pictures per core-hour; {price} per core-hour assumed")
+    for size in SIZES:
+        hours = size / core_hour
+        print(
+            f"  {size:,} pictures: {hours:,.1f} core-hours, {hours * price:,.2f}; on 100 cores "
+            f"{hours / 100:,.1f} hours"
+        )
+
+
+if __name__ == "__main__":
+    main()
