@@ -4,14 +4,16 @@
 
 A cluster of one node with all the cores of this machine is up before the clock starts. Both engines
 classify links to the bundled photos by turns, with as many threads, or actors, as there are cores.
-Of each run the seconds of the whole command are told, and of Ray also those between the first and
-the last part, which is what a long job consists of. The cost model divides by the pictures of a
-core-hour of that; the price of a core-hour is an assumption of whoever runs this.
+Of each run the seconds of the whole command are told, and the rate of a long job: of the local one
+what its last line says, which leaves out the start of Python; of Ray that between the first and the
+last part. The cost model divides by the pictures of a core-hour of the latter; the price of a
+core-hour is an assumption of whoever runs this.
 """
 
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -48,21 +50,23 @@ def main() -> None:
         command = [sys.executable, "-m", "ghostkit", "predict", "-m", options.model, str(photos)]
         ray = ["--engine", "ray", "--address", cluster.address]
         ray += ["--part-size", str(options.part_size), "--actors", str(cores)]
-        local_s, ray_s, steady = [], [], []
+        local_s, ray_s, local_rate, steady = [], [], [], []
         for number in range(options.rounds):
             for engine in ("local", "ray") if number % 2 == 0 else ("ray", "local"):
                 if engine == "local":
-                    local_s.append(run([*command, "-o", f"{scratch}/{number}.jsonl"]))
+                    seconds, rate = run([*command, "-o", f"{scratch}/{number}.jsonl"])
+                    local_s.append(seconds)
+                    local_rate.append(rate)
                 else:
                     output = scratch / f"{number}"
-                    ray_s.append(run([*command, "-o", f"{output}/", "--format", "jsonl", *ray]))
+                    ray_s.append(run([*command, "-o", f"{output}/", "--format", "jsonl", *ray])[0])
                     steady.append(pictures_a_second(output))
             print(
-                f"round {number + 1}: local {local_s[-1]:.1f} s, ray {ray_s[-1]:.1f} s, of which "
-                f"{steady[-1]:.0f} images/s between its first and last part",
+                f"round {number + 1}: local {local_s[-1]:.1f} s, {local_rate[-1]:.0f} images/s; "
+                f"ray {ray_s[-1]:.1f} s, {steady[-1]:.0f} images/s",
                 flush=True,
             )
-    tell(options.pictures, local_s, ray_s, steady, cores, options.price)
+    tell(options.pictures, local_s, ray_s, local_rate, steady, cores, options.price)
 
 
 def make_photos(scratch: Path, count: int) -> Path:
@@ -74,13 +78,14 @@ def make_photos(scratch: Path, count: int) -> Path:
     return folder
 
 
-def run(command: list[str]) -> float:
-    """Seconds of the whole command."""
+def run(command: list[str]) -> tuple[float, float]:
+    """Seconds of the whole command, and the images/s that it says."""
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(done.stderr)
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    return seconds, float(re.findall(r"; (\d+) images/s", done.stderr)[-1])
 
 
 def pictures_a_second(output: Path) -> float:
@@ -96,6 +101,7 @@ def tell(
     pictures: int,
     local_s: list[float],
     ray_s: list[float],
+    local_rate: list[float],
     steady: list[float],
     cores: int,
     price: float,
@@ -103,11 +109,12 @@ def tell(
     print(f"{pictures} pictures, {len(ray_s)} rounds, median (least..greatest):")
     print(f"  local, whole command: {spread(local_s)} s")
     print(f"  ray, whole command:   {spread(ray_s)} s")
-    rate, ray_rate = pictures / statistics.median(local_s), statistics.median(steady)
-    print(f"  ray, images/s between the first and the last part: {spread(steady, 0)}")
+    ray_rate = statistics.median(steady)
+    ratios = [ray / local for ray, local in zip(steady, local_rate, strict=True)]
+    print(f"  local, images/s: {spread(local_rate, 0)}")
+    print(f"  ray, images/s:   {spread(steady, 0)}, {spread(ratios, 2)} of local's")
     start_s = statistics.median(ray_s) - pictures / ray_rate
-    print(f"  so ray takes {start_s:.1f} s once, to join and to start actors, and per picture")
-    print(f"  {rate / ray_rate:.2f} times what the local command takes (its start included)")
+    print(f"  ray, once, to join and to start actors: {start_s:.1f} s")
     core_hour = ray_rate / cores * 3600
     print(f"cost model: {core_hour:,.0f} pictures per core-hour; {price} per core-hour assumed")
     for size in SIZES:

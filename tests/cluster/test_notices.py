@@ -1,8 +1,11 @@
 """Ray's words on standard output: told once, elsewhere, without its log."""
 
+import os
 import sys
 
-from ghostkit.cluster.notices import told_by
+import pytest
+
+from ghostkit.cluster.notices import quiet_start, told_by
 
 
 def test_a_lost_node_is_one_line_and_standard_output_stays_clean(capsys):
@@ -16,3 +19,13 @@ def test_a_lost_node_is_one_line_and_standard_output_stays_clean(capsys):
     assert capsys.readouterr().out == ""
     print("back")
     assert sys.stdout is not told and capsys.readouterr().out == "back\n"
+
+
+def test_a_start_is_quiet_unless_it_fails(capfd):
+    with quiet_start():
+        os.write(2, b"Set ray log level\n")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ConnectionError), quiet_start():
+        os.write(2, b"no node of this address\n")
+        raise ConnectionError
+    assert capfd.readouterr().err == "no node of this address\n"

@@ -18,6 +18,7 @@ from typing import Any
 
 from ghostkit import __version__
 from ghostkit.cluster.actor import actor_class, tries_class
+from ghostkit.cluster.notices import quiet_start
 from ghostkit.cluster.parts import Part
 from ghostkit.cluster.worker import Account, Task
 from ghostkit.errors import GhostkitError, MissingExtra, UsageError
@@ -207,7 +208,8 @@ def joined(pool: Pool) -> Iterator[Cluster]:
     ours = not ray.is_initialized()
     try:
         with _ray_errors(ray, pool.address):
-            alone = ours and _join(ray, pool.address)
+            with quiet_start():
+                alone = ours and _join(ray, pool.address)
             _give_back(before)  # Ray has taken SIGTERM
             cluster = Cluster(ray, pool)
             if alone and not cluster.size.room:

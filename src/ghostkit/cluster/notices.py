@@ -1,10 +1,13 @@
-"""What Ray prints on the driver's standard output, where results may be: a line each, elsewhere.
+"""What Ray prints where results or our lines may be: a line each, elsewhere, or nothing.
 
 A lost node is told by twenty lines of the log that it left, again and again; the first says it.
 """
 
 import io
+import os
 import re
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
@@ -30,6 +33,24 @@ class _Notices(io.TextIOBase):
                 self._said.add(plain)
                 self._say(f"Ray: {plain.removeprefix('(raylet) ')}")
         return len(text)
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """What Ray's C++ part says of itself on standard error is shown only if the block fails."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(before, said.read())
+            raise
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
 
 
 @contextmanager
