@@ -1,13 +1,14 @@
 """What `--engine ray` costs beside `--engine local` on the same cores; what big jobs would take.
 
-    python benchmarks/ray_overhead.py [MODEL.onnx] [--pictures 4000] [--rounds 3] [--price 0.04]
+    python benchmarks/ray_overhead.py [MODEL.onnx] [--photos FOLDER] [--pictures 4000]
+        [--rounds 3] [--price 0.04]
 
 A cluster of one node with all the cores of this machine is up before the clock starts. Both engines
-classify links to the bundled photos by turns, with as many threads, or actors, as there are cores.
-Of each run the seconds of the whole command are told, and the rate of a long job: of the local one
-what its last line says, which leaves out the start of Python; of Ray that between the first and the
-last part. The cost model divides by the pictures of a core-hour of the latter; the price of a
-core-hour is an assumption of whoever runs this.
+classify links to photos by turns, with as many threads, or actors, as there are cores. Of each run
+the seconds of the whole command are told, and the rate of a long job: of the local one what its
+last line says, which leaves out the start of Python; of Ray that after the first part of each
+actor, to the last part. The cost model divides by the pictures of a core-hour of the latter; the
+price of a core-hour is an assumption of whoever runs this.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from ghostkit.bundled import unpack_trashnet
 from ray_cluster import running
 
 PRICE = 0.04  # of a core-hour, in any currency: an assumption
+SUFFIXES = (".jpg", ".jpeg")
 SIZES = (1_000_000, 1_000_000_000)  # pictures
 
 
@@ -37,8 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", default="default")
     parser.add_argument("--pictures", type=int, default=4_000)
+    parser.add_argument("--photos", type=Path, help="a folder; by default the bundled ones")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--part-size", type=int, default=500)
+    parser.add_argument("--part-size", type=int, default=200)
     parser.add_argument("--price", type=float, default=PRICE, help="of a core-hour")
     options = parser.parse_args()
     cores = os.cpu_count() or 1
@@ -46,7 +49,7 @@ def main() -> None:
     print(f"{told['processor']}, {cores} cores, Python {told['python']}, ray {version('ray')}")
     with tempfile.TemporaryDirectory() as name, running(cpus=cores, nodes=1) as cluster:
         scratch = Path(name)
-        photos = make_photos(scratch, options.pictures)
+        photos = make_photos(scratch, options.photos, options.pictures)
         command = [sys.executable, "-m", "ghostkit", "predict", "-m", options.model, str(photos)]
         ray = ["--engine", "ray", "--address", cluster.address]
         ray += ["--part-size", str(options.part_size), "--actors", str(cores)]
@@ -60,7 +63,7 @@ def main() -> None:
                 else:
                     output = scratch / f"{number}"
                     ray_s.append(run([*command, "-o", f"{output}/", "--format", "jsonl", *ray])[0])
-                    steady.append(pictures_a_second(output))
+                    steady.append(pictures_a_second(output, cores))
             print(
                 f"round {number + 1}: local {local_s[-1]:.1f} s, {local_rate[-1]:.0f} images/s; "
                 f"ray {ray_s[-1]:.1f} s, {steady[-1]:.0f} images/s",
@@ -69,8 +72,10 @@ def main() -> None:
     tell(options.pictures, local_s, ray_s, local_rate, steady, cores, options.price)
 
 
-def make_photos(scratch: Path, count: int) -> Path:
-    originals = sorted(unpack_trashnet(scratch / "originals").rglob("*.jpg"))
+def make_photos(scratch: Path, photos: Path | None, count: int) -> Path:
+    """A folder of so many links to photos, by default the bundled ones."""
+    found = unpack_trashnet(scratch / "originals") if photos is None else photos.resolve()
+    originals = sorted(path for path in found.rglob("*") if path.suffix.lower() in SUFFIXES)
     folder = scratch / "photos"
     folder.mkdir()
     for number in range(count):
@@ -88,13 +93,13 @@ def run(command: list[str]) -> tuple[float, float]:
     return seconds, float(re.findall(r"; (\d+) images/s", done.stderr)[-1])
 
 
-def pictures_a_second(output: Path) -> float:
-    """The rate from the moment when the first part was there to that of the last one."""
+def pictures_a_second(output: Path, actors: int) -> float:
+    """The rate after the first part of each actor, to the last part."""
     parts = sorted(
         (path.stat().st_mtime, json.loads(path.read_text())["pictures"])
         for path in (output / "_parts").glob("*.json")
     )
-    return sum(count for _, count in parts[1:]) / (parts[-1][0] - parts[0][0])
+    return sum(count for _, count in parts[actors:]) / (parts[-1][0] - parts[actors - 1][0])
 
 
 def tell(
@@ -116,12 +121,13 @@ def tell(
     start_s = statistics.median(ray_s) - pictures / ray_rate
     print(f"  ray, once, to join and to start actors: {start_s:.1f} s")
     core_hour = ray_rate / cores * 3600
-    print(f"cost model: {core_hour:,.0f} pictures per core-hour; {price} per core-hour assumed")
+    print(f"cost model: {core_hour:,.0f} pictures per core-hour; {price} per core-hour assumed,")
+    print("  storage, requests and traffic not counted")
     for size in SIZES:
         hours = size / core_hour
         print(
             f"  {size:,} pictures: {hours:,.1f} core-hours, {hours * price:,.2f}; on 100 cores "
-            f"{hours / 100:,.1f} hours"
+            f"{hours / 100:,.2f} hours"
         )
 
 
