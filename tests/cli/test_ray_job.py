@@ -82,6 +82,17 @@ def test_a_folder_has_a_file_for_each_part(ghostkit, model, photos, cluster, tmp
     assert (tmp_path / "out" / "_SUCCESS").exists()
 
 
+def test_rows_of_a_table_answer_as_locally(ghostkit, model, photos, cluster, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    content = [(photos / f"{number}.png").read_bytes() for number in range(9)]
+    table = pyarrow.table({"image": content})
+    parquet.write_table(table, tmp_path / "in.parquet", row_group_size=2)
+    outcomes = [ghostkit("predict", model, "in.parquet", "-o", "-", *each) for each in ((), RAY)]
+    assert outcomes[0].out == outcomes[1].out
+    assert [part.rows for part in cluster.given] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 9)]
+
+
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("output", ["out/", "out.jsonl", "out.parquet"])
 def test_a_stopped_job_goes_on_without_answering_anything_twice(

@@ -81,3 +81,28 @@ def test_no_picture_at_all_is_said_at_once(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no picture in"):
         Reading(Sources([str(tmp_path / "empty")], 10**7))
+
+
+def test_a_table_is_cut_between_its_row_groups(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    content = save_square(tmp_path / "0.png", RED).read_bytes()
+    path = str(tmp_path / "t.parquet")
+    parquet.write_table(pyarrow.table({"image": [content] * 10}), path, row_group_size=2)
+    sources = Sources([path], 10**7)
+    parts = list(cut(Reading(sources).rest(), 3))
+    assert [part.rows for part in parts] == [(0, 4), (4, 8), (8, 10)]
+    names = [item.name for part in parts for item in sources.inside(path, range(*part.rows))]
+    assert names == [f"{path}/{row}" for row in range(10)] == [item.name for item in sources]
+    assert [Part.from_json(part.to_json()) for part in parts] == parts
+    assert len({part.digest for part in parts}) == 3
+    reading = Reading(sources)
+    pictures = reading.pictures()
+    assert [next(pictures).name for _ in range(3)] == names[:3]
+    assert [(part.rows, part.skip) for part in cut(reading.rest(), 3)] == [(None, 3)]
+
+
+def test_a_damaged_table_is_one_part(tmp_path):
+    (tmp_path / "t.parquet").write_bytes(b"no table")
+    [part] = cut(Reading(Sources([str(tmp_path / "t.parquet")], 10**7)).rest(), 3)
+    assert (part.whole, part.rows) == (True, None)

@@ -1,4 +1,4 @@
-"""A job cut into parts: so many pictures by name, or one archive or table as a whole.
+"""A job cut into parts: so many pictures by name, one archive, or rows of a table.
 
 In: `Sources` that leave archives unopened; out: parts in the order of the sources, which put
 together are the job. The same sources give the same parts, so a number says which pictures.
@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import NamedTuple
 
+from ghostkit.cloud.address import is_url
 from ghostkit.sources import Item, Sources
+from ghostkit.sources.kinds import is_table
+from ghostkit.sources.tables import row_groups
 
 
 @dataclass(frozen=True)
@@ -22,21 +25,22 @@ class Part:
     names: tuple[str, ...]  # of pictures, paths or URLs; or of the one archive or table
     whole: bool = False  # it is an archive or table
     skip: int = 0  # of its pictures, those at the beginning that are answered already
+    rows: tuple[int, int] | None = None  # of a table, from which to before which; None: all
 
     def to_json(self) -> bytes:
         """For `from_json`, on another machine."""
-        return json.dumps([self.number, self.names, self.whole, self.skip]).encode()
+        return json.dumps([self.number, self.names, self.whole, self.skip, self.rows]).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Part":
         """What `to_json` has made a record of."""
-        number, names, whole, skip = json.loads(data)
-        return cls(number, tuple(names), whole, skip)
+        number, names, whole, skip, rows = json.loads(data)
+        return cls(number, tuple(names), whole, skip, None if rows is None else tuple(rows))
 
     @property
     def digest(self) -> str:
         """Says which pictures it holds, whatever its number."""
-        content = json.dumps([self.names, self.whole, self.skip]).encode()
+        content = json.dumps([self.names, self.whole, self.skip, self.rows]).encode()
         return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
@@ -48,7 +52,10 @@ class Unit(NamedTuple):
 
 
 def cut(units: Iterable[Unit], size: int) -> Iterator[Part]:
-    """Parts of `size` pictures, the last one before an archive or the end with fewer."""
+    """Parts of `size` pictures, the last one before an archive or the end with fewer.
+
+    A Parquet file here is cut between its row groups, into parts of at least `size` rows.
+    """
     number, names = 0, []
     for item, skip in units:
         if not item.whole:
@@ -57,10 +64,24 @@ def cut(units: Iterable[Unit], size: int) -> Iterator[Part]:
             yield Part(number, tuple(names))
             number, names = number + 1, []
         if item.whole:
-            yield Part(number, (item.name,), whole=True, skip=skip)
-            number += 1
+            for rows in [None] if skip else _slices(item.name, size):
+                yield Part(number, (item.name,), whole=True, skip=skip, rows=rows)
+                number += 1
     if names:
         yield Part(number, tuple(names))
+
+
+def _slices(name: str, size: int) -> list[tuple[int, int] | None]:
+    """The rows of each part of a table; all at once where it cannot be cut."""
+    slices: list[tuple[int, int] | None] = []
+    if is_table(name) and not is_url(name):
+        start = 0
+        groups = row_groups(name)
+        for group in groups:
+            if group.stop - start >= size or group is groups[-1]:
+                slices.append((start, group.stop))
+                start = group.stop
+    return slices or [None]
 
 
 class Reading:

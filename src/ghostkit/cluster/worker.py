@@ -214,7 +214,8 @@ class _Items:
             yield from (Item(name, name) for name in self._part.names)
             return
         shard = self._sources.shard
-        for item in self._sources.inside(self._part.names[0]):
+        rows = None if self._part.rows is None else range(*self._part.rows)
+        for item in self._sources.inside(self._part.names[0], rows):
             self.seen += 1
             if shard is None or shard.has(item.key):
                 yield item

@@ -85,14 +85,20 @@ class Sources:
         if not total:
             raise no_picture(self.names, self.skipped)
 
-    def inside(self, name: str) -> Iterator[Item]:
-        """The pictures in the archive or table `name`, a path or URL, of all shards."""
+    def inside(self, name: str, rows: range | None = None) -> Iterator[Item]:
+        """The pictures in the archive or table `name`, a path or URL, of all shards.
+
+        Of a table that is a file here, `rows` may be some row groups.
+        """
         opened = replace(self, unopened=False)
         try:
             if is_url(name):
                 yield from _object(parse(name), "archive" if is_archive(name) else "table", opened)
+            elif is_archive(name):
+                yield from _archive(name, opened)
             else:
-                yield from (_archive if is_archive(name) else _table)(name, opened)
+                for row in read_table(name, self.columns, rows=rows):
+                    yield _inner(name, *row)
         finally:
             self.skipped = opened.skipped
 

@@ -5,6 +5,7 @@ rows are in memory at a time. Needs the extra ``parquet``.
 """
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any, BinaryIO, NamedTuple
 
 from ghostkit.errors import MissingExtra, UsageError
@@ -48,10 +49,27 @@ def count_rows(path: str) -> int:
         return 0
 
 
-def read_table(path: str, columns: Columns, stream: BinaryIO | None = None) -> Iterator[Row]:
+def row_groups(path: str) -> list[range]:
+    """The rows of each group, which can be read without those before; none if it is damaged."""
+    parquet = require_parquet()
+    import pyarrow
+
+    try:
+        about = parquet.ParquetFile(path).metadata
+    except (pyarrow.ArrowException, OSError, ValueError):  # `read_table` will say so
+        return []
+    counts = [about.row_group(index).num_rows for index in range(about.num_row_groups)]
+    ends = list(accumulate(counts))
+    return [range(end - count, end) for count, end in zip(counts, ends, strict=True)]
+
+
+def read_table(
+    path: str, columns: Columns, stream: BinaryIO | None = None, rows: range | None = None
+) -> Iterator[Row]:
     """The pictures in the rows of `path`, in order; without a name column, named by row number.
 
-    Where `stream` is given, its content is read, and `path` is its name.
+    Where `stream` is given, its content is read, and `path` is its name. Of the row groups only
+    those that begin within `rows` are read, if that is given.
 
     A file that cannot be read to its end gives, last, a row without a name whose reason says why.
 
@@ -62,14 +80,15 @@ def read_table(path: str, columns: Columns, stream: BinaryIO | None = None) -> I
     import pyarrow
 
     damaged = (pyarrow.ArrowException, OSError, ValueError)
-    count = 0
+    count = 0 if rows is None else rows.start
     try:
         with parquet.ParquetFile(
             stream or path, buffer_size=BUFFER_BYTES, pre_buffer=False
         ) as table:
             picture, name = _columns(table.schema_arrow, columns, path)
             wanted = [picture] if name is None else [picture, name]
-            for batch in table.iter_batches(ROWS_AT_A_TIME, columns=wanted):
+            groups = None if rows is None else _groups_within(rows, table.metadata)
+            for batch in table.iter_batches(ROWS_AT_A_TIME, row_groups=groups, columns=wanted):
                 names = [None] * batch.num_rows if name is None else batch.column(name).to_pylist()
                 for value, label in zip(batch.column(picture), names, strict=True):
                     content = value.as_py()
@@ -81,6 +100,13 @@ def read_table(path: str, columns: Columns, stream: BinaryIO | None = None) -> I
     except damaged as error:
         why = " ".join(str(error).split())
         yield "", None, f"a damaged Parquet file, after {count} pictures: {why}"
+
+
+def _groups_within(rows: range, about: Any) -> list[int]:
+    """The row groups whose first row is one of `rows`."""
+    counts = [about.row_group(index).num_rows for index in range(about.num_row_groups)]
+    starts = accumulate(counts[:-1], initial=0)
+    return [index for index, start in enumerate(starts) if start in rows]
 
 
 def _columns(schema: Any, wanted: Columns, path: str) -> tuple[str, str | None]:
