@@ -1,6 +1,7 @@
 """What Ray prints where results or our lines may be: a line each, elsewhere, or nothing.
 
-A lost node is told by twenty lines of the log that it left, again and again; the first says it.
+A lost worker is told by a paragraph, a lost node by twenty lines of its log, again and again; a
+first sentence, said once, is what a person needs.
 """
 
 import io
@@ -12,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_LOG = re.compile(r" Last \d+ lines of the Raylet logs:.*")
+_SENTENCE = re.compile(r".+?[.!:](?=\s|$)")
 
 
 class _Notices(io.TextIOBase):
-    """A text stream that hands on each line once, if it is no line of a log."""
+    """A text stream that hands on the first sentence of each line once, but no lines of logs."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say, self._begun = say, ""
@@ -28,10 +29,12 @@ class _Notices(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
-            plain = _LOG.sub("", _COLOURS.sub("", line)).rstrip()
-            if plain and not plain[0].isspace() and plain not in self._said:
-                self._said.add(plain)
-                self._say(f"Ray: {plain.removeprefix('(raylet) ')}")
+            plain = _COLOURS.sub("", line).removeprefix("(raylet) ").rstrip()
+            sentence = _SENTENCE.match(plain)
+            first = sentence[0] if sentence else plain
+            if first and not first[0].isspace() and first not in self._said:
+                self._said.add(first)
+                self._say(f"Ray: {first}")
         return len(text)
 
 
