@@ -85,7 +85,12 @@ def durable(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def temporary_beside(target: Path) -> Path:
     """A new hidden name in the folder of `target`, for what will be renamed over it."""
-    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+    return target.with_name(temporary_name(target.name))
+
+
+def temporary_name(name: str) -> str:
+    """The name that `temporary_beside` gives to what will be called `name`."""
+    return f".{name[:40]}.{secrets.token_hex(6)}.tmp"
 
 
 def remove_leftovers(folder: Path) -> None:

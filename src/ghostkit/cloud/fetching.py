@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -23,7 +24,7 @@ from ghostkit.cloud.digests import (
 from ghostkit.cloud.running import run_all
 from ghostkit.cloud.store import Entry, Store
 from ghostkit.errors import OutputError, StoreError
-from ghostkit.files import make_folder, temporary_beside
+from ghostkit.files import make_folder, temporary_name
 
 ATTEMPTS = 4
 _RECORD = 17  # of a piece that is there: a mark, and its MD5
@@ -32,7 +33,7 @@ Moved = Callable[[int], None]
 """Is told how many bytes have been moved."""
 
 
-def fetch_small(store: Store, entry: Entry, target: Path, moved: Moved) -> Entry:
+def fetch_small(store: Store, entry: Entry, target: str, moved: Moved) -> Entry:
     """Fetch an object in one request; the entry as it was found.
 
     Raises:
@@ -40,14 +41,16 @@ def fetch_small(store: Store, entry: Entry, target: Path, moved: Moved) -> Entry
         OutputError: the file cannot be written.
     """
     content, entry = _read(store, entry)
-    temporary = temporary_beside(target)
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, temporary_name(name))
     try:
         with open(temporary, "xb", buffering=0) as stream:
             _write_at(stream.fileno(), content, 0)
         os.replace(temporary, target)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise OutputError(f"cannot write {target!r}: {error.strerror or error}") from error
     moved(len(content))
     return entry
 

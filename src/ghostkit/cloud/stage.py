@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -24,8 +25,10 @@ from ghostkit.files import make_folder
 from ghostkit.progress import Bars, silent
 
 THREADS = 32  # requests under way; each waits for the store most of its time
+LOT = 4  # small objects that a thread is given at once
 PIECES = 8  # of large objects, whose requests are long
 LIST = ".ghostkit-staged.jsonl"  # what has been fetched into a folder, one line per file
+_Item = tuple[Entry, str, str]  # an object, the path and the name that it gets
 
 
 def fetch(
@@ -55,7 +58,7 @@ def fetch(
         if entry is not None:
             make_folder(target.parent)
             with _Staged(target.parent) as staged, _moving(f"Fetching {address}", bars) as moved:
-                _fetch_one(store, entry, target, target.name, staged, moved)
+                _fetch_one(store, entry, str(target), target.name, staged, moved)
             return target
     with _Staged(target) as staged, _moving(f"Fetching {address}", bars) as moved:
         _fetch_folder(store, address, target, wanted, staged, moved)
@@ -108,37 +111,40 @@ def _fetch_folder(
     staged: "_Staged",
     moved: "_Moved",
 ) -> None:
-    large: list[tuple[Entry, Path, str]] = []
-    folders: set[Path] = set()
+    large: list[_Item] = []
+    folders: set[str] = set()
     kept: set[str] = set()
     empty = True
+    prefix, root = address.prefix, str(target)
 
-    def found() -> Iterator[tuple[Entry, Path, str]]:
+    def found() -> Iterator[_Item]:
         nonlocal empty
-        for entry in store.list(address.prefix):
+        for entry in store.list(prefix):
             empty = False
-            name = entry.key.removeprefix(address.prefix)
+            name = entry.key.removeprefix(prefix)
             if not name or name.endswith("/"):  # a mark that a console makes for a folder
                 continue
-            path = target / _safe(name, entry, store)
+            path = os.path.join(root, _safe(name, entry, store))
             if not wanted(name):
                 if staged.knows(name) and staged.has(name, entry, path):
                     kept.add(name)
                 continue
-            if path.parent not in folders:
-                make_folder(path.parent)
-                folders.add(path.parent)
+            folder = os.path.dirname(path)
+            if folder not in folders:
+                make_folder(Path(folder))
+                folders.add(folder)
             kept.add(name)
             yield entry, path, name
 
-    def fetch_one(item: tuple[Entry, Path, str]) -> None:
-        if is_large_object(item[0]):
-            large.append(item)
-        else:
-            _fetch_one(store, *item, staged, moved)
+    def fetch_some(items: list[_Item]) -> None:
+        for item in items:
+            if is_large_object(item[0]):
+                large.append(item)
+            else:
+                _fetch_one(store, *item, staged, moved)
 
     with ThreadPoolExecutor(THREADS) as executor:
-        run_all(executor, fetch_one, found())
+        run_all(executor, fetch_some, _in_lots(found()))
     if empty:
         raise StoreError(
             "key", f"there is nothing at {address}, neither an object nor a folder; check the key"
@@ -149,15 +155,21 @@ def _fetch_folder(
 
 
 def _fetch_one(
-    store: Store, entry: Entry, path: Path, name: str, staged: "_Staged", moved: "_Moved"
+    store: Store, entry: Entry, path: str, name: str, staged: "_Staged", moved: "_Moved"
 ) -> None:
     if staged.has(name, entry, path):
         moved(entry.size)
     elif is_large_object(entry):
         with ThreadPoolExecutor(PIECES) as pieces:
-            staged.add(name, fetch_large(store, entry, path, moved, pieces), path)
+            staged.add(name, fetch_large(store, entry, Path(path), moved, pieces), path)
     else:
         staged.add(name, fetch_small(store, entry, path, moved), path)
+
+
+def _in_lots(items: Iterator[_Item]) -> Iterator[list[_Item]]:
+    """Several at a time: to hand out one costs about as much as to ask for it."""
+    while lot := list(islice(items, LOT)):
+        yield lot
 
 
 class _Staged:
@@ -187,10 +199,10 @@ class _Staged:
         """Whether an earlier fetch has left the file."""
         return name in self._known
 
-    def has(self, name: str, entry: Entry, path: Path) -> bool:
+    def has(self, name: str, entry: Entry, path: str) -> bool:
         """Whether the file is the object, by the list or, where it is not in it, by its content."""
         try:
-            stat = path.stat()
+            stat = os.stat(path)
         except OSError:
             return False
         if self._known.get(name) == self._said(entry, stat):
@@ -200,9 +212,9 @@ class _Staged:
         self.add(name, entry, path)
         return True
 
-    def add(self, name: str, entry: Entry, path: Path) -> None:
+    def add(self, name: str, entry: Entry, path: str) -> None:
         """The file is the object now."""
-        said = self._said(entry, path.stat())
+        said = self._said(entry, os.stat(path))
         line = json.dumps([name, *said]).encode() + b"\n"
         with self._lock:
             if self._read is not None:
