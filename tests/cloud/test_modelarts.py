@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 from ghostkit.cli import run
 from ghostkit.cloud.address import Address
+from ghostkit.cloud.mirror import Mirror
 from ghostkit.cloud.modelarts import Job, run_job
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
@@ -125,6 +126,16 @@ def test_a_job_that_was_preempted_goes_on_and_a_fresh_one_does_not(obs, files, t
     assert "--resume" not in commands.lines[2]
     assert "recovery-1-3.pth.tar" not in objects_below(output)
     assert "other/huge.bin" in objects_below(output)
+
+
+def test_what_a_job_removes_before_the_first_pass_is_removed_there_too(obs, tmp_path):
+    store, old = open_store(obs), obs.below("recovery-1-3.pth.tar").key
+    store.put(old, b"recovery")
+    store.put(obs.below("other.bin").key, b"not of the run")
+    (tmp_path / "recovery-1-3.pth.tar").write_bytes(b"recovery")
+    with Mirror(tmp_path, obs):
+        (tmp_path / "recovery-1-3.pth.tar").unlink()
+    assert objects_below(obs) == {"other.bin"}
 
 
 def test_a_stopped_training_is_kept_and_not_exported(obs, files, tmp_path):

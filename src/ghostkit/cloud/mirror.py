@@ -55,12 +55,14 @@ class Mirror:
         self._store = open_store(address)
         self._sent: dict[str, Stamp] = {}
         self._there: dict[str, Entry] = {}
+        self._left: set[str] = set()  # what an earlier job has left both here and there
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._failing = False
 
     def __enter__(self) -> Self:
         self._there = {entry.key: entry for entry in self._store.list(self._address.prefix)}
+        self._left = {name for name in _files(self._folder) if self._key(name) in self._there}
         self._thread.start()
         return self
 
@@ -90,10 +92,11 @@ class Mirror:
             for name, path, stamp in reversed(changed):
                 self._send(name, path)
                 self._sent[name] = stamp
-        gone = set(self._sent) - set(names)
+        gone = (set(self._sent) | self._left) - set(names)
         for name in gone:
             self._store.delete(self._key(name))
-            del self._sent[name]
+            self._sent.pop(name, None)
+            self._left.discard(name)
         return len(changed) + len(gone)
 
     def _send(self, name: str, path: Path) -> None:
