@@ -167,6 +167,14 @@ def test_a_folder_that_cannot_be_written_is_named(save, tmp_path):
 # --- where a stopped run left off --------------------------------------------------------------
 
 
+def test_recoveries_of_finished_epochs_go_when_the_run_is_gone_on_with(save, card):
+    folder = save(50.0, 60.0)
+    for name in ("recovery-1-4.pth.tar", "recovery-2-2.pth.tar"):  # a kill left the first of them
+        (folder / name).write_bytes(b"recovery")
+    resume_folder(folder, open_checkpoint(folder / LAST))
+    assert [path.name for path in folder.glob("recovery-*")] == ["recovery-2-2.pth.tar"]
+
+
 def test_a_run_killed_between_last_and_best_gets_its_best_again(save):
     folder = save(50.0, 75.0)
     os.unlink(folder / BEST)

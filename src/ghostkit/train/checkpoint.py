@@ -100,12 +100,16 @@ def resume_folder(folder: Path, checkpoint: "Checkpoint") -> None:
     """Make `folder` what it was when `checkpoint` was written, whatever was lost since.
 
     ``model_best`` comes from beside the checkpoint; where there is none, the checkpoint stands in.
-    What a killed writer left half written is removed. A finished epoch's checkpoint becomes the
-    folder's last, so that a damaged or later one is not what the next epoch puts aside.
+    What a killed writer left half written is removed, and so are recoveries of epochs that are
+    finished, which a kill after the last of them can leave. A finished epoch's checkpoint becomes
+    the folder's last, so that a damaged or later one is not what the next epoch puts aside.
     """
     remove_leftovers(folder)
     if not checkpoint.history:
         return
+    for recovery in folder.glob(RECOVERIES):
+        if 0 <= _recovery_position(recovery)[0] < len(checkpoint.history):
+            recovery.unlink()
     here, best = Path(checkpoint.path), Path(checkpoint.path).with_name(BEST)
     finished = checkpoint.position.step == 0
     if finished and here.name != LAST and here.resolve().parent == folder.resolve():
