@@ -174,7 +174,11 @@ def test_an_archive_without_pictures_is_said_as_locally(ghostkit, model, cluster
     assert all("no picture in 'empty.tar' (0 other files" in outcome.err for outcome in outcomes)
 
 
-def test_what_cannot_be_done_is_refused_before_any_work(ghostkit, model, photos, cluster):
+def test_what_cannot_be_done_is_refused_before_any_work(
+    ghostkit, model, photos, cluster, monkeypatch
+):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
     def error(*options):
         return ghostkit("predict", model, "photos", *options).error
 
@@ -184,6 +188,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(ghostkit, model, photos,
     assert "give one of them" in error(*RAY, "-o", "a.csv", "--resume", "--overwrite")
     client = error(*RAY, "-o", "a.csv", "--address", "ray://head:10001")
     assert "ray job submit --address http://HEAD:8265 -- ghostkit predict" in client
+    assert "RAY_ADDRESS, which is not set" in error(*RAY, "-o", "a.csv", "--address", "auto")
     assert cluster.given == []
 
 

@@ -19,7 +19,7 @@ Address = Annotated[
     typer.Option(
         "--address",
         metavar="HOST:PORT",
-        help="ray: the cluster; by default RAY_ADDRESS, one on this machine, or a new one here.",
+        help="ray: the cluster; by default RAY_ADDRESS, or a new one of this machine alone.",
     ),
 ]
 Actors = Annotated[

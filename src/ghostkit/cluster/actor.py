@@ -8,7 +8,7 @@ from typing import Any
 
 
 def actor_class() -> type[Any]:
-    """A callable that answers a part in each call: a `Part` as JSON in, a row of results out.
+    """A callable that answers a part in each call: a `Part` as bytes in, a row of results out.
 
     The row has the part's ``account``, its ``records``, or the ``problem`` that ends the job.
     """
@@ -54,7 +54,7 @@ def actor_class() -> type[Any]:
             from ghostkit.cluster.parts import Part
             from ghostkit.errors import GhostkitError
 
-            part = Part.from_json(row["part"][0])
+            part = Part.from_bytes(row["part"][0])
             print(f"ghostkit: part {part.number} begins", flush=True)  # for the node's log
             if begun_too_often(part.number, *self.tries):
                 names = f"{part.names[0]!r} to {part.names[-1]!r}"
@@ -75,19 +75,19 @@ def actor_class() -> type[Any]:
         import ray
 
         try:
-            return ray.get(counter.begin.remote(number), timeout=10) > most  # type: ignore[no-any-return]
-        except (ray.exceptions.RayError, TimeoutError):  # the counter is lost: it is a safeguard
+            return int(ray.get(counter.begin.remote(number), timeout=10)) > most
+        except (ray.exceptions.RayError, TimeoutError):  # it is lost: a safeguard, no more
             return False
 
     return AnswerPart
 
 
 def tries_class() -> type[Any]:
-    """An account of how often each part was begun, which outlives the workers that do it."""
+    """An account of what was begun, which outlives the workers that do it."""
 
     class Tries:
         def __init__(self) -> None:
-            self.begun: dict[int, int] = {}
+            self.begun: dict[int, int] = {}  # part -> times
 
         def begin(self, number: int) -> int:
             self.begun[number] = self.begun.get(number, 0) + 1

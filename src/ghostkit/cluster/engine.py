@@ -24,7 +24,7 @@ from ghostkit.cluster.worker import Account, Task
 from ghostkit.errors import GhostkitError, MissingExtra, UsageError
 from ghostkit.signals import SIGNALS
 
-WAVE = 5_000  # parts that Ray is told of at once; their names are in its memory
+WAVE = 5_000  # parts that Ray is told of at once; it keeps their names in memory, 10 kB each
 TRIES = 6  # of one part whose worker dies each time; then the part itself is suspected
 DEATHS_AT_START = 20  # of actors, one after the other, before the nodes are suspected
 REACHED_S = ASKED_S = 10.0
@@ -96,10 +96,15 @@ def check_address(address: str | None) -> None:
     Raises:
         UsageError: it is that of Ray's client or of its dashboard.
     """
+    if address == "auto" and not os.environ.get("RAY_ADDRESS"):
+        raise UsageError(
+            "--address auto is that of RAY_ADDRESS, which is not set; give the head's HOST:PORT, "
+            "as ray start has printed it, or leave it out for a cluster of this machine alone"
+        )
     if address is not None and address.startswith(("ray://", "http://", "https://")):
         raise UsageError(
             f"--address {address!r}: the job's driver runs on a machine of the cluster; give "
-            "HEAD:6379 or auto there, or from elsewhere: ray job submit --address "
+            "HEAD:6379 there, or from elsewhere: ray job submit --address "
             "http://HEAD:8265 -- ghostkit predict ... --engine ray"
         )
 
@@ -126,14 +131,14 @@ class Cluster:
         """
         iterator = iter(parts)
         held = self._ray.put(dict(files))
-        while wave := list(islice(iterator, WAVE)):
-            waiting = {part.number: part for part in wave}
+        while waiting := {part.number: part.to_bytes() for part in islice(iterator, WAVE)}:
             with _ray_errors(self._ray):
-                for row in self._data(wave, task, held, in_order).iter_rows():
+                for row in self._data([*waiting.values()], task, held, in_order).iter_rows():
                     if row["problem"]:
                         raise UsageError(row["problem"])
                     account = Account(**json.loads(row["account"]))
-                    yield waiting.pop(account.number), account, row["records"]
+                    part = Part.from_bytes(waiting.pop(account.number))
+                    yield part, account, row["records"]
             assert not waiting, f"Ray has lost the parts {sorted(waiting)}"
 
     def again(self) -> int:
@@ -143,7 +148,7 @@ class Cluster:
         except (self._ray.exceptions.RayError, TimeoutError):
             return 0  # nobody knows
 
-    def _data(self, wave: list[Part], task: Task, held: Any, in_order: bool) -> Any:
+    def _data(self, wave: list[bytes], task: Task, held: Any, in_order: bool) -> Any:
         """A lazy data set of one row per part."""
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -153,9 +158,9 @@ class Cluster:
         context.execution_options.preserve_order = in_order
         context.max_consecutive_actor_init_deaths = DEATHS_AT_START  # nodes die at any moment
         pool, room = self._pool, max(1, min(self.size.room, len(wave)))
-        most = pool.most if pool.most is None else max(1, min(pool.most, len(wave)))
+        most = len(wave) if pool.most is None else min(pool.most, len(wave))
         least = min(pool.least, len(wave))
-        rows = [{"part": part.to_json()} for part in wave]
+        rows = [{"part": part} for part in wave]
         return self._ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             actor_class(),
             batch_size=1,
@@ -169,7 +174,7 @@ class Cluster:
             compute=ActorPoolStrategy(
                 min_size=least,
                 max_size=most,
-                initial_size=max(least, room if most is None else min(room, most)),
+                initial_size=max(least, min(room, most)),
                 max_tasks_in_flight_per_actor=AHEAD,
             ),
             **_resources(pool),
@@ -194,8 +199,8 @@ class Cluster:
 def joined(pool: Pool) -> Iterator[Cluster]:
     """The cluster at the pool's address.
 
-    By default that of RAY_ADDRESS, or one on this machine, or else a new one of this machine alone,
-    which is ended with the block.
+    By default that of RAY_ADDRESS, or else a new one of this machine alone, which is ended with the
+    block.
 
     Raises:
         MissingExtra: ray is not installed.
@@ -228,16 +233,13 @@ def joined(pool: Pool) -> Iterator[Cluster]:
 def _join(ray: Any, address: str | None) -> bool:
     """Join the cluster; True where this machine alone is one that was started for this."""
     quietly = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address != "local":
-        _check_reachable(address or os.environ.get("RAY_ADDRESS", ""))
-        try:
-            ray.init(address=address or "auto", **quietly)
-            return False
-        except ConnectionError:
-            if address is not None or os.environ.get("RAY_ADDRESS"):
-                raise
-    ray.init(address="local", include_dashboard=False, **quietly)
-    return True
+    found = address if address not in (None, "auto") else os.environ.get("RAY_ADDRESS") or "local"
+    if found == "local":
+        ray.init(address="local", include_dashboard=False, **quietly)
+        return True
+    _check_reachable(found)
+    ray.init(address=found, **quietly)
+    return False
 
 
 def _check_reachable(address: str) -> None:

@@ -6,6 +6,7 @@ together are the job. The same sources give the same parts, so a number says whi
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -27,14 +28,15 @@ class Part:
     skip: int = 0  # of its pictures, those at the beginning that are answered already
     rows: tuple[int, int] | None = None  # of a table, from which to before which; None: all
 
-    def to_json(self) -> bytes:
-        """For `from_json`, on another machine."""
-        return json.dumps([self.number, self.names, self.whole, self.skip, self.rows]).encode()
+    def to_bytes(self) -> bytes:
+        """For `from_bytes`, on another machine; a tenth of the names' size, as these are alike."""
+        record = [self.number, self.names, self.whole, self.skip, self.rows]
+        return zlib.compress(json.dumps(record).encode(), 1)
 
     @classmethod
-    def from_json(cls, data: bytes) -> "Part":
-        """What `to_json` has made a record of."""
-        number, names, whole, skip, rows = json.loads(data)
+    def from_bytes(cls, data: bytes) -> "Part":
+        """What `to_bytes` has made a record of."""
+        number, names, whole, skip, rows = json.loads(zlib.decompress(data))
         return cls(number, tuple(names), whole, skip, None if rows is None else tuple(rows))
 
     @property
