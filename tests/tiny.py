@@ -29,6 +29,14 @@ def save_square(path: Path, color: tuple[int, int, int], size: tuple[int, int] =
     return path
 
 
+def write_nine(folder: Path) -> Path:
+    """Nine squares, 0.png to 8.png, of which 4.png is an empty file; `folder` itself."""
+    for number in range(9):
+        save_square(folder / f"{number}.png", (RED, GREEN, BLUE)[number % 3])
+    (folder / "4.png").write_bytes(b"")
+    return folder
+
+
 def write_odd(folder: Path) -> list[Path]:
     """Pictures that are odd and good, each of them "red"."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tiny import BLUE, GREEN, RED, save_square
+from tiny import RED, save_square, write_nine
 
 PROGRAM = [sys.executable, "-m", "ghostkit", "predict"]
 
@@ -22,11 +22,7 @@ def model(make_model):
 
 @pytest.fixture
 def photos(tmp_path):
-    folder = tmp_path / "photos"
-    for i in range(9):
-        save_square(folder / f"{i}.png", (RED, GREEN, BLUE)[i % 3])
-    (folder / "4.png").write_bytes(b"")
-    return folder
+    return write_nine(tmp_path / "photos")
 
 
 def records(path):

@@ -12,7 +12,7 @@ import pytest
 from ghostkit.cluster.engine import parse_actors
 from ghostkit.errors import UsageError
 from one_process import OneProcess
-from tiny import BLUE, GREEN, RED, save_square
+from tiny import RED, save_square, write_nine
 
 
 @pytest.fixture
@@ -29,10 +29,7 @@ def model(make_model):
 @pytest.fixture
 def photos(tmp_path):
     """Nine squares, one of them an empty file, another file; and an archive of the same."""
-    folder = tmp_path / "photos"
-    for number in range(9):
-        save_square(folder / f"{number}.png", (RED, GREEN, BLUE)[number % 3])
-    (folder / "4.png").write_bytes(b"")
+    folder = write_nine(tmp_path / "photos")
     (folder / "text.txt").write_text("text")
     with tarfile.open(tmp_path / "photos.tar", "w") as archive:
         archive.add(folder, "inner")

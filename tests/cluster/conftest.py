@@ -6,7 +6,7 @@ import pytest
 
 from ghostkit.artifacts import load
 from ghostkit.cluster.worker import Task
-from tiny import BLUE, GREEN, RED, save_square
+from tiny import write_nine
 
 
 @pytest.fixture
@@ -17,11 +17,7 @@ def model(make_model) -> Path:
 @pytest.fixture
 def photos(tmp_path) -> Path:
     """Nine squares, of which 4.png is an empty file."""
-    folder = tmp_path / "photos"
-    for number in range(9):
-        save_square(folder / f"{number}.png", (RED, GREEN, BLUE)[number % 3])
-    (folder / "4.png").write_bytes(b"")
-    return folder
+    return write_nine(tmp_path / "photos")
 
 
 @pytest.fixture
