@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STORE_BYTES = 100 << 20  # of each node's object store: /dev/shm is small in containers
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "info"}
 BEGINS = re.compile(r"ghostkit: part (\d+) begins")
 
 
@@ -74,12 +75,12 @@ def running(cpus: int = 1, nodes: int = 2) -> Iterator[TwoNodes]:
     """A cluster of so many nodes, one or two, with so many CPUs each."""
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         process = subprocess.Popen(
-            [sys.executable, __file__, str(cpus), str(nodes), folder],
+            [sys.executable, __file__, str(cpus), str(nodes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "info"},
+            env=os.environ | {**ENVIRONMENT, "RAY_TMPDIR": folder},
         )
         with process:
             try:
@@ -92,11 +93,11 @@ def running(cpus: int = 1, nodes: int = 2) -> Iterator[TwoNodes]:
                     os.killpg(process.pid, signal.SIGKILL)
 
 
-def main(cpus: int, nodes: int, folder: str) -> None:
+def main(cpus: int, nodes: int) -> None:
     from ray.cluster_utils import Cluster
 
     asked = {"num_cpus": cpus, "object_store_memory": STORE_BYTES}
-    head = asked | {"include_dashboard": False, "temp_dir": folder}
+    head = asked | {"include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     node = cluster.add_node(**asked) if nodes == 2 else None
     raylet = cluster.head_node.all_processes["raylet"][0].process.pid
@@ -116,4 +117,4 @@ def main(cpus: int, nodes: int, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -43,3 +43,12 @@ def save_photos(root: Path, train: int = 12, val: int = 4) -> Path:
                 seed = 1000 * COLORS.index(color) + index + 100 * (part == "val")
                 save_noise(root / part / color / f"{index}.png", color, seed)
     return root
+
+
+def quick_flags(**more) -> list[str]:
+    """`QUICK`, with what is said otherwise, as words of a command line."""
+    flags = []
+    for key, value in (QUICK | more).items():
+        values = value if isinstance(value, tuple) else (value,)
+        flags += [f"--{key.replace('_', '-')}", *map(str, values)]
+    return flags

@@ -69,15 +69,14 @@ def test_an_order_of_archives_is_that_of_the_seed_and_holds_each_sample_once(pac
 @pytest.mark.slow
 def test_training_from_the_store_equals_training_from_the_same_archives_here(packed, tmp_path):
     pytest.importorskip("torch")
-    from test_train_urls import words
-
     from ghostkit.cloud.stage import fetch
     from ghostkit.train.checkpoint import open_checkpoint
+    from squares import quick_flags
 
     _, target = packed
     here = fetch(target, tmp_path / "here")
     for data, name in ((str(here), "local"), (str(target), "streamed")):
-        line = ["train", data, "--run-folder", str(tmp_path / name), *words(epochs=2)]
+        line = ["train", data, "--run-folder", str(tmp_path / name), *quick_flags(epochs=2)]
         assert run(line) == 0
     local, streamed = (
         open_checkpoint(tmp_path / name / "last.pth.tar") for name in ("local", "streamed")

@@ -9,15 +9,7 @@ from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.train import export as train_export
 from ghostkit.train.checkpoint import open_checkpoint
-from squares import QUICK, save_photos
-
-
-def words(**more):
-    flags = []
-    for key, value in (QUICK | more).items():
-        values = value if isinstance(value, tuple) else (value,)
-        flags += [f"--{key.replace('_', '-')}", *map(str, values)]
-    return flags
+from squares import quick_flags, save_photos
 
 
 def written(model, card, path, photos, **more):
@@ -30,13 +22,14 @@ def written(model, card, path, photos, **more):
 def test_a_training_goes_on_from_the_store_on_another_machine(s3, tmp_path, monkeypatch):
     send(save_photos(tmp_path / "photos", 4, 2), s3.below("photos"))
     data, folder = str(s3.below("photos")), str(s3.below("runs/1"))
-    assert run(["train", data, "--run-folder", folder, *words(epochs=3)]) == 0
+    train = ["train", data, "--run-folder", folder, *quick_flags(epochs=3)]
+    assert run(train) == 0
     fetch(s3.below("runs/1"), tmp_path / "whole")
     for name in ("last.pth.tar", "checkpoint-2.pth.tar"):  # as if it had been killed before
         open_store(s3).delete(s3.below(f"runs/1/{name}").key)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
-    assert run(["train", data, "--run-folder", folder, "--resume", folder, *words(epochs=3)]) == 0
-    assert run(["train", data, "--run-folder", folder, *words(epochs=3)]) == 2  # a run stands there
+    assert run([*train, "--resume", folder]) == 0
+    assert run(train) == 2  # a run stands there
     back = fetch(s3.below("runs/1"), tmp_path / "back")
     for name in ("last.pth.tar", "model_best.pth.tar"):
         whole, ours = open_checkpoint(tmp_path / "whole" / name), open_checkpoint(back / name)
