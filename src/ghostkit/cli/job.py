@@ -113,8 +113,7 @@ def open_output(
     card = job.classifier.card
     titles = card.titles is not None
     if output is not None:
-        if resume and overwrite:
-            raise UsageError("--resume keeps what --overwrite replaces; give one of them")
+        check_going_on(overwrite=overwrite, resume=resume)
         if resume:
             return output.go_on(items, tally.recall, titles=titles)
         return output.begin(overwrite=overwrite, titles=titles)
@@ -128,6 +127,16 @@ def open_output(
         model_hash=card.hash,
         titles=titles,
     )
+
+
+def check_going_on(*, overwrite: bool, resume: bool) -> None:
+    """Refuse what cannot both be done with an output that is there.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if resume and overwrite:
+        raise UsageError("--resume keeps what --overwrite replaces; give one of them")
 
 
 def record_of(job: Job) -> Record:

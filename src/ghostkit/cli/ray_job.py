@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from ghostkit.backend.choice import BackendName, Precision
-from ghostkit.cli.job import Job, where
+from ghostkit.cli.job import Job, check_going_on, where
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.cli.ray_outputs import OneFile, Opening, PartFiles, Progress, Sink
 from ghostkit.cli.results import NAMED_FAILURES, Tally
@@ -60,7 +60,8 @@ def run_parts(
         MissingExtra: ray is not installed.
     """
     in_folder = job.target.endswith("/") or os.path.isdir(job.target)
-    format = _checked_format(job, overwrite=overwrite, resume=resume)
+    check_going_on(overwrite=overwrite, resume=resume)
+    format = _checked_format(job, in_folder)
     require_ray()
     progress, stop = Progress(Tally(NAMED_FAILURES)), Stop()
     with stop.on_signals():
@@ -119,14 +120,12 @@ def _answer(
             say(f"Ray: parts were begun again {again} times, after a worker or a node was lost")
 
 
-def _checked_format(job: Job, *, overwrite: bool, resume: bool) -> Format:
+def _checked_format(job: Job, in_folder: bool) -> Format:
     """The format in which nodes give their records.
 
     Raises:
         UsageError: such an output is not for a cluster.
     """
-    if resume and overwrite:
-        raise UsageError("--resume keeps what --overwrite replaces; give one of them")
     if job.kind == "terminal":
         raise UsageError(
             "--engine ray needs an output: -o FILE.jsonl, FILE.csv or FILE.parquet, in order; "
@@ -137,7 +136,7 @@ def _checked_format(job: Job, *, overwrite: bool, resume: bool) -> Format:
             f"--engine ray writes no NAME_1.txt files, as --engine local does into {job.target!r}; "
             "add --format parquet, jsonl or csv for a folder of part files, or name a FILE.jsonl"
         )
-    if job.kind == "parquet" and not (job.target.endswith("/") or os.path.isdir(job.target)):
+    if job.kind == "parquet" and not in_folder:
         return "jsonl"  # until it is whole
     return next(format for format in FORMATS if format == job.kind)
 

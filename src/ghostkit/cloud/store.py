@@ -84,11 +84,9 @@ def _opened(scheme: str, bucket: str, settings: Settings, process: int) -> Store
     go to the other; Huawei's SDK, which speaks S3 too, takes its place.
     """
     global _of_obstore
-    if scheme == "obs" and settings.signature in ("obs", "v2"):
-        from ghostkit.cloud.obs_store import ObsStore
-
-        return ObsStore(scheme, bucket, settings)
-    if _of_obstore not in (0, process) and settings.access_key is not None:
+    own_signature = scheme == "obs" and settings.signature in ("obs", "v2")
+    forked = _of_obstore not in (0, process) and settings.access_key is not None
+    if own_signature or forked:
         from ghostkit.cloud.obs_store import ObsStore
 
         return ObsStore(scheme, bucket, settings)

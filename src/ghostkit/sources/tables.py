@@ -55,12 +55,9 @@ def row_groups(path: str) -> list[range]:
     import pyarrow
 
     try:
-        about = parquet.ParquetFile(path).metadata
+        return _rows_of_groups(parquet.ParquetFile(path).metadata)
     except (pyarrow.ArrowException, OSError, ValueError):  # `read_table` will say so
         return []
-    counts = [about.row_group(index).num_rows for index in range(about.num_row_groups)]
-    ends = list(accumulate(counts))
-    return [range(end - count, end) for count, end in zip(counts, ends, strict=True)]
 
 
 def read_table(
@@ -102,11 +99,14 @@ def read_table(
         yield "", None, f"a damaged Parquet file, after {count} pictures: {why}"
 
 
+def _rows_of_groups(about: Any) -> list[range]:
+    counts = [about.row_group(index).num_rows for index in range(about.num_row_groups)]
+    return [range(end - count, end) for count, end in zip(counts, accumulate(counts), strict=True)]
+
+
 def _groups_within(rows: range, about: Any) -> list[int]:
     """The row groups whose first row is one of `rows`."""
-    counts = [about.row_group(index).num_rows for index in range(about.num_row_groups)]
-    starts = accumulate(counts[:-1], initial=0)
-    return [index for index, start in enumerate(starts) if start in rows]
+    return [index for index, group in enumerate(_rows_of_groups(about)) if group.start in rows]
 
 
 def _columns(schema: Any, wanted: Columns, path: str) -> tuple[str, str | None]:
