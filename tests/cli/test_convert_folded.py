@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from ghostkit.artifacts import load
-from ghostkit.backend import folding
+from ghostkit.backend.graph import folding
 from ghostkit.steps import Normalize
 from networks import save_colours, write_network
 

@@ -22,7 +22,7 @@ from ghostkit.files import cache_folder
 LEAST_BYTES = 64 * 1024  # of a model file; smaller ones open at once
 MOST_BYTES = 512 * 1024 * 1024  # of all entries; no single one takes more than a quarter
 SUFFIX = ".graph"
-_FORM = b"ghostkit graph 1\n"  # what an entry begins with; a new number for another form
+_FORM = b"ghostkit graph 2\n"  # what an entry begins with; a new number for another form
 _DIGEST = 32  # bytes of a SHA-256
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from ghostkit.backend import folding, graph_cache, providers
+from ghostkit.backend import graph_cache, providers
 from ghostkit.backend.carded import (
     WEIGHTS_METADATA_KEY,
     Values,
@@ -21,6 +21,8 @@ from ghostkit.backend.carded import (
     read_model,
 )
 from ghostkit.backend.choice import Choice, Device
+from ghostkit.backend.graph import folding
+from ghostkit.backend.graph.arranging import arrange
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.errors import ModelError
@@ -58,6 +60,7 @@ class OnnxBackend:
         cache: bool = False,
     ) -> None:
         self.path, self._threads, self._choice = os.fspath(path), threads, choice
+        self._folder = os.path.dirname(os.path.abspath(self.path))  # of weights beside the graph
         self._plain: OnnxBackend | None = None
         self._opening = Lock()
         self._device = providers.device_for(choice)
@@ -105,6 +108,8 @@ class OnnxBackend:
         check_input(inputs, self.card, self.path)
         if graph is None:
             return
+        if self._device.kind == "cpu" and graph.is_foldable:
+            content = arrange(content, self._folder)
         if fold and graph.is_foldable and self.card.input.dtype == "float32":
             content = folding.fold(content, self.card, self.path)
             self.host_card = folding.folded_card(self.card)
@@ -160,10 +165,9 @@ class OnnxBackend:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors come as exceptions, not as lines on the terminal
-        folder = os.path.dirname(os.path.abspath(self.path))  # of weights beside the graph
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", os.fsencode(folder)
+            "session.model_external_initializers_file_folder_path", os.fsencode(self._folder)
         )
         return options
 

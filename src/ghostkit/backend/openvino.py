@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.backend import folding
 from ghostkit.backend.carded import (
     Values,
     check_input,
@@ -27,6 +26,7 @@ from ghostkit.backend.carded import (
     read_model,
 )
 from ghostkit.backend.choice import Choice, Precision
+from ghostkit.backend.graph import folding
 from ghostkit.backend.openvino_ir import IR_SUFFIX, read_ir_card
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ghostkit.backend.folding import folded_card
+from ghostkit.backend.graph.folding import folded_card
 from ghostkit.card import ModelCard
 from ghostkit.steps import Normalize
 

@@ -1,6 +1,6 @@
 """``--to folded``: colour order, normalisation and layout inside the graph, uint8 pixels in."""
 
-from ghostkit.backend import folding
+from ghostkit.backend.graph import folding
 from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.classifier import Classifier
 from ghostkit.convert.requested import Outcome, Request

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ghostkit.artifacts import load
-from ghostkit.backend.folding import describe, fold, folded_card, with_metadata
+from ghostkit.backend.graph.folding import describe, fold, folded_card, with_metadata
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.bundled import default_model
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.backend.protobuf import (
+from ghostkit.backend.graph import onnx_proto as proto
+from ghostkit.backend.graph.nodes import attribute, node_bytes
+from ghostkit.backend.graph.protobuf import (
     ProtobufError,
     field,
     fields,
@@ -21,24 +23,11 @@ from ghostkit.backend.protobuf import (
     text,
     values,
 )
+from ghostkit.backend.graph.tensors import tensor
 from ghostkit.card import ModelCard
 from ghostkit.errors import ModelError
 from ghostkit.steps import Normalize
 
-# Field numbers of onnx.proto.
-_IR_VERSION, _GRAPH, _OPSET, _METADATA = 1, 7, 8, 14  # ModelProto
-_NODE, _INITIALIZER, _INPUT = 1, 5, 11  # GraphProto
-_NAME, _TYPE, _TENSOR_TYPE, _ELEMENT_TYPE, _SHAPE, _DIM = (
-    1,
-    2,
-    1,
-    1,
-    2,
-    1,
-)  # ValueInfoProto and in it
-_KEY, _VALUE = 1, 2  # StringStringEntryProto
-_FLOAT, _UINT8, _INT64 = 1, 2, 7  # TensorProto.DataType
-_TENSOR_NAME, _EXTERNAL_DATA = 8, 13  # TensorProto
 _TYPE_NAMES = {
     1: "float",
     2: "uint8",
@@ -48,7 +37,6 @@ _TYPE_NAMES = {
     10: "float16",
     11: "double",
 }
-_INT, _INTS = 2, 7  # AttributeProto.AttributeType
 
 OLDEST_IR = 4  # since then constants need not be inputs
 OLDEST_OPSET = 7  # since then Mul and Add broadcast as numpy does
@@ -70,17 +58,23 @@ class Description:
 def describe(content: bytes) -> Description | None:
     """The head of an ONNX file; None where these bytes are none."""
     try:
-        opsets = {text(entry, 1): integer(entry, 2) for entry in values(content, _OPSET)}
+        opsets = {
+            text(entry, proto.OPSET_DOMAIN): integer(entry, proto.OPSET_VERSION)
+            for entry in values(content, proto.OPSET)
+        }
         opset = opsets.get("", opsets.get("ai.onnx", 0))
-        graphs = values(content, _GRAPH)
+        graphs = values(content, proto.GRAPH)
         if not graphs:
             return None
         return Description(
-            metadata={text(each, _KEY): text(each, _VALUE) for each in values(content, _METADATA)},
+            metadata={
+                text(each, proto.KEY): text(each, proto.VALUE)
+                for each in values(content, proto.METADATA)
+            },
             inputs=_inputs(graphs[0]),
             files=frozenset(_files(content, graphs[0])),
             is_foldable=len(graphs) == 1
-            and integer(content, _IR_VERSION) >= OLDEST_IR
+            and integer(content, proto.IR_VERSION) >= OLDEST_IR
             and opset >= OLDEST_OPSET,
         )
     except (ProtobufError, UnicodeDecodeError):
@@ -108,8 +102,8 @@ def fold(content: bytes, card: ModelCard, source: str) -> bytes:
             f"{OLDEST_IR} and operator set {OLDEST_OPSET} or newer: export it again"
         )
     parts = [
-        field(_GRAPH, _folded_graph(part, card, source))
-        if number == _GRAPH and not isinstance(part, int)
+        field(proto.GRAPH, _folded_graph(part, card, source))
+        if number == proto.GRAPH and not isinstance(part, int)
         else raw_field(number, wire_type, part)
         for number, wire_type, part in fields(content)
     ]
@@ -138,34 +132,38 @@ def with_metadata(content: bytes, key: str, value: str) -> bytes:
     kept = (
         raw_field(number, wire_type, part)
         for number, wire_type, part in fields(content)
-        if number != _METADATA or isinstance(part, int) or text(part, _KEY) != key
+        if number != proto.METADATA or isinstance(part, int) or text(part, proto.KEY) != key
     )
-    return b"".join(kept) + field(_METADATA, message([(_KEY, key), (_VALUE, value)]))
+    return b"".join(kept) + field(proto.METADATA, message([(proto.KEY, key), (proto.VALUE, value)]))
 
 
 def _folded_graph(graph: memoryview, card: ModelCard, source: str) -> bytes:
     head, rest, inputs = [], [], 0
     for number, wire_type, part in fields(graph):
-        if number == _INPUT and not isinstance(part, int) and text(part, _NAME) == card.input.name:
-            head.append(field(_INPUT, _pixel_input(part, card, source)))
+        if (
+            number == proto.INPUT
+            and not isinstance(part, int)
+            and text(part, proto.NAME) == card.input.name
+        ):
+            head.append(field(proto.INPUT, _pixel_input(part, card, source)))
             inputs += 1
         else:
             rest.append(raw_field(number, wire_type, part))
     if inputs != 1:
         raise ModelError(f"{source}: no input is called {card.input.name!r}, as the card says")
     nodes, constants = _operators(card)
-    head += [field(_NODE, node) for node in nodes]  # before the others: nodes stand sorted
-    head += [field(_INITIALIZER, constant) for constant in constants]
+    head += [field(proto.NODE, node) for node in nodes]  # before the others: nodes stand sorted
+    head += [field(proto.INITIALIZER, constant) for constant in constants]
     return b"".join((*head, *rest))
 
 
 def _inputs(graph: memoryview) -> dict[str, tuple[str, list[int | str | None]]]:
     """The inputs that are not constants too."""
-    constants = {text(each, _TENSOR_NAME) for each in values(graph, _INITIALIZER)}
+    constants = {text(each, proto.TENSOR_NAME) for each in values(graph, proto.INITIALIZER)}
     return {
         name: (_type_name(each), [_size(dim) for dim in _dims(each)])
-        for each in values(graph, _INPUT)
-        if (name := text(each, _NAME)) not in constants
+        for each in values(graph, proto.INPUT)
+        if (name := text(each, proto.NAME)) not in constants
     }
 
 
@@ -174,35 +172,35 @@ def _files(content: bytes, graph: memoryview) -> Iterator[str]:
     if b"location" not in content:
         return
     found = False
-    for tensor in values(graph, _INITIALIZER):
-        for entry in values(tensor, _EXTERNAL_DATA):
-            if text(entry, _KEY) == "location":
+    for constant in values(graph, proto.INITIALIZER):
+        for entry in values(constant, proto.EXTERNAL_DATA):
+            if text(entry, proto.KEY) == "location":
                 found = True
-                yield text(entry, _VALUE)
+                yield text(entry, proto.VALUE)
     if not found:  # perhaps in a graph inside a node
         yield ""
 
 
 def _type_name(value: memoryview) -> str:
-    for type_ in values(value, _TYPE):
-        for tensor in values(type_, _TENSOR_TYPE):
-            kind = integer(tensor, _ELEMENT_TYPE)
+    for type_ in values(value, proto.TYPE):
+        for found in values(type_, proto.TENSOR_TYPE):
+            kind = integer(found, proto.ELEMENT_TYPE)
             return f"tensor({_TYPE_NAMES.get(kind, f'type {kind}')})"
     return "no tensor"
 
 
 def _size(dim: memoryview) -> int | str | None:
-    size = integer(dim, 1, -1)
-    return size if size >= 0 else text(dim, 2) or None
+    size = integer(dim, proto.SIZE, -1)
+    return size if size >= 0 else text(dim, proto.SIZE_NAME) or None
 
 
 def _dims(value: memoryview) -> list[memoryview]:
     return [
         dim
-        for type_ in values(value, _TYPE)
-        for tensor in values(type_, _TENSOR_TYPE)
-        for shape in values(tensor, _SHAPE)
-        for dim in values(shape, _DIM)
+        for type_ in values(value, proto.TYPE)
+        for tensor in values(type_, proto.TENSOR_TYPE)
+        for shape in values(tensor, proto.SHAPE)
+        for dim in values(shape, proto.DIM)
     ]
 
 
@@ -212,10 +210,10 @@ def _pixel_input(value: memoryview, card: ModelCard, source: str) -> bytes:
     if len(dims) != 4:
         raise ModelError(f"{source}: the input has {len(dims)} axes; expected 4")
     order = (0, 2, 3, 1) if card.input.layout == "NCHW" else (0, 1, 2, 3)
-    shape = b"".join(field(_DIM, dims[axis]) for axis in order)
-    tensor = message([(_ELEMENT_TYPE, _UINT8), (_SHAPE, shape)])
+    shape = b"".join(field(proto.DIM, dims[axis]) for axis in order)
+    tensor = message([(proto.ELEMENT_TYPE, proto.UINT8), (proto.SHAPE, shape)])
     name = card.input.name + SUFFIX
-    return message([(_NAME, name), (_TYPE, field(_TENSOR_TYPE, tensor))])
+    return message([(proto.NAME, name), (proto.TYPE, field(proto.TENSOR_TYPE, tensor))])
 
 
 def _operators(card: ModelCard) -> tuple[list[bytes], list[bytes]]:
@@ -223,11 +221,11 @@ def _operators(card: ModelCard) -> tuple[list[bytes], list[bytes]]:
     planes = card.input.layout == "NCHW"
     wanted: list[tuple[str, bytes, NDArray[np.generic] | None]] = []
     if card.input.color == "BGR":
-        wanted.append(("Gather", _attribute("axis", 3), np.array([2, 1, 0], np.int64)))
+        wanted.append(("Gather", attribute("axis", 3), np.array([2, 1, 0], np.int64)))
     if planes:  # before the cast: a byte is moved faster than a float
-        wanted.append(("Transpose", _attribute("perm", (0, 3, 1, 2)), None))
+        wanted.append(("Transpose", attribute("perm", (0, 3, 1, 2)), None))
     if card.input.dtype == "float32":
-        wanted.append(("Cast", _attribute("to", _FLOAT), None))
+        wanted.append(("Cast", attribute("to", proto.FLOAT), None))
     for step in card.steps:
         if isinstance(step, Normalize):
             for operator, numbers in zip(("Mul", "Add"), step.scale_and_offset, strict=True):
@@ -242,32 +240,13 @@ def _chain(
 ) -> tuple[list[bytes], list[bytes]]:
     """Each operator on the result of the one before; the last result is called `name`."""
     nodes, constants, given = [], [], name + SUFFIX
-    for index, (operator, attribute, constant) in enumerate(wanted):
+    for index, (operator, attributes, constant) in enumerate(wanted):
         label = f"{name}{SUFFIX}.{index}.{operator}"
         result = name if index == len(wanted) - 1 else label
         inputs = [given]
         if constant is not None:
             inputs.append(f"{label}.constant")
-            constants.append(_tensor(inputs[1], constant))
-        nodes.append(message(_node(operator, inputs, result, label)) + attribute)
+            constants.append(tensor(inputs[1], constant))
+        nodes.append(node_bytes(operator, inputs, result, attributes))
         given = result
     return nodes, constants
-
-
-def _node(operator: str, inputs: list[str], output: str, name: str) -> Iterator[tuple[int, str]]:
-    yield from ((1, each) for each in inputs)
-    yield from ((2, output), (3, name), (4, operator))
-
-
-def _attribute(name: str, value: int | tuple[int, ...]) -> bytes:
-    """The attribute field of a node: one integer, or several."""
-    if isinstance(value, int):
-        return field(5, message([(1, name), (3, value), (20, _INT)]))
-    return field(5, message([(1, name), *((8, each) for each in value), (20, _INTS)]))
-
-
-def _tensor(name: str, values: NDArray[np.generic]) -> bytes:
-    kind = {np.dtype(np.float32): _FLOAT, np.dtype(np.int64): _INT64}[values.dtype]
-    little_endian = values.astype(values.dtype.newbyteorder("<")).tobytes()
-    dims = [(1, size) for size in values.shape]
-    return message([*dims, (2, kind), (8, name), (9, little_endian)])

@@ -1,6 +1,6 @@
 import pytest
 
-from ghostkit.backend.protobuf import (
+from ghostkit.backend.graph.protobuf import (
     ProtobufError,
     field,
     fields,

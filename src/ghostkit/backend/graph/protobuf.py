@@ -2,7 +2,8 @@
 
 A message is a list of (number, value): bytes for what is length-delimited, an int for a varint, and
 the 4 or 8 raw bytes of a fixed one. So a base install, which has ONNX Runtime and not the `onnx`
-package, can read an ONNX file's metadata and put operators before its graph. `folding` calls it.
+package, can read an ONNX file's metadata, put operators before its graph (`folding`), and change
+those inside it (`graph`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -67,6 +68,45 @@ def text(message: bytes | memoryview, number: int) -> str:
     """The last string called `number`; empty where there is none."""
     found = values(message, number)
     return str(found[-1], "utf-8") if found else ""
+
+
+class Parsed:
+    """A message read once, of which many fields are wanted.
+
+    Raises:
+        ProtobufError: see `fields`.
+    """
+
+    def __init__(self, message: bytes | memoryview) -> None:
+        self._varints: dict[int, list[int]] = {}
+        self._delimited: dict[int, list[memoryview]] = {}
+        for number, _, value in fields(message):
+            if isinstance(value, int):
+                self._varints.setdefault(number, []).append(value)
+            else:
+                self._delimited.setdefault(number, []).append(value)
+
+    def values(self, number: int) -> list[memoryview]:
+        """The fields called `number` that are no varints, in order."""
+        return self._delimited.get(number, [])
+
+    def integers(self, number: int) -> list[int]:
+        """The varints called `number`, in order, one by one or packed."""
+        found = list(self._varints.get(number, []))
+        for packed in self.values(number):
+            at = 0
+            while at < len(packed):
+                value, at = _read_varint(packed, at)
+                found.append(value)
+        return found
+
+    def texts(self, number: int) -> list[str]:
+        """The strings called `number`, in order."""
+        return [str(value, "utf-8") for value in self.values(number)]
+
+    def text(self, number: int) -> str:
+        """The last string called `number`; empty where there is none."""
+        return (self.texts(number) or [""])[-1]
 
 
 def field(number: int, value: int | str | bytes | memoryview) -> bytes:
