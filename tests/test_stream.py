@@ -118,7 +118,7 @@ def test_a_source_longer_than_memory_is_taken_as_it_is_needed():
     for _ in range(10):
         next(stream)
     stream.close()
-    assert taken <= 5 * (4 * 2 + 3)
+    assert taken <= 5 * (4 * 2 + 3) + 5 * 2 + 1  # in flight, and read ahead
 
 
 def test_closing_the_stream_stops_its_threads():
@@ -237,7 +237,7 @@ def test_a_serial_model_is_never_called_twice_at_once(monkeypatch):
 
 def test_stages_have_percentiles():
     times = StageTimes()
-    list(answers(range(40), load, infer, batch_size=4, times=times))
+    list(answers(range(40), load, infer, batch_size=4, workers=1, times=times))
     assert (times.stages["prepare"].count, times.stages["infer"].count) == (40, 10)
     assert 0 < times.stages["infer"].percentile(50) <= times.stages["infer"].percentile(99)
 

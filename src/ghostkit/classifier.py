@@ -129,6 +129,7 @@ class Classifier:
             window=window,
             schedule=schedule,
             serial=getattr(self.backend, "serial", False),
+            least=getattr(self.backend, "fixed_batch", None) or 1,
             times=times,
             trials=self._trials,
         )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ghostkit.errors import ImageRefused, UsageError
 from ghostkit.inferring import Answer, Images, Infer, answers_of
-from ghostkit.threads import available_cores, batched, in_order, ordered_map
+from ghostkit.threads import available_cores, batched, in_order, ordered_map, shared_out
 from ghostkit.timing import StageTimes, Stopwatch
 from ghostkit.trial import Trials
 
@@ -56,6 +56,7 @@ def answers(
     window: int | None = None,
     schedule: Schedule = "auto",
     serial: bool = False,
+    least: int = 1,
     times: StageTimes | None = None,
     trials: Trials | None = None,
 ) -> Iterator[Answer[Source]]:
@@ -73,6 +74,8 @@ def answers(
         schedule: "complete", "pool", or "auto": both are timed with the first pictures, where there
             are enough and more than one worker, and the faster one does the rest.
         serial: the model runs one batch at a time, whoever calls it; a pool is then the usual one.
+        least: the batch that the model computes for any smaller one too. Where each thread does
+            all, batches get smaller towards the end, down to this, so that no thread waits long.
         times: filled while the stream runs.
         trials: what "auto" has found before.
 
@@ -93,10 +96,14 @@ def answers(
             _pooled, load, infer, batch_size, workers, window or 4, times
         ),
     }
-    if schedule == "pool" or (schedule == "auto" and serial):
+    pooled = schedule == "pool" or (schedule == "auto" and serial)
+    if pooled:
         ways = dict(reversed(ways.items()))
     times.schedule = usual = next(iter(ways))  # for a record
-    batches = batched(sources, batch_size)
+    if pooled or workers == 1:
+        batches = batched(sources, batch_size)
+    else:
+        batches = shared_out(sources, batch_size, workers, least)
     if schedule != "auto" or workers == 1:
         return _flattened(ways[usual](batches))
     setting = (batch_size, workers, window, serial)

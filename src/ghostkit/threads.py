@@ -46,6 +46,26 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
+def shared_out(
+    items: Iterable[Item], size: int, workers: int, least: int = 1
+) -> Iterator[list[Item]]:
+    """Lists of `size` items in order for `workers` that take one after the other.
+
+    The last lists get shorter and shorter, down to `least`, so that all workers end at about the
+    same time: half an even share of what is left, as in guided self-scheduling (Polychronopoulos
+    and Kuck, 1987). ``size * workers + 1`` items are read ahead for it.
+    """
+    iterator = iter(items)
+    most = size * workers
+    ahead = deque(islice(iterator, most + 1))
+    while ahead:
+        share = -(-len(ahead) // (2 * workers))
+        count = size if len(ahead) > most else min(size, max(share, least))
+        batch = [ahead.popleft() for _ in range(min(count, len(ahead)))]
+        ahead.extend(islice(iterator, most + 1 - len(ahead)))
+        yield batch
+
+
 def available_cores() -> int:
     """Cores this process may use: its affinity, and its cgroup's CPU quota rounded up."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS

@@ -10,8 +10,9 @@ class Backend(Protocol):
     """A loaded model. `infer` may be called from several threads at once.
 
     One that works on one batch at a time whoever calls it, e.g. on an accelerator, says so by an
-    attribute ``serial = True``; the stream then decodes ahead for it. One that runs elsewhere than
-    it was asked to says so in a sentence, ``fallback``; see `fallback_of`.
+    attribute ``serial = True``; the stream then decodes ahead for it. One whose model takes only
+    batches of one size, and fills smaller ones up, says that size by ``fixed_batch``. One that runs
+    elsewhere than it was asked to says so in a sentence, ``fallback``; see `fallback_of`.
     """
 
     name: str  # e.g. "onnxruntime CPUExecutionProvider"; stands in every result's record

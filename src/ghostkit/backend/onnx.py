@@ -75,7 +75,7 @@ class OnnxBackend:
         self.fallback = providers.fallback(self._device, used, self.path, choice)
         self.serial = used[0] != providers.CPU  # an accelerator takes one batch at a time
         size = self._session.get_inputs()[0].shape[0]
-        self._batch_size = size if isinstance(size, int) else None  # None: takes any
+        self.fixed_batch = size if isinstance(size, int) else None  # None: takes any
 
     def _open_kept(self, key: str) -> bool:
         """Open what the cache holds of it; False where that is nothing."""
@@ -138,9 +138,9 @@ class OnnxBackend:
         """
         if self.host_card is not self.card and images.dtype != np.uint8:
             return self._not_folded.infer(images)
-        if self._batch_size is None and not self.serial:
+        if self.fixed_batch is None and not self.serial:
             return self._run_in_slices(images)
-        return in_whole_batches(images, self._batch_size or len(images), self._run)
+        return in_whole_batches(images, self.fixed_batch or len(images), self._run)
 
     def _run_in_slices(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """The rows of one run, bit for bit, for less: of large images, a few at a time."""

@@ -94,7 +94,7 @@ class OpenvinoBackend:
 
             self.host_card = fold_openvino(model, self.card)
         rows = model.inputs[0].get_partial_shape()[0]
-        self._batch_size = rows.get_length() if rows.is_static else None
+        self.fixed_batch = rows.get_length() if rows.is_static else None
         compiled = _compile(core, model, _hint(core, self._choice), self.path, cached)
         self._output = compiled.output(self.card.output.name)
         self._compiled = compiled
@@ -107,7 +107,7 @@ class OpenvinoBackend:
         """See `Backend.infer`, and `OnnxBackend.infer` for fixed batches and folded models."""
         if self.host_card is not self.card and images.dtype != np.uint8:
             return self._not_folded.infer(images)
-        return in_whole_batches(images, self._batch_size or len(images), self._run)
+        return in_whole_batches(images, self.fixed_batch or len(images), self._run)
 
     @property
     def _not_folded(self) -> "OpenvinoBackend":

@@ -105,6 +105,7 @@ class Program:
             batch_size=batch_size,
             workers=workers,
             serial=getattr(infer.classifier.backend, "serial", False),
+            least=getattr(infer.classifier.backend, "fixed_batch", None) or 1,
         )
         for answer in found:
             error = answer.error
