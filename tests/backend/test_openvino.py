@@ -64,7 +64,7 @@ def saved_as_ir(path, card, folder, **options):
 
 def test_it_answers_as_openvino_does_by_hand_and_as_onnx_runtime_does():
     backend = OpenvinoBackend(default_model())
-    images = random_images(5, 48)
+    images = random_images(5, backend.card.input.height)
     assert backend.name == "openvino CPU fp32"
     assert backend.fallback is None
     np.testing.assert_array_equal(backend.infer(images), by_hand(default_model(), images))

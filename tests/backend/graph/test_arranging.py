@@ -169,8 +169,9 @@ def test_onnx_runtime_moves_fewer_channels_between_its_layouts(tmp_path):
 
 
 def test_the_default_model_answers_as_its_file_does():
-    images = np.random.default_rng(0).normal(size=(5, 3, 48, 48)).astype(np.float32)
     backend = OnnxBackend(default_model())
+    side = backend.card.input.height
+    images = np.random.default_rng(0).normal(size=(5, 3, side, side)).astype(np.float32)
     session = onnxruntime.InferenceSession(default_model(), providers=["CPUExecutionProvider"])
     [expected] = session.run(None, {backend.card.input.name: images})
     found = backend.infer(images)
