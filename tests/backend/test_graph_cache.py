@@ -11,7 +11,6 @@ import pytest
 
 from ghostkit.artifacts import load
 from ghostkit.backend import graph_cache
-from ghostkit.backend.graph.arranging import channel_block
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.bundled import default_model, default_weights
 from ghostkit.card import write_sidecar
@@ -29,7 +28,6 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def optimised(monkeypatch):
     """How often ONNX Runtime was told to optimise a graph."""
-    channel_block()  # asked of ONNX Runtime once, in a session of its own
     real, told = onnxruntime.InferenceSession, []
 
     def open_session(content, options, **more):

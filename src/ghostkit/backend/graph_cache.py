@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ghostkit.backend.processor import processor
 from ghostkit.files import cache_folder
 
 LEAST_BYTES = 64 * 1024  # of a model file; smaller ones open at once
@@ -38,7 +39,7 @@ class Kept:
 def key_of(content: bytes, fold: bool, runtime: str) -> str:
     """The name of the entry for a model file; `runtime` is the version of ONNX Runtime."""
     digest = hashlib.sha256(content)
-    digest.update(f"\0{fold}\0{runtime}\0{platform.machine()}\0{_processor()}".encode())
+    digest.update(f"\0{fold}\0{runtime}\0{platform.machine()}\0{processor()}".encode())
     return digest.hexdigest()
 
 
@@ -121,15 +122,3 @@ def _shrink(most_bytes: int) -> None:
         with suppress(OSError):
             os.unlink(path)
             total -= size
-
-
-def _processor() -> str:
-    """What the processor can do, as the system says it; its name where it does not."""
-    try:
-        with open("/proc/cpuinfo") as stream:
-            for line in stream:
-                if line.startswith(("flags", "Features")):
-                    return line
-    except OSError:
-        pass
-    return platform.processor()

@@ -151,6 +151,19 @@ def test_a_ghost_bottleneck_answers_the_same_without_its_wide_concatenations(blo
     assert all(dims[0] % block == 0 for dims in kernels if len(dims) == 4 and dims[2] == 3)
 
 
+def test_the_block_is_what_onnx_runtime_fills_one_channel_up_to(tmp_path):
+    if channel_block() == 1:
+        pytest.skip("not known for this processor")
+    net = Network()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    content = net.model(net.conv("image", 1, bias=False))
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    [kernel] = onnx.load(tmp_path / "optimised.onnx").graph.initializer
+    assert kernel.dims[0] == channel_block()
+
+
 def test_onnx_runtime_moves_fewer_channels_between_its_layouts(tmp_path):
     if channel_block() == 1:
         pytest.skip("ONNX Runtime has no blocks of channels on this processor")

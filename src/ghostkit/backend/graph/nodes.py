@@ -201,17 +201,6 @@ def attribute(name: str, value: int | tuple[int, ...]) -> bytes:
     return protobuf.field(proto.ATTRIBUTE, protobuf.message(several))
 
 
-def value_info(name: str, shape: tuple[int, ...]) -> bytes:
-    """The ValueInfoProto of a float32 tensor."""
-    dims = [(proto.DIM, protobuf.message([(proto.SIZE, size)])) for size in shape]
-    wanted = protobuf.message(
-        [(proto.ELEMENT_TYPE, proto.FLOAT), (proto.SHAPE, protobuf.message(dims))]
-    )
-    return protobuf.message(
-        [(proto.NAME, name), (proto.TYPE, protobuf.field(proto.TENSOR_TYPE, wanted))]
-    )
-
-
 def _integer(name: str, value: int) -> Parts:
     return [(proto.ATTRIBUTE_NAME, name), (proto.AN_INT, value), (proto.KIND, proto.INT_KIND)]
 

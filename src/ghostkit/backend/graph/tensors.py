@@ -83,8 +83,3 @@ def tensor(name: str, numbers: NDArray[np.generic]) -> bytes:
             (proto.RAW_DATA, little_endian),
         ]
     )
-
-
-def shape_of(tensor_proto: memoryview) -> tuple[int, ...]:
-    """The dims of a TensorProto."""
-    return tuple(Parsed(tensor_proto).integers(proto.DIMS))
