@@ -98,6 +98,7 @@ def compute_features(
         lambda source: _view(data, recipe, *source),
         TorchBackend(_Backbone(model), device).infer,
         batch_size=PICTURES,
+        least=PICTURES,  # whole batches: torch's last bits depend on a batch's size
     )
     with bars("Features", len(sources)) as bar:
         for row, (index, _), answer in zip(rows, sources, stream, strict=True):
