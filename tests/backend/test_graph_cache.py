@@ -111,7 +111,7 @@ def test_another_model_runtime_form_or_processor_has_another_entry(monkeypatch, 
     key = graph_cache.key_of(content, True, "1.2.3")
     assert key == graph_cache.key_of(content, True, "1.2.3")
     if what == "processor":
-        monkeypatch.setattr(graph_cache, "_processor", lambda: "flags: none")
+        monkeypatch.setattr(graph_cache, "processor", lambda: "flags: none")
     changed = (b"other" if what == "model" else content, what != "fold")
     assert graph_cache.key_of(*changed, "1.2.4" if what == "runtime" else "1.2.3") != key
 
