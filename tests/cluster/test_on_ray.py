@@ -80,7 +80,7 @@ def test_killed_workers_and_a_killed_node_lose_and_double_nothing(
     assert "600 pictures: 588 answered, 12 refused, 0 failed" in error
     begun = cluster.begun()
     assert set(begun) == set(range(PICTURES // PART))
-    assert begun.total() > len(begun)  # some parts had to be begun again
+    # How many were begun again depends on the moment: one killed between parts loses none.
 
 
 def test_a_killed_driver_leaves_whole_parts_that_another_goes_on_with(
