@@ -8,12 +8,11 @@ opened, and the largest difference of a logit beside the largest logit.
 """
 
 import argparse
-import statistics
 import time
 from pathlib import Path
 
 import numpy as np
-from measured import machine
+from measured import machine, spread
 
 from ghostkit.backend import onnx as onnx_backend
 from ghostkit.backend.graph.arranging import arrange, channel_block
@@ -54,7 +53,7 @@ def row(path: Path, rounds: int) -> str:
     took = 1000 * (time.process_time() - began)
     ratios = [one / other for one, other in zip(costs["arranged"], costs["plain"], strict=True)]
     difference = np.abs(answers["arranged"] - answers["plain"]).max()
-    cells = [path.name, spread(costs["plain"]), spread(costs["arranged"]), spread(ratios)]
+    cells = [path.name, spread(costs["plain"], 2), spread(costs["arranged"], 2), spread(ratios, 2)]
     cells += [f"{took:.0f}", f"{difference:.1e}", f"{np.abs(answers['plain']).max():.2f}"]
     return "| " + " | ".join(cells) + " |"
 
@@ -67,11 +66,6 @@ def as_it_is(path: Path) -> OnnxBackend:
         return OnnxBackend(path, fold=True)
     finally:
         onnx_backend.arrange = ours
-
-
-def spread(values: list[float]) -> str:
-    """Median (least..greatest)."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}..{max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.backend import Backend
+from ghostkit.backend import Backend, least_batch_of
 from ghostkit.card import ModelCard
 from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
@@ -129,7 +129,7 @@ class Classifier:
             window=window,
             schedule=schedule,
             serial=getattr(self.backend, "serial", False),
-            least=getattr(self.backend, "fixed_batch", None) or 1,
+            least=least_batch_of(self.backend),
             times=times,
             trials=self._trials,
         )

@@ -33,6 +33,12 @@ def fallback_of(backend: Backend) -> str | None:
     return said
 
 
+def least_batch_of(backend: Backend) -> int:
+    """The batch that the model computes for any smaller one too; 1 where it takes any."""
+    size: int | None = getattr(backend, "fixed_batch", None)
+    return size or 1
+
+
 class FakeBackend:
     """A model whose every answer a person can foretell: the class of the strongest channel.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ghostkit.backend import least_batch_of
 from ghostkit.classifier import Classifier
 from ghostkit.errors import GhostkitError, PipelineError
 from ghostkit.mindx.codes import Code
@@ -105,7 +106,7 @@ class Program:
             batch_size=batch_size,
             workers=workers,
             serial=getattr(infer.classifier.backend, "serial", False),
-            least=getattr(infer.classifier.backend, "fixed_batch", None) or 1,
+            least=least_batch_of(infer.classifier.backend),
         )
         for answer in found:
             error = answer.error

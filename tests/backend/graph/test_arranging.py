@@ -356,9 +356,7 @@ def networks(draw):
     values = [net.conv("image", draw(st.integers(1, 20)))]
     for _ in range(draw(st.integers(1, 12))):
         value = draw(st.sampled_from(values[-4:]))
-        kind = draw(
-            st.sampled_from(["conv", "ghost", "dw", "relu", "gate", "add", "concat", "pool"])
-        )
+        kind = draw(st.sampled_from(KINDS))
         count = draw(st.integers(1, 20))
         if kind == "conv":
             values.append(

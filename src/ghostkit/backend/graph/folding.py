@@ -247,6 +247,6 @@ def _chain(
         if constant is not None:
             inputs.append(f"{label}.constant")
             constants.append(tensor(inputs[1], constant))
-        nodes.append(node_bytes(operator, inputs, result, attributes))
+        nodes.append(node_bytes(operator, inputs, result, label, attributes))
         given = result
     return nodes, constants

@@ -184,9 +184,11 @@ def chain_node(
     return node
 
 
-def node_bytes(operator: str, inputs: Iterable[str], output: str, attributes: bytes = b"") -> bytes:
+def node_bytes(
+    operator: str, inputs: Iterable[str], output: str, name: str, attributes: bytes = b""
+) -> bytes:
     """The NodeProto; `attributes` are fields as `attribute` gives them."""
-    return _write_node(Node(operator, list(inputs), [output], name=output)) + attributes
+    return _write_node(Node(operator, list(inputs), [output], name=name)) + attributes
 
 
 def attribute(name: str, value: int | tuple[int, ...]) -> bytes:

@@ -11,7 +11,12 @@ result is written once for each part.
 
 from dataclasses import dataclass
 
-from ghostkit.backend.graph.convolution import convolution, convolve, is_per_channel
+from ghostkit.backend.graph.convolution import (
+    Convolution,
+    convolution,
+    convolve,
+    is_per_channel,
+)
 from ghostkit.backend.graph.nodes import Graph, Node, chain_node
 
 LEAST_REDUCTION = 2  # channels in by channels out
@@ -135,7 +140,7 @@ def _apart(
     output = user.outputs[0]
     made = convolution(graph, user)
     if made is not None and made.is_pointwise:
-        return _sum_of_shares(graph, user, parts)
+        return _sum_of_shares(graph, user, made, parts)
     nodes, results = [], []
     for part in parts:
         result = graph.fresh(output)
@@ -158,9 +163,7 @@ def _apart(
     return [*nodes, chain_node("Concat", results, output, {"axis": 1})]
 
 
-def _sum_of_shares(graph: Graph, user: Node, parts: list[_Part]) -> list[Node]:
-    made = convolution(graph, user)
-    assert made is not None
+def _sum_of_shares(graph: Graph, user: Node, made: Convolution, parts: list[_Part]) -> list[Node]:
     nodes, total = [], ""
     for part in parts:
         share = graph.fresh(user.outputs[0])
