@@ -19,6 +19,7 @@ from pathlib import Path
 STORE_BYTES = 100 << 20  # of each node's object store: /dev/shm is small in containers
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "info"}
 BEGINS = re.compile(r"ghostkit: part (\d+) begins")
+ANSWERED = re.compile(r"ghostkit: part (\d+) is answered")
 
 
 class TwoNodes:
@@ -50,6 +51,20 @@ class TwoNodes:
             if b"MapWorker" in name and int(parent) == self._head:
                 found.append(int(folder.name))
         return found
+
+    def kill_in_a_part(self) -> bool:
+        """Kill a worker of the head node that is in the middle of a part, if there is one now."""
+        for worker in self.workers():
+            try:
+                os.kill(worker, signal.SIGSTOP)  # so that it stays in the middle
+                log = "".join(path.read_text() for path in self.logs.glob(f"worker-*-{worker}.out"))
+                within = len(BEGINS.findall(log)) > len(ANSWERED.findall(log))
+                os.kill(worker, signal.SIGKILL if within else signal.SIGCONT)
+            except ProcessLookupError:  # it has ended
+                continue
+            if within:
+                return True
+        return False
 
     def begun(self) -> Counter[int]:
         """How often each part was begun, by the logs of all nodes."""

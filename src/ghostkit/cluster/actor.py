@@ -68,6 +68,7 @@ def actor_class() -> type[Any]:
                 account, records = self.worker.answer(part)
             except GhostkitError as error:
                 return {"account": [b""], "records": [b""], "problem": [str(error)]}
+            print(f"ghostkit: part {part.number} is answered", flush=True)
             record = json.dumps(account.to_record()).encode()
             return {"account": [record], "records": [records], "problem": [""]}
 
