@@ -1,3 +1,4 @@
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -13,13 +14,16 @@ class Clock:
         self.now = 0.0
         monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
-    def way(self, name, seconds, first_s=0.0):
-        """A way to do batches: it takes `seconds` for each, and `first_s` for its first one."""
+    def way(self, name, seconds, first_s=0.0, busy_until=0):
+        """A way to do batches: it takes `seconds` for each, and `first_s` for its first one.
+
+        The machine is busy until the batch `busy_until`; each takes twice as long till then.
+        """
 
         def work(batches):
             extra = first_s
             for batch in batches:
-                self.now += seconds + extra
+                self.now += (2 if batch < busy_until else 1) * seconds + extra
                 extra = 0.0
                 yield [(name, batch)]
 
@@ -48,9 +52,10 @@ def run(monkeypatch):
 )
 def test_the_faster_way_does_the_rest(run, usual_s, other_s, faster, words):
     done, said = run(Trials(), 60, usual_s, other_s)
-    usual_batches = done.index("b")
-    assert usual_batches in (10, 11)  # a second, as tenths add up in binary
-    assert done[usual_batches:].startswith("bbbb")
+    turns = re.findall("a+|b+", done)
+    assert len(turns[0]) in (10, 11)  # a second, as tenths add up in binary
+    assert len(turns[1]) >= 4
+    assert len(turns) == (4 if faster == "b" else 3)  # what is faster once is tried twice
     assert set(done[-30:]) == {faster}
     assert said == words
 
@@ -60,9 +65,15 @@ def test_a_slow_beginning_counts_for_neither(run):
     assert done[-1] == "a"
 
 
+def test_a_way_that_was_faster_only_while_the_machine_was_busy_is_not_taken(run):
+    done, said = run(Trials(), 80, 0.1, 0.12, busy_until=6)
+    assert [turn[0] for turn in re.findall("a+|b+", done)] == ["a", "b", "a", "b", "a"]
+    assert said == "a (measured: 10 images/s, and 8 where b)"
+
+
 def test_work_that_ends_early_is_done_the_usual_way_and_nothing_is_kept(run):
     trials = Trials()
     assert run(trials, 9, 0.1, 0.01) == ("a" * 9, "a (not measured: too few pictures)")
     assert run(trials, 0, 0.1, 0.01)[0] == ""
-    assert run(trials, 60, 0.1, 0.01)[0].endswith("b" * 46)
+    assert run(trials, 99, 0.1, 0.01)[0].endswith("b" * 50)
     assert run(trials, 5, 0.1, 0.01) == ("b" * 5, "b (measured before)")
