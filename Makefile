@@ -41,5 +41,5 @@ bench: $(READY) $(PEER)
 $(READY): pyproject.toml pinned.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ghostkit needs Python 3.11 or newer; found " + sys.version.split()[0] + "; name one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint pinned.txt --editable ".[train,convert,openvino-int8,mindx,parquet,cloud,ray,dev]"
+	$(BIN)/pip install --quiet --constraint pinned.txt --editable ".[train,convert,openvino-int8,mindx,parquet,cloud,ray,serve,dev]"
 	touch $@

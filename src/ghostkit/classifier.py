@@ -5,7 +5,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from ghostkit.backend import Backend, least_batch_of
 from ghostkit.card import ModelCard
 from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
-from ghostkit.inferring import Answer
+from ghostkit.inferring import Answer, Infer
 from ghostkit.predictions import Prediction, softmax
 from ghostkit.sources import find_pictures
 from ghostkit.steps import scaled_decode, with_fast_decode
@@ -59,13 +59,23 @@ class Classifier:
             ImageRefused: the picture cannot be read; says why.
             ModelError: the model failed or gave no finite answer.
         """
-        [answer] = alone([picture], self._rows() or self.load, self.backend.infer)
+        [answer] = self.batch([picture])
         prediction = self.prediction(answer)
         if prediction.error is None:
             return prediction
         if prediction.status == "refused":
             raise ImageRefused(prediction.error, prediction.source) from answer.error
         raise ModelError(f"{prediction.source}: {prediction.error}") from answer.error
+
+    def batch(
+        self, pictures: Sequence[Picture], infer: Infer | None = None
+    ) -> list[Answer[Picture]]:
+        """The model's raw outputs for a few pictures at once, in the calling thread.
+
+        Args:
+            infer: by default the backend's; e.g. one that waits for its turn.
+        """
+        return alone(list(pictures), self._rows() or self.load, infer or self.backend.infer)
 
     def stream(
         self,

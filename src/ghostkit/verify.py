@@ -4,23 +4,55 @@ In: two classifiers, each with its own card, and pictures; out: an `Agreement`. 
 commands `verify` and `demo`; `report.agreement` makes a page of what comes out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.backend import fallback_of
-from ghostkit.classifier import Classifier, Picture
+from ghostkit.card import ModelCard
+from ghostkit.classifier import Picture
 from ghostkit.differences import explain
 from ghostkit.errors import UsageError
+from ghostkit.inferring import Answer
 from ghostkit.predictions import Prediction
 from ghostkit.progress import Bars, silent
 
 DEFAULT_TOLERANCE = 1e-4  # largest probability difference that float32 runtimes stay far below
 BARS_OF_EACH = 3  # a disagreement shows the best classes of A and those of B
 NAMES_SHOWN = 5
+
+
+class Named(Protocol):
+    """What runs a model; a fallback is its attribute, see `fallback_of`."""
+
+    name: str
+
+
+class Answering(Protocol):
+    """What can be compared: a `Classifier`, or a model that a server has."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the answers are of."""
+
+    @property
+    def backend(self) -> Named:
+        """What gives them."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in index order."""
+
+    def answers(
+        self, pictures: Sequence[Picture], *, batch_size: int = 8
+    ) -> Iterator[Answer[Picture]]:
+        """The raw outputs for each picture, in order, or why there are none."""
+
+    def prediction(self, answer: Answer[Picture]) -> Prediction:
+        """What becomes of raw outputs."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +176,8 @@ class Agreement:
 
 
 def compare(
-    a: Classifier,
-    b: Classifier,
+    a: Answering,
+    b: Answering,
     pictures: Sequence[Picture],
     *,
     tolerance: float = DEFAULT_TOLERANCE,
@@ -213,7 +245,7 @@ def compare(
     )
 
 
-def _match_classes(a: Classifier, b: Classifier) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+def _match_classes(a: Answering, b: Answering) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     """Where each class of A stands in B's answers ``(K,)``, and how the cards differ."""
     notes = explain(a.card, b.card)
     place = {name: index for index, name in enumerate(b.classes)}

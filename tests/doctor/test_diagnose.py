@@ -105,7 +105,8 @@ def test_every_extra_that_is_named_exists_and_brings_its_modules():
     ]
     assert set(doctor.EXTRAS) <= set(extras)
     brings = {"yaml": "pyyaml", "mlflow": "mlflow-skinny"}
-    for extra, modules in doctor.EXTRAS.items():
+    brings |= {name: name.replace("_", "-") for name in ("python_multipart", "prometheus_client")}
+    for extra, (_, modules) in doctor.EXTRAS.items():
         for module in modules:
             assert any(line.startswith(brings.get(module, module)) for line in extras[extra])
 
@@ -126,5 +127,5 @@ def test_this_machine_is_examined_from_end_to_end():
     assert cpu.state == "works" and cpu.milliseconds > 0 and cpu.version
     assert [each for each in findings if each.state == "fails"] == []
     rooms = list(dict.fromkeys(each.room for each in findings))
-    assert rooms == ["base install", "this machine", "runtimes", "training", "Ascend"]
+    assert rooms == ["base install", "this machine", "runtimes", "training", "server", "Ascend"]
     assert all(each.command for each in findings if each.state == "fails")

@@ -27,7 +27,7 @@ class Backend(Protocol):
         """
 
 
-def fallback_of(backend: Backend) -> str | None:
+def fallback_of(backend: object) -> str | None:
     """What runs instead of what was asked for, and why; None where nothing does."""
     said: str | None = getattr(backend, "fallback", None)
     return said

@@ -21,6 +21,7 @@ COMMANDS = (  # in the order of the help
     "convert",
     "verify",
     "predict",
+    "serve",
     "benchmark",
     "pipeline",
     "mxbase",

@@ -9,7 +9,7 @@ import typer
 from ghostkit.errors import printable
 
 if TYPE_CHECKING:
-    from ghostkit.classifier import Classifier
+    from ghostkit.verify import Answering
 
 INTERRUPTED = 130  # exit status: what a shell reports for SIGINT
 
@@ -71,7 +71,7 @@ Split = Annotated[
 ]
 
 
-def say_fallback(classifier: "Classifier") -> None:
+def say_fallback(classifier: "Answering") -> None:
     """Tell the person where a model does not run as it was asked to."""
     from ghostkit.backend import fallback_of
 

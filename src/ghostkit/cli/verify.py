@@ -20,6 +20,7 @@ from ghostkit.cli.options import (
 
 if TYPE_CHECKING:
     from ghostkit.classifier import Classifier
+    from ghostkit.verify import Answering
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +29,13 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    a: Annotated[Path, typer.Argument(metavar="A", help="An artifact, e.g. a checkpoint.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another one, e.g. its ONNX file.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="An artifact, e.g. a checkpoint.")],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="Another one, e.g. its ONNX file, or a server's: http://HOST:PORT."
+        ),
+    ],
     images: Annotated[
         list[Path], typer.Option(help="Photos or folders of photos; may be given several times.")
     ],
@@ -75,6 +81,7 @@ def verify(
     from ghostkit.errors import UsageError
     from ghostkit.files import check_target, write_text
     from ghostkit.progress import bars_for
+    from ghostkit.serve.client import is_server
     from ghostkit.sources import find_pictures
     from ghostkit.verify import compare
 
@@ -84,8 +91,14 @@ def verify(
         raise UsageError(
             "--aipp simulates a chip on the CPU; leave out --backend, --device and --fast-decode"
         )
-    one = load(a, device="cpu")
-    if aipp is not None:
+    one: Answering = _remote(a) if is_server(a) else load(a, device="cpu")
+    two: Answering
+    if is_server(b):
+        asked = (backend, device, precision, strict, fast_decode, aipp)
+        if asked != ("auto", "auto", "fp32", False, False, None):
+            raise UsageError(f"{b} runs as its server was started; leave out the options for B")
+        two = _remote(b)
+    elif aipp is not None:
         two = _on_chip(b, aipp)
     else:
         two = load(
@@ -114,14 +127,20 @@ def verify(
     if html is not None:
         from ghostkit.report.agreement import agreement_page
 
-        write_text(html, agreement_page(agreement, ((str(a), one), (str(b), two))))
+        write_text(html, agreement_page(agreement, ((a, one), (b, two))))
         say(f"page: {html}")
     raise typer.Exit(0 if agreement.passed and not agreement.unanswered else 1)
 
 
-def _on_chip(model: Path, aipp: str) -> "Classifier":
+def _remote(url: str) -> "Answering":
+    from ghostkit.serve.client import RemoteClassifier
+
+    return RemoteClassifier(url)
+
+
+def _on_chip(model: str, aipp: str) -> "Classifier":
     """The ONNX file `model` behind the AIPP file, simulated."""
     from ghostkit.artifacts import path_of
     from ghostkit.convert.chip import open_on_chip
 
-    return open_on_chip(Path(path_of(str(model))), None if aipp == "auto" else Path(aipp))
+    return open_on_chip(Path(path_of(model)), None if aipp == "auto" else Path(aipp))

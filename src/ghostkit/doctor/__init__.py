@@ -16,7 +16,7 @@ from ghostkit.doctor.finding import Finding, State
 
 __all__ = ["Finding", "State", "diagnose", "exit_status", "report"]
 
-BASE, RUNTIMES, TORCH = "base install", "runtimes", "training"
+BASE, RUNTIMES, TORCH, SERVER = "base install", "runtimes", "training", "server"
 TIMEOUT_S = 120.0  # a cold import of torch on a busy machine has taken 38
 
 CPU = "CPUExecutionProvider"
@@ -32,9 +32,10 @@ PROVIDERS = {  # of ONNX Runtime: what installs each, and the devices it needs
 }
 BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-cann", "onnxruntime-openvino")
 REINSTALL = "pip install --force-reinstall ghostkit"
-EXTRAS = {  # modules that an extra brings beside torch, and that have to be importable
-    "train": ("onnx", "onnxscript", "safetensors", "yaml"),
-    "track": ("tensorboard", "mlflow"),
+EXTRAS = {  # where it is shown, and what it brings beside torch that has to be importable
+    "train": (TORCH, ("onnx", "onnxscript", "safetensors", "yaml")),
+    "track": (TORCH, ("tensorboard", "mlflow")),
+    "serve": (SERVER, ("starlette", "uvicorn", "python_multipart", "prometheus_client")),
 }
 ACCELERATORS = {  # of torch: what installs each, of torch's own version, and the devices it needs
     "cuda": ("pip install --force-reinstall torch=={}", "/dev/nvidia[0-9]*"),
@@ -150,16 +151,16 @@ def _torch(timeout_s: float) -> Iterator[Finding]:
 
 
 def _extras(timeout_s: float) -> Iterator[Finding]:
-    for extra, modules in EXTRAS.items():
+    for extra, (room, modules) in EXTRAS.items():
         here = [name for name in modules if find_spec(name)]
         part, command = f"extra {extra}", f'pip install "ghostkit[{extra}]"'
         if gone := [name for name in modules if name not in here]:
             words = f"without {', '.join(gone)}"
-            yield Finding(TORCH, part, "missing", detail=words, command=command)
+            yield Finding(room, part, "missing", detail=words, command=command)
         if here:
             outcome = run_probe("packages", *here, timeout_s=timeout_s)
             if not gone or not outcome.worked:
-                yield _finding(TORCH, part, outcome, command=command)
+                yield _finding(room, part, outcome, command=command)
 
 
 def _finding(

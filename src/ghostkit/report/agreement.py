@@ -5,13 +5,12 @@ In: an `Agreement`, the two classifiers and what they are called; out: one HTML 
 
 from collections.abc import Sequence
 
-from ghostkit.classifier import Classifier
 from ghostkit.errors import ImageRefused
 from ghostkit.image import decode
 from ghostkit.report.charts import decade_histogram, paired_bars
 from ghostkit.report.page import Html, element, join, page, table, text, thumbnail, tiles
 from ghostkit.steps import describe
-from ghostkit.verify import Agreement, Disagreement
+from ghostkit.verify import Agreement, Answering, Disagreement
 
 PICTURES_SHOWN = 200  # the worst; a page of 200 thumbnails is about 1.5 MB
 NAMES_SHOWN = 200
@@ -19,7 +18,7 @@ BARS_SHOWN = 4  # the three best of one and the best of the other are always amo
 THUMBNAIL_PX = 224  # for screens of two dots per px
 
 
-def agreement_page(agreement: Agreement, sides: Sequence[tuple[str, Classifier]]) -> str:
+def agreement_page(agreement: Agreement, sides: Sequence[tuple[str, Answering]]) -> str:
     """One self-contained page; `sides` are (name, classifier) of A and of B."""
     names = [name for name, _ in sides]
     kind = "pass" if agreement.passed else "fail"
@@ -64,13 +63,13 @@ def _notes(notes: Sequence[str]) -> Html:
     return element("ul", *(element("li", text(note)) for note in notes))
 
 
-def _cards(sides: Sequence[tuple[str, Classifier]]) -> Html:
+def _cards(sides: Sequence[tuple[str, Answering]]) -> Html:
     columns = [_facts(classifier) for _, classifier in sides]
     rows = [(name, value, columns[1][name]) for name, value in columns[0].items()]
     return table(("", "A", "B"), rows, marked=[one != two for _, one, two in rows])
 
 
-def _facts(classifier: Classifier) -> dict[str, str]:
+def _facts(classifier: Answering) -> dict[str, str]:
     card, wants = classifier.card, classifier.card.input
     width = card.architecture.width
     size = "any size" if wants.height is None else f"{wants.width}x{wants.height}"

@@ -1,0 +1,142 @@
+"""``ghostkit serve``: models behind HTTP."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ghostkit.cli.options import (
+    Backend,
+    BatchSize,
+    Device,
+    FastDecode,
+    Precision,
+    Strict,
+    Workers,
+    say,
+    say_fallback,
+)
+
+if TYPE_CHECKING:
+    from ghostkit.classifier import Classifier
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a model, as it stands in addresses
+MIB = 1024 * 1024
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(serve)
+
+
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            help="Models as predict takes them, each MODEL or NAME=MODEL; by default the bundled "
+            "one.",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Where to listen; 0.0.0.0: for other machines too.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    queue: Annotated[
+        int, typer.Option(min=1, help="Pictures that may wait for each model; more are told 503.")
+    ] = 256,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, help="Longest time from a request to its answer.")
+    ] = 30.0,
+    max_picture_mb: Annotated[int, typer.Option(min=1, help="Largest picture file, in MiB.")] = 64,
+    max_request_mb: Annotated[
+        int, typer.Option(min=1, help="Largest request, in MiB; four of them fit in at once.")
+    ] = 256,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    strict: Strict = False,
+    fast_decode: FastDecode = False,
+    batch_size: BatchSize = 8,
+    workers: Workers = None,
+) -> None:
+    """Answer pictures over HTTP: plain uploads, the Open Inference Protocol, a page, and metrics.
+
+    Ends with SIGTERM or Ctrl-C, after the requests that it has taken are answered.
+
+    Example: ghostkit serve model.onnx, then: curl --data-binary @cat.jpg localhost:8000/classify
+    """
+    from ghostkit.artifacts import load
+    from ghostkit.errors import MissingExtra
+    from ghostkit.image.limits import Limits
+    from ghostkit.serve.admission import Admission
+    from ghostkit.threads import available_cores
+
+    try:
+        from ghostkit.serve.running import is_loopback, listen, run, url_of
+        from ghostkit.serve.server import Server
+    except ModuleNotFoundError as error:
+        raise MissingExtra("serve", str(error.name).partition(".")[0]) from error
+
+    admission = Admission(
+        picture=Limits(max_bytes=max_picture_mb * MIB),
+        request_bytes=max_request_mb * MIB,
+        all_bytes=4 * max_request_mb * MIB,
+        waiting=queue,
+        answer_s=timeout_s,
+    )
+    named = _named(models or ["default"])
+    with listen(host, port) as listening:
+        classifiers: dict[str, Classifier] = {}
+        for name, model in named.items():
+            classifiers[name] = load(
+                model,
+                backend=backend,
+                device=device,
+                precision=precision,
+                strict=strict,
+                fast_decode=fast_decode,
+            )
+            say_fallback(classifiers[name])
+
+        def started() -> None:
+            url = url_of(listening)
+            say(f"Serving {', '.join(named)} at {url}")
+            say(f"try: curl --data-binary @PHOTO {url}/classify")
+            if not is_loopback(listening):
+                say("other machines may reach it: it asks for no password, and speaks no TLS")
+
+        threads = available_cores() if workers is None else workers
+        with Server(
+            classifiers, batch_size=batch_size, workers=threads, admission=admission
+        ) as server:
+            run(server, listening, started)
+
+
+def _named(models: list[str]) -> dict[str, str]:
+    """The models by the names that they have in addresses.
+
+    Raises:
+        UsageError: a name cannot stand there, or is that of another model too.
+    """
+    from ghostkit.errors import UsageError
+
+    found: dict[str, str] = {}
+    for each in models:
+        name, equals, model = each.partition("=")
+        if not equals or not NAME.fullmatch(name):
+            model = each
+            name = re.sub(r"\.(onnx|xml|om|safetensors|pth|pt|tar)$", "", Path(each).name)
+            name = name.removesuffix(".pth")
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                f"{each}: {name!r} cannot stand in an address; name it: shoes={each} (letters, "
+                "digits, '.', '_' and '-', 64 of them at most)"
+            )
+        if name in found:
+            raise UsageError(
+                f"{found[name]} and {model} are both {name!r}; name one: {name}2={model}"
+            )
+        found[name] = model
+    return found

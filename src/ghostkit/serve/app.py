@@ -1,0 +1,137 @@
+"""The addresses of a server, and what each of them answers.
+
+In: a `Server`; out: a Starlette application. What a model answers is in `answering`. Nothing here
+loads a model, fetches a URL or opens a path that a request names.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ghostkit import __version__
+from ghostkit.errors import ModelError
+from ghostkit.serve import protocol
+from ghostkit.serve.admission import Share
+from ghostkit.serve.answering import address, classify, infer
+from ghostkit.serve.metrics import CONTENT_TYPE
+from ghostkit.serve.page import SCRIPT, index_page
+from ghostkit.serve.refusals import Refused
+from ghostkit.serve.server import Server
+
+Handler = Callable[[Server, Request, Share], Awaitable[Response]]
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; "
+    "img-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def make_app(server: Server) -> Starlette:
+    """The application of a server."""
+
+    def route(path: str, handler: Handler, method: str = "GET") -> Route:
+        async def endpoint(request: Request) -> Response:
+            began = time.perf_counter()
+            with server.memory.share() as share:
+                response = await _answered(handler, server, request, share)
+            server.metrics.requests.labels(path, str(response.status_code)).inc()
+            server.metrics.seconds.labels(path).observe(time.perf_counter() - began)
+            response.headers.update(_HEADERS)
+            return response
+
+        return Route(path, endpoint, methods=[method])
+
+    models = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+    routes = [
+        route("/", _page),
+        route("/page.js", _script),
+        route("/metrics", _metrics),
+        route("/classify", classify, "POST"),
+        route("/v2", _about),
+        route("/v2/health/live", _live),
+        route("/v2/health/ready", _ready),
+        route("/v2/repository/index", _index, "POST"),
+        *(route(path, _describe) for path in models),
+        *(route(f"{path}/ready", _ready) for path in models),
+        *(route(f"{path}/card", _card) for path in models),
+        *(route(f"{path}/infer", infer, "POST") for path in models),
+        *(route(f"{path}/classify", classify, "POST") for path in models),
+    ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_address})
+
+
+async def _answered(handler: Handler, server: Server, request: Request, share: Share) -> Response:
+    try:
+        return await handler(server, request, share)
+    except Refused as error:
+        again = {"Retry-After": "1"} if error.status == 503 else None
+        return JSONResponse({"error": str(error)}, error.status, again)
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody reads it; counted
+    except ModelError as error:
+        return JSONResponse({"error": str(error)}, 500)
+
+
+async def _no_such_address(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    said = {404: f"no such address: {request.url.path}", 405: f"{request.method} is not for it"}
+    message = said.get(error.status_code, error.detail)
+    return JSONResponse(
+        {"error": message}, error.status_code, {**(error.headers or {}), **_HEADERS}
+    )
+
+
+async def _page(server: Server, request: Request, share: Share) -> Response:
+    cards = {name: batcher.classifier.card for name, batcher in server.batchers.items()}
+    return Response(index_page(cards), media_type="text/html")
+
+
+async def _script(server: Server, request: Request, share: Share) -> Response:
+    return Response(SCRIPT, media_type="text/javascript")
+
+
+async def _metrics(server: Server, request: Request, share: Share) -> Response:
+    return Response(server.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _about(server: Server, request: Request, share: Share) -> Response:
+    extensions = ["classification", "binary_tensor_data", "model_repository"]
+    return JSONResponse({"name": "ghostkit", "version": __version__, "extensions": extensions})
+
+
+async def _live(server: Server, request: Request, share: Share) -> Response:
+    return JSONResponse({"live": True})
+
+
+async def _ready(server: Server, request: Request, share: Share) -> Response:
+    if "model" in request.path_params:
+        server.model(**address(request))
+    return JSONResponse({"ready": server.ready}, 200 if server.ready else 503)
+
+
+async def _index(server: Server, request: Request, share: Share) -> Response:
+    state = "READY" if server.ready else "UNAVAILABLE"
+    found = [
+        {"name": name, "version": protocol.VERSION, "state": state, "reason": ""}
+        for name in server.batchers
+    ]
+    return JSONResponse(found)
+
+
+async def _describe(server: Server, request: Request, share: Share) -> Response:
+    name, batcher = server.model(**address(request))
+    return JSONResponse(protocol.describe(name, batcher.classifier.card))
+
+
+async def _card(server: Server, request: Request, share: Share) -> Response:
+    _, batcher = server.model(**address(request))
+    return Response(batcher.classifier.card.to_json(), media_type="application/json")

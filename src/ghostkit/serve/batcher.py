@@ -1,0 +1,153 @@
+"""What requests ask of a model, answered on threads, as many at once as are waiting.
+
+In: pictures or tensors, from any thread; out: futures. Each worker takes what waits, its share and
+a batch at most, from bytes to answers, as a stream's does. Nothing waits for a batch to fill: where
+more comes than the workers do, batches fill by themselves.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.classifier import Classifier
+from ghostkit.inferring import Answer
+from ghostkit.serve.refusals import Overloaded
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class _Job:
+    """One picture, or a tensor that the model takes as it is."""
+
+    picture: bytes | Pixels | None
+    images: NDArray[np.generic] | None = None
+    future: Future[Any] = field(default_factory=Future)
+
+
+class Batcher:
+    """Threads that answer for one model.
+
+    Args:
+        batch_size: pictures that a thread takes at once, at most.
+        workers: threads.
+        most_waiting: pictures and tensors that no thread has taken yet; more are turned away.
+        told: called with the size of each batch of pictures, on the thread that did it.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        batch_size: int,
+        workers: int,
+        most_waiting: int,
+        told: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        self.classifier = classifier
+        self._batch_size, self._most_waiting, self._told = batch_size, most_waiting, told
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._idle, self._closing = 0, False
+        self._turn = threading.Lock()  # of a model that runs one batch at a time
+        self._serial = bool(getattr(classifier.backend, "serial", False))
+        self._threads = [
+            threading.Thread(target=self._work, name=f"answers {number}", daemon=True)
+            for number in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures and tensors no thread has taken yet."""
+        return len(self._jobs)
+
+    def pictures(self, pictures: Sequence[bytes | Pixels]) -> list[Future[Answer[Any]]]:
+        """An answer to each, or none is taken in; a refused picture's answer holds the reason.
+
+        Raises:
+            Overloaded: too many are waiting.
+        """
+        return self._put([_Job(picture) for picture in pictures])
+
+    def tensor(self, images: NDArray[np.generic]) -> Future[NDArray[np.float32]]:
+        """The model's outputs ``(N, K)`` for images in the form that its card names.
+
+        Raises:
+            Overloaded: too many are waiting.
+        """
+        [future] = self._put([_Job(None, images)])
+        return future
+
+    def close(self) -> None:
+        """Answer what waits, then end the threads."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _put(self, jobs: list[_Job]) -> list[Future[Any]]:
+        with self._changed:
+            if self._closing:
+                raise Overloaded("the server is stopping")
+            if len(self._jobs) + len(jobs) > self._most_waiting:
+                raise Overloaded(
+                    f"{len(self._jobs)} pictures are waiting, {len(jobs)} more would be above the "
+                    f"{self._most_waiting} that may; try again"
+                )
+            self._jobs.extend(jobs)
+            self._changed.notify(len(jobs))
+        return [job.future for job in jobs]
+
+    def _work(self) -> None:
+        while jobs := self._next():
+            taken = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            if not taken:  # their clients have left
+                continue
+            try:
+                results = self._answers(taken)
+            except BaseException as error:  # whoever waits is told; the thread goes on
+                for job in taken:
+                    job.future.set_exception(error)
+                continue
+            for job, result in zip(taken, results, strict=True):
+                job.future.set_result(result)
+
+    def _next(self) -> list[_Job]:
+        """Wait for work; none at the end."""
+        with self._changed:
+            self._idle += 1
+            while not self._jobs and not self._closing:
+                self._changed.wait()
+            self._idle -= 1
+            share = -(-len(self._jobs) // (self._idle + 1))  # of the threads that do nothing
+            jobs: list[_Job] = []
+            while self._jobs and len(jobs) < min(self._batch_size, share):
+                if self._jobs[0].images is not None and jobs:
+                    break
+                jobs.append(self._jobs.popleft())
+                if jobs[-1].images is not None:
+                    break
+            return jobs
+
+    def _answers(self, jobs: list[_Job]) -> Sequence[Any]:
+        images = jobs[0].images
+        if images is not None:
+            return [self._infer(images)]
+        self._told(len(jobs))
+        pictures = [job.picture for job in jobs if job.picture is not None]
+        return self.classifier.batch(pictures, self._infer)
+
+    def _infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        if not self._serial:
+            return self.classifier.backend.infer(images)
+        with self._turn:
+            return self.classifier.backend.infer(images)

@@ -1,0 +1,231 @@
+"""The Open Inference Protocol, V2: a model's description, and a request for its answers.
+
+In: a request's body; out: pictures or a tensor for a `Batcher`, and afterwards the response. With
+Triton's extensions for binary tensors and for classification. The inputs are ``picture``, files in
+BYTES, and the model's own, as its card names it; a request has one of them. The outputs are
+``probabilities``, and, where the card says that the model gives them, the logits.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from ghostkit.backend import fallback_of
+from ghostkit.card import ModelCard
+from ghostkit.classifier import Classifier
+from ghostkit.predictions import top_k
+from ghostkit.serve.refusals import Refused
+from ghostkit.serve.tensors import (
+    BYTES,
+    DTYPES,
+    Given,
+    read_bytes_elements,
+    read_numbers,
+    to_binary,
+)
+
+VERSION = "1"  # of every model: another model has another name
+PICTURE, PROBABILITIES = "picture", "probabilities"
+JSON_LENGTH = "inference-header-content-length"  # the header that says where the JSON ends
+_DATATYPES = {"float32": "FP32", "uint8": "UINT8"}
+
+
+class _Wanted(BaseModel):
+    name: Annotated[str, Field(max_length=256)]
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class _Request(BaseModel):
+    id: Annotated[str, Field(max_length=1024)] | None = None
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: Annotated[list[Given], Field(min_length=1)]
+    outputs: list[_Wanted] | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output that was asked for."""
+
+    name: str
+    binary: bool
+    best: int  # that many of the best classes in words; 0: all numbers
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A request that was read: files, or else a tensor as the card describes it."""
+
+    id: str | None
+    pictures: list[bytes] | None
+    images: NDArray[Any] | None
+    outputs: tuple[Output, ...]
+
+
+def describe(name: str, card: ModelCard) -> dict[str, Any]:
+    """A model's metadata."""
+    wants = card.input
+    sides = (wants.height or -1, wants.width or -1)
+    shape = (-1, 3, *sides) if wants.layout == "NCHW" else (-1, *sides, 3)
+    outputs = [
+        {"name": each, "datatype": "FP32", "shape": [-1, len(card.classes)]}
+        for each in dict.fromkeys((PROBABILITIES, card.output.name))
+    ]
+    return {
+        "name": name,
+        "versions": [VERSION],
+        "platform": "ghostkit",
+        "inputs": [
+            {"name": PICTURE, "datatype": BYTES, "shape": [-1]},
+            {"name": wants.name, "datatype": _DATATYPES[wants.dtype], "shape": list(shape)},
+        ],
+        "outputs": outputs,
+    }
+
+
+def read_request(body: bytes, json_length: str | None, card: ModelCard) -> Inference:
+    """What a request asks for.
+
+    Args:
+        json_length: its header `JSON_LENGTH`. 0: the body is one picture and nothing else.
+
+    Raises:
+        Refused: it is malformed, or asks for what the model does not have.
+    """
+    length = _length(json_length, len(body))
+    if length == 0 and json_length is not None:
+        return Inference(None, [body], None, (Output(PROBABILITIES, True, 0),))
+    try:
+        asked = _Request.model_validate_json(body[:length])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Refused(400, f"the request: {where + ': ' if where else ''}{first['msg']}") from error
+    raws = _raw_parts(asked.inputs, body[length:])
+    if len(asked.inputs) != 1:
+        names = ", ".join(repr(each.name) for each in asked.inputs)
+        raise Refused(400, f"the inputs {names}: expected one, {PICTURE!r} or {card.input.name!r}")
+    given, raw = asked.inputs[0], raws[0]
+    binary = asked.parameters.get("binary_data_output") is True
+    outputs = tuple(_output(each, binary, card) for each in asked.outputs or ())
+    pictures = images = None
+    if given.datatype == BYTES and given.name in (PICTURE, card.input.name):
+        pictures = read_bytes_elements(given, raw)
+    else:
+        images = _images(given, raw, card)
+    if not given.count:
+        raise Refused(400, f"{given.name}: shape {given.shape} has nothing in it")
+    default = (Output(PROBABILITIES, binary, 0),)
+    return Inference(asked.id, pictures, images, outputs or default)
+
+
+def response(
+    name: str, classifier: Classifier, asked: Inference, logits: NDArray[np.float32]
+) -> tuple[bytes, int | None]:
+    """The body, and the length of its JSON where something follows it.
+
+    Args:
+        logits: the model's outputs ``(N, K)``.
+
+    Raises:
+        ModelError: they are no distribution.
+    """
+    said: dict[str, Any] = {"card": classifier.card.hash, "backend": classifier.backend.name}
+    if (fallback := fallback_of(classifier.backend)) is not None:
+        said["fallback"] = fallback
+    outputs, tails = [], []
+    for each in asked.outputs:
+        values = classifier.probabilities(logits) if each.name == PROBABILITIES else logits
+        record: dict[str, Any] = {"name": each.name}
+        if each.best:
+            words = [_words(row, each.best, classifier.classes) for row in values]
+            record |= {"datatype": BYTES, "shape": [len(words), len(words[0])]}
+            data: NDArray[Any] | list[str] = [word for row in words for word in row]
+        else:
+            record |= {"datatype": "FP32", "shape": list(values.shape)}
+            data = values
+        if each.binary:
+            tails.append(to_binary(data))
+            record["parameters"] = {"binary_data_size": len(tails[-1])}
+        else:
+            record["data"] = data.ravel().tolist() if isinstance(data, np.ndarray) else data
+        outputs.append(record)
+    content = {"model_name": name, "model_version": VERSION}
+    content |= {} if asked.id is None else {"id": asked.id}
+    head = json.dumps(content | {"parameters": said, "outputs": outputs}).encode()
+    return head + b"".join(tails), len(head) if tails else None
+
+
+def _length(text: str | None, most: int) -> int:
+    if text is None:
+        return most
+    if not text.isdecimal() or len(text) > 12 or int(text) > most:
+        raise Refused(400, f"{JSON_LENGTH}: {text[:40]!r}, and the request has {most} bytes")
+    return int(text)
+
+
+def _raw_parts(inputs: Sequence[Given], rest: bytes) -> list[bytes | None]:
+    """What follows the JSON, shared out among the inputs; None for one whose data is in it."""
+    parts: list[bytes | None] = []
+    at = 0
+    for given in inputs:
+        size = given.parameters.get("binary_data_size")
+        if size is None:
+            if given.data is None:
+                raise Refused(400, f"{given.name}: neither data nor binary_data_size")
+            parts.append(None)
+            continue
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(rest) - at:
+            raise Refused(
+                400, f"{given.name}: binary_data_size {size!r}, but {len(rest) - at} bytes follow"
+            )
+        parts.append(rest[at : at + size])
+        at += size
+    if at != len(rest):
+        raise Refused(400, f"{len(rest) - at} bytes follow that belong to no input")
+    return parts
+
+
+def _output(wanted: _Wanted, binary: bool, card: ModelCard) -> Output:
+    known = (PROBABILITIES, card.output.name)
+    if wanted.name not in known:
+        raise Refused(
+            400, f"no output {wanted.name!r}; there is {' and '.join(dict.fromkeys(known))}"
+        )
+    best = wanted.parameters.get("classification", 0)
+    if not isinstance(best, int) or isinstance(best, bool) or best < 0:
+        raise Refused(400, f"{wanted.name}: classification {best!r}; expected a number of classes")
+    chosen = wanted.parameters.get("binary_data", binary)
+    return Output(wanted.name, chosen is True, min(best, len(card.classes)))
+
+
+def _images(given: Given, raw: bytes | None, card: ModelCard) -> NDArray[Any]:
+    wants = card.input
+    if given.name != wants.name:
+        raise Refused(
+            400,
+            f"no input {given.name!r} of {given.datatype}; there is {PICTURE!r}, BYTES, and "
+            f"{wants.name!r}, {_DATATYPES[wants.dtype]}",
+        )
+    if given.datatype != _DATATYPES[wants.dtype] or given.datatype not in DTYPES:
+        raise Refused(
+            400,
+            f"{given.name}: {given.datatype}, expected {_DATATYPES[wants.dtype]}; files are "
+            f"{BYTES}",
+        )
+    [expected] = [each["shape"] for each in describe("", card)["inputs"][1:]]
+    fits = len(given.shape) == 4 and all(
+        side in (-1, seen) for side, seen in zip(expected, given.shape, strict=True)
+    )
+    if not fits:
+        raise Refused(400, f"{given.name}: shape {given.shape}, expected {expected}")
+    return read_numbers(given, raw)
+
+
+def _words(values: NDArray[np.float32], best: int, classes: Sequence[str]) -> list[str]:
+    """``value:index:name`` of the best classes, as Triton's clients expect them."""
+    return [f"{values[i]:f}:{i}:{classes[i]}" for i in top_k(values, best)]

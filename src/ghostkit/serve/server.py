@@ -1,0 +1,87 @@
+"""What a server holds: its models, each with threads; bounds, and counts.
+
+In: classifiers by name; out: what `app` answers requests with.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+
+from ghostkit.classifier import Classifier
+from ghostkit.serve.admission import Admission, Memory
+from ghostkit.serve.batcher import Batcher
+from ghostkit.serve.metrics import Metrics
+from ghostkit.serve.protocol import VERSION
+from ghostkit.serve.refusals import Refused
+
+_GREY = np.full((64, 64, 3), 128, np.uint8)
+
+
+class Server:
+    """The models, the bounds, and what is counted; within a ``with`` block it is ready.
+
+    Args:
+        models: classifiers by the name that stands in addresses; ``/classify`` is of the first.
+        batch_size, workers: of each model's `Batcher`.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Classifier],
+        *,
+        batch_size: int,
+        workers: int,
+        admission: Admission,
+    ) -> None:
+        self.admission = admission
+        self.memory = Memory(admission.all_bytes)
+        self.metrics = Metrics(lambda: self.memory.held)
+        self.ready = False
+        self.batchers: dict[str, Batcher] = {}
+        for name, classifier in models.items():
+            classifier.limits = admission.picture
+            self.batchers[name] = batcher = Batcher(
+                classifier,
+                batch_size=batch_size,
+                workers=workers,
+                most_waiting=admission.waiting,
+                told=self.metrics.batches.labels(name).observe,
+            )
+            self.metrics.watch(name, lambda batcher=batcher: batcher.waiting)  # type: ignore[misc]
+
+    def __enter__(self) -> Self:
+        """Have each model answer one picture, after which the server is ready.
+
+        Raises:
+            GhostkitError: it does not.
+        """
+        try:
+            for batcher in self.batchers.values():
+                [answer] = [each.result() for each in batcher.pictures([_GREY])]
+                if answer.error is not None:
+                    raise answer.error
+        except BaseException:
+            self.__exit__()
+            raise
+        self.ready = True
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Answer what waits, and end the threads."""
+        self.ready = False
+        for batcher in self.batchers.values():
+            batcher.close()
+
+    def model(self, name: str | None = None, version: str = VERSION) -> tuple[str, Batcher]:
+        """The model of that name, or the first.
+
+        Raises:
+            Refused: there is none of that name.
+        """
+        name = next(iter(self.batchers)) if name is None else name
+        if name not in self.batchers:
+            raise Refused(404, f"no model {name!r}; there is {', '.join(self.batchers)}")
+        if version != VERSION:
+            raise Refused(404, f"{name} has no version {version!r}, only {VERSION}")
+        return name, self.batchers[name]

@@ -1,0 +1,125 @@
+"""The command: a process that answers until it is told to stop."""
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tiny import BLUE, GREEN, RED, save_square
+
+pytest.importorskip("uvicorn")
+pytest.importorskip("starlette")
+STOP_S = 30
+
+
+@pytest.fixture
+def start():
+    """Starts a server, and gives its process and port."""
+    processes = []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "ghostkit", "serve", *map(str, arguments), "--port", "0"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+        for line in process.stderr:
+            if match := re.search(r"Serving (.+) at http://127\.0\.0\.1:(\d+)", line):
+                return process, match[1], int(match[2])
+        raise AssertionError(f"it has ended with {process.wait()}")
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def ask(port, path, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=STOP_S)
+    try:
+        connection.request("POST", path, body)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_answers_until_it_is_told_to_stop(make_model, start, tmp_path, number):
+    photo = save_square(tmp_path / "r.png", RED).read_bytes()
+    process, names, port = start(make_model("tiny.onnx"), f"second={make_model('b.onnx')}")
+    assert names == "tiny, second"
+    for path in ("/classify", "/v2/models/second/classify"):
+        status, record = ask(port, path, photo)
+        assert (status, record["top"][0]["class_name"]) == (200, "red")
+    process.send_signal(number)
+    assert process.wait(STOP_S) == 0
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_requests_that_came_before_the_end_are_answered(make_model, start, tmp_path):
+    photo = save_square(tmp_path / "r.png", RED, (4000, 4000)).read_bytes()
+    process, _, port = start(make_model())
+    seen = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(ask(port, "/classify", photo)[0]))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    ask(port, "/classify", photo)  # so that the others have come, too
+    process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    assert seen == [200] * 6
+    assert process.wait(STOP_S) == 0
+
+
+def test_a_served_model_is_verified_on_the_command_line(ghostkit, make_model, start, tmp_path):
+    for name, color in (("r", RED), ("g", GREEN), ("b", BLUE)):
+        save_square(tmp_path / "photos" / f"{name}.png", color)
+    model = make_model()
+    _, _, port = start(model)
+    url = f"http://127.0.0.1:{port}"
+    page = tmp_path / "page.html"
+    images = ["--images", tmp_path / "photos"]
+    outcome = ghostkit("verify", model, url, *images, "--html", page)
+    assert outcome.status == 0, outcome.err
+    assert "pass: the same answers to 3 pictures" in outcome.out
+    assert f"the server at {url}" in outcome.out and url in page.read_text()
+    refused = ghostkit("verify", model, url, *images, "--backend", "onnx")
+    assert refused.status == 2 and "runs as its server was started" in refused.err
+
+
+def test_a_port_that_is_taken_is_said(ghostkit, make_model, start):
+    _, _, port = start(make_model())
+    outcome = ghostkit("serve", make_model("other.onnx"), "--port", port)
+    assert outcome.status == 2
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        (["{a}", "{a}"], "are both 'a'; name one: a2="),
+        (["{odd}"], "'a b' cannot stand in an address; name it: shoes="),
+        (["missing.onnx"], "missing.onnx: no such model file"),
+    ],
+)
+def test_models_that_cannot_be_served_are_said(ghostkit, make_model, models, words):
+    paths = {"a": make_model("a.onnx"), "odd": make_model("a b.onnx")}
+    outcome = ghostkit("serve", *[each.format(**paths) for each in models], "--port", 0)
+    assert outcome.status == 2 and words in outcome.err
+
+
+def test_without_the_extra_the_command_says_how_to_get_it(ghostkit, monkeypatch):
+    for name in [*sys.modules]:
+        if name.startswith("ghostkit.serve") or name == "uvicorn":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    outcome = ghostkit("serve", "--port", 0)
+    assert outcome.status == 2
+    assert 'pip install "ghostkit[serve]"' in outcome.err

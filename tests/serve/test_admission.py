@@ -1,0 +1,60 @@
+"""What comes in is counted while it comes."""
+
+import asyncio
+
+import pytest
+
+from ghostkit.serve.admission import Memory, read_body
+from ghostkit.serve.refusals import Overloaded, Refused
+
+
+async def chunks(*parts, pause_s=0.0):
+    for part in parts:
+        await asyncio.sleep(pause_s)
+        yield part
+
+
+def body_of(*parts, most=100, held=1000, declared=None, seconds=5.0, pause_s=0.0, memory=None):
+    memory = memory or Memory(held)
+    with memory.share() as share:
+        return asyncio.run(
+            read_body(chunks(*parts, pause_s=pause_s), declared, most, seconds, share)
+        )
+
+
+def test_chunks_are_put_together():
+    assert body_of(b"ab", b"", b"cd") == b"abcd"
+    assert body_of(b"a" * 100, declared="100") == b"a" * 100
+
+
+@pytest.mark.parametrize("declared", ["101", None, "5", "not a number"])
+def test_too_many_bytes_are_refused_whatever_was_declared(declared):
+    with pytest.raises(Refused, match="limit") as refused:
+        body_of(*[b"a" * 60] * 2, declared=declared)
+    assert refused.value.status == 413
+
+
+def test_a_declared_size_is_refused_before_a_byte_is_read():
+    async def never():
+        raise AssertionError("it was read")
+        yield b""
+
+    with Memory(1000).share() as share, pytest.raises(Refused, match="limit"):
+        asyncio.run(read_body(never(), "101", 100, 5.0, share))
+
+
+def test_all_requests_together_have_a_bound_and_give_back_what_they_held():
+    memory = Memory(150)
+    with memory.share() as other:
+        other.take(100)
+        with pytest.raises(Overloaded, match="try again"):
+            body_of(b"a" * 60, memory=memory)
+    assert memory.held == 0
+    assert body_of(b"a" * 60, memory=memory) == b"a" * 60
+    assert memory.held == 0
+
+
+def test_a_sender_that_dawdles_is_refused():
+    with pytest.raises(Refused, match="not whole") as refused:
+        body_of(b"a", b"b", b"c", seconds=0.05, pause_s=0.04)
+    assert refused.value.status == 408

@@ -1,0 +1,336 @@
+"""A running server, by the eyes of its clients."""
+
+import base64
+import json
+import socket
+import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from ghostkit import load
+from ghostkit.backend import FakeBackend
+from ghostkit.classifier import Classifier
+from ghostkit.image.limits import Limits
+from serving import running
+from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad, write_odd
+
+COLORS = {"red": RED, "green": GREEN, "blue": BLUE}
+FORM = "multipart/form-data; boundary=edge"
+
+
+def tiny(backend=None):
+    return Classifier(backend or FakeBackend(), tiny_card())
+
+
+def slow_site(backend, **bounds):
+    return running({"slow": tiny(backend)}, workers=1, batch_size=1, **bounds)
+
+
+class Slow(FakeBackend):
+    """Takes its time."""
+
+    seconds = 0.0
+
+    def infer(self, images):
+        time.sleep(self.seconds)
+        return super().infer(images)
+
+
+@pytest.fixture(scope="module")
+def site():
+    models = {
+        "tiny": tiny(),
+        "other": Classifier(FakeBackend(), tiny_card(16)),
+    }
+    with running(models, request_bytes=200_000, waiting=40) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    return {
+        name: save_square(folder / f"{name}.jpg", color).read_bytes()
+        for name, color in COLORS.items()
+    }
+
+
+def form(*files):
+    """The body of a form with files, and its type."""
+    parts = b"".join(
+        f'--edge\r\nContent-Disposition: form-data; name="f"; filename="{name}"\r\n\r\n'.encode()
+        + content
+        + b"\r\n"
+        for name, content in files
+    )
+    return parts + b"--edge--\r\n", FORM
+
+
+def head_of(length):
+    """What a request that uploads so many bytes begins with."""
+    return f"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def metric(site, line):
+    """The value of a line that begins so."""
+    text = site.ask("GET", "/metrics")[1].decode()
+    values = [each.rpartition(" ")[2] for each in text.splitlines() if each.startswith(line)]
+    return sum(map(float, values))
+
+
+def test_an_uploaded_photo_is_answered_as_predict_answers_it(site, photos):
+    for name, content in photos.items():
+        status, record = site.json("POST", "/classify?top_k=2", content)
+        assert status == 200
+        assert [each["class_name"] for each in record["top"]][0] == name
+        local = tiny()(content).to_record(2, model=tiny_card().hash)
+        del local["path"]
+        assert record == local
+
+
+def test_every_picture_of_a_form_has_its_answer_in_order(site, photos, tmp_path):
+    reasons = write_bad(tmp_path)
+    bad = [(name, (tmp_path / name).read_bytes()) for name in reasons]
+    good = [(f"{name}.jpg", content) for name, content in photos.items()]
+    files = [each for pair in zip(good, bad, strict=False) for each in pair]
+    body, kind = form(*files)
+    status, answer = site.json("POST", "/v2/models/other/classify", body, Content_Type=kind)
+    assert status == 200
+    assert [each["path"] for each in answer["predictions"]] == [name for name, _ in files]
+    for record in answer["predictions"]:
+        if record["path"] in reasons:
+            assert record["status"] == "refused" and reasons[record["path"]] in record["reason"]
+        else:
+            assert record["top"][0]["class_name"] + ".jpg" == record["path"]
+
+
+def test_a_picture_that_is_refused_has_its_reason_and_a_status(site, tmp_path):
+    for name, words in write_bad(tmp_path).items():
+        content = (tmp_path / name).read_bytes()
+        if content:
+            status, record = site.json("POST", "/classify", content)
+            assert (status, record["status"]) == (422, "refused") and words in record["reason"]
+    status, answer = site.json("POST", "/classify")
+    assert status == 400 and "the request is empty" in answer["error"]
+
+
+def test_odd_and_good_pictures_are_answered(site, tmp_path):
+    for path in write_odd(tmp_path):
+        status, record = site.json("POST", "/classify", path.read_bytes())
+        assert (status, record["top"][0]["class_name"]) == (200, "red"), path.name
+
+
+def test_a_client_of_the_protocol_is_answered(site, photos):
+    texts = [base64.b64encode(each).decode() for each in photos.values()]
+    asked = {"inputs": [{"name": "picture", "datatype": "BYTES", "shape": [3], "data": texts}]}
+    path = "/v2/models/tiny/versions/1/infer"
+    status, answer = site.json("POST", path, json.dumps(asked).encode())
+    assert status == 200
+    [output] = answer["outputs"]
+    assert np.reshape(output["data"], output["shape"]).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_pictures_as_they_are_get_the_same_bytes_as_python(site, photos):
+    local = tiny()
+    for content in photos.values():
+        length = {"Inference_Header_Content_Length": "0"}
+        status, body, headers = site.ask("POST", "/v2/models/tiny/infer", content, **length)
+        assert status == 200
+        tail = body[int(headers["Inference-Header-Content-Length"]) :]
+        assert tail == local(content).probabilities.astype("<f4").tobytes()
+
+
+def test_a_prepared_tensor_is_answered(site):
+    images = np.zeros((2, 3, 8, 8), "<f4")
+    images[0, 2], images[1, 1] = 1, 1
+    given = {"name": "image", "datatype": "FP32", "shape": [2, 3, 8, 8]}
+    given["parameters"] = {"binary_data_size": images.nbytes}
+    asked = {"inputs": [given], "outputs": [{"name": "logits"}]}
+    head = json.dumps(asked).encode()
+    length = {"Inference_Header_Content_Length": str(len(head))}
+    status, answer = site.json("POST", "/v2/models/tiny/infer", head + images.tobytes(), **length)
+    assert status == 200
+    assert answer["outputs"][0]["data"] == [0, 0, 1, 0, 1, 0]
+    images[0, 0] = np.nan
+    status, answer = site.json("POST", "/v2/models/tiny/infer", head + images.tobytes(), **length)
+    assert status == 400 and "nan or infinity" in answer["error"]
+
+
+def test_a_refused_element_is_named(site, photos):
+    texts = [base64.b64encode(each).decode() for each in (photos["red"], b"no picture")]
+    asked = {"inputs": [{"name": "picture", "datatype": "BYTES", "shape": [2], "data": texts}]}
+    status, answer = site.json("POST", "/v2/models/tiny/infer", json.dumps(asked).encode())
+    assert status == 422 and answer["error"].startswith("picture: element 1: not a picture")
+
+
+def test_the_server_says_what_it_is_and_has(site):
+    assert site.json("GET", "/v2/health/live") == (200, {"live": True})
+    assert site.json("GET", "/v2/health/ready") == (200, {"ready": True})
+    assert site.json("GET", "/v2/models/tiny/ready") == (200, {"ready": True})
+    status, about = site.json("GET", "/v2")
+    assert status == 200 and about["name"] == "ghostkit"
+    assert site.json("GET", "/v2/models/other")[1]["inputs"][1]["shape"] == [-1, 3, 16, 16]
+    names = [each["name"] for each in site.json("POST", "/v2/repository/index")[1]]
+    assert names == ["tiny", "other"]
+    status, card, _ = site.ask("GET", "/v2/models/tiny/card")
+    assert status == 200 and card.decode() == tiny_card().to_json()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/v2/models/shoes", 404, "no model 'shoes'; there is tiny, other"),
+        ("POST", "/v2/models/shoes/infer", 404, "no model 'shoes'"),
+        ("GET", "/v2/models/tiny/versions/2", 404, "no version '2'"),
+        ("GET", "/nothing", 404, "no such address: /nothing"),
+        ("GET", "/v2/models/../../etc/passwd", 404, "no such address"),
+        ("GET", "/classify", 405, "GET is not for it"),
+        ("POST", "/classify?top_k=0", 400, "top_k '0'"),
+        ("POST", "/v2/models/tiny/infer", 400, "the request: "),
+    ],
+)
+def test_what_is_wrong_is_said(site, method, path, status, words):
+    seen, answer = site.json(method, path)
+    assert seen == status and words in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"no form", FORM),
+        (b"no form", "multipart/form-data"),
+        (b"--edge--\r\n", FORM),
+        (
+            b"--edge\r\nContent-Disposition: form-data\r\n\r\na\r\n--edge--",
+            FORM,
+        ),
+        (form(*[("a", b"")] * 41)[0], FORM),
+    ],
+)
+def test_a_form_that_is_none_is_refused(site, body, kind):
+    status, answer = site.json("POST", "/classify", body, Content_Type=kind)
+    assert status == 400 and "form" in answer["error"]
+
+
+def test_a_request_above_the_limit_is_refused_and_the_server_goes_on(site, photos):
+    status, answer = site.json("POST", "/classify", b"a" * 200_001)
+    assert status == 413 and "limit 0.2" in answer["error"]
+    assert site.json("POST", "/classify", photos["red"])[0] == 200
+
+
+def test_a_picture_above_its_own_limit_is_refused(photos):
+    limits = Limits(max_bytes=len(photos["red"]) - 1)
+    with running({"tiny": tiny()}, picture=limits) as site:
+        status, record = site.json("POST", "/classify", photos["red"])
+        assert status == 422 and "too many bytes" in record["reason"]
+
+
+def test_answers_come_whatever_else_is_asked_at_once(site, photos):
+    before = metric(site, 'ghostkit_pictures_total{model="tiny",status="answered"}')
+    names = [*photos] * 30
+    with ThreadPoolExecutor(12) as pool:
+        records = list(
+            pool.map(lambda name: site.json("POST", "/classify", photos[name])[1], names)
+        )
+    assert [each["top"][0]["class_name"] for each in records] == names
+    after = metric(site, 'ghostkit_pictures_total{model="tiny",status="answered"}')
+    assert after - before == 90
+
+
+def test_more_than_may_wait_is_told_to_come_again(photos):
+    backend = Slow()
+    with slow_site(backend, waiting=2) as site:
+        backend.seconds = 0.2
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(site.ask, "POST", "/classify", photos["red"]) for _ in range(8)]
+            answers = [each.result() for each in asked]
+        statuses = [status for status, _, _ in answers]
+        assert set(statuses) == {200, 503} and statuses.count(200) >= 3
+        [again] = {headers["Retry-After"] for status, _, headers in answers if status == 503}
+        assert again == "1"
+        backend.seconds = 0
+        assert site.ask("POST", "/classify", photos["red"])[0] == 200
+
+
+def test_an_answer_that_takes_too_long_is_a_timeout_and_its_work_is_called_off(photos):
+    backend = Slow()
+    with slow_site(backend, answer_s=0.3) as site:
+        backend.seconds = 0.5
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(site.ask, "POST", "/classify", photos["red"]) for _ in range(4)]
+            assert {each.result()[0] for each in asked} == {504}
+        backend.seconds = 0
+        time.sleep(0.6)
+        assert metric(site, "ghostkit_waiting_pictures") == 0
+        assert metric(site, "ghostkit_batch_pictures_count") == 2  # warm-up, and one had begun
+
+
+def test_a_client_that_leaves_is_forgotten(photos):
+    backend = Slow()
+    with slow_site(backend) as site:
+        backend.seconds = 0.4
+        content = photos["red"]
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", site.port)) as connection:
+                connection.sendall(head_of(len(content)) + content)
+                time.sleep(0.05)
+        end = time.monotonic() + 10
+        while metric(site, 'ghostkit_requests_total{route="/classify",status="499"}') < 3:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert metric(site, "ghostkit_batch_pictures_count") == 2
+        assert metric(site, "ghostkit_held_bytes") == 0
+
+
+def test_a_request_that_does_not_come_whole_is_refused(photos):
+    with running({"tiny": tiny()}, read_s=0.2) as site:
+        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+            connection.sendall(head_of(99) + b"abc")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_the_page_has_all_models_and_runs_its_own_script_alone(site):
+    status, body, headers = site.ask("GET", "/")
+    assert status == 200 and headers["Content-Type"].startswith("text/html")
+    assert b'<option value="tiny">' in body and b'<option value="other">' in body
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy
+    assert b"http" not in body.replace(b"http-equiv", b"")
+    status, script, headers = site.ask("GET", "/page.js")
+    assert status == 200 and headers["Content-Type"].startswith("text/javascript")
+    assert headers["X-Content-Type-Options"] == "nosniff" and b"classify" in script
+
+
+def test_metrics_name_addresses_by_their_pattern_so_that_they_cannot_grow(site):
+    for number in range(3):
+        site.ask("GET", f"/v2/models/{number}")
+        site.ask("GET", f"/{number}")
+    text = site.ask("GET", "/metrics")[1].decode()
+    assert 'route="/v2/models/{model}",status="404"' in text
+    assert 'route="/v2/models/1"' not in text and 'route="/1"' not in text
+
+
+def test_a_model_of_the_package_answers_over_http_as_in_python(photos):
+    classifier = load()
+    with running({"default": classifier}) as site:
+        content = photos["green"]
+        status, body, headers = site.ask(
+            "POST", "/v2/models/default/infer", content, Inference_Header_Content_Length="0"
+        )
+        values = np.frombuffer(body[int(headers["Inference-Header-Content-Length"]) :], "<f4")
+        np.testing.assert_allclose(values, load()(content).probabilities, atol=1e-6)
+        assert struct.calcsize("<f") * 200 == values.nbytes and status == 200
+        images = np.zeros((1, 3, 96, 96), "<f4")
+        given = {"name": classifier.card.input.name, "datatype": "FP32", "shape": [1, 3, 96, 96]}
+        given["parameters"] = {"binary_data_size": images.nbytes}
+        head = json.dumps({"inputs": [given], "outputs": [{"name": "logits"}]}).encode()
+        length = {"Inference_Header_Content_Length": str(len(head))}
+        status, answer = site.json(
+            "POST", "/v2/models/default/infer", head + images.tobytes(), **length
+        )
+        assert status == 200
+        expected = load().backend.infer(images)
+        np.testing.assert_allclose(answer["outputs"][0]["data"], expected[0], atol=1e-4)
