@@ -16,11 +16,12 @@ function show(figure, record) {
     element("p", record.reason || record.error || "no answer", caption);
     return;
   }
+  const table = element("table", "", caption);
   for (const each of record.top) {
-    const line = element("p", `${each.title || each.class_name} `, caption);
-    const bar = element("meter", "", line);
-    bar.value = each.probability;
-    element("span", ` ${(100 * each.probability).toFixed(1)} %`, line);
+    const row = table.insertRow();
+    row.insertCell().textContent = each.title || each.class_name;
+    element("meter", "", row.insertCell()).value = each.probability;
+    row.insertCell().textContent = `${(100 * each.probability).toFixed(1)} %`;
   }
 }
 

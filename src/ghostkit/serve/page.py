@@ -15,9 +15,9 @@ def index_page(cards: Mapping[str, ModelCard]) -> str:
     options = "".join(f'<option value="{text(name)}">{text(name)}</option>' for name in cards)
     chosen = Html(f'<select id="model" aria-label="Model">{options}</select>')
     asked = Html(
-        '<label class="box drop" id="drop"><input id="files" type="file" accept="image/*" multiple>'
-        "<span>Choose photos, or drop them here. They go to this server and are not kept.</span>"
-        "</label>\n"
+        '<div class="box" id="drop"><label for="files">Choose photos, or drop them here. They go to '
+        'this server and are not kept.</label><p><input id="files" type="file" accept="image/*" '
+        "multiple></p></div>\n"
     )
     facts = [
         element("p", element("code", text(name)), text(f": {_fact(card)}"), kind="soft")
@@ -27,6 +27,7 @@ def index_page(cards: Mapping[str, ModelCard]) -> str:
         element("h1", text("What is in the photo?")),
         element("p", text("Model: "), chosen),
         asked,
+        element("p"),
         Html('<div class="cards" id="answers" aria-live="polite"></div>\n'),
         element("h2", text("Models")),
         *facts,
