@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 COMMANDS = (  # in the order of the help
     "demo",
+    "check",
     "train",
     "evaluate",
     "export",

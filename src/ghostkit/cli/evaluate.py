@@ -13,6 +13,7 @@ from ghostkit.cli.options import (
     FastDecode,
     Json,
     Labels,
+    LeaveOut,
     Model,
     Overwrite,
     Precision,
@@ -35,6 +36,7 @@ def evaluate(
     data: Data,
     split: Split = None,
     labels: Labels = None,
+    leave_out: LeaveOut = None,
     val_split: ValSplit = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of --val-split, as in training.")] = 42,
     output: Annotated[
@@ -61,6 +63,7 @@ def evaluate(
     from ghostkit.cli.report import evaluation_tables
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.dataset import open_dataset
+    from ghostkit.dataset.left_out import read_left_out
     from ghostkit.evaluate import evaluate as measure
     from ghostkit.files import check_target, write_json
     from ghostkit.progress import bars_for
@@ -85,6 +88,7 @@ def evaluate(
         val_split=val_split,
         seed=seed,
         classes=classifier.classes if labels is not None else None,
+        left_out=None if leave_out is None else read_left_out(leave_out),
         bars=bars_for(),
     )
     for note in dataset.notes:

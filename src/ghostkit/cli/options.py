@@ -61,6 +61,10 @@ Labels = Annotated[
     Path | None,
     typer.Option(help="Label file of a flat folder: lines NAME INDEX or NAME<tab>CLASS."),
 ]
+LeaveOut = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A list of pictures to leave out, as check -o writes it."),
+]
 ValSplit = Annotated[
     float | None,
     typer.Option(min=0.01, max=0.99, help="Share held out of a tree without train/ and val/."),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import Data, Labels, ValSplit, say
+from ghostkit.cli.options import Data, Labels, LeaveOut, ValSplit, say
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +18,7 @@ def pack(
         str, typer.Argument(metavar="TARGET", help="A folder, or s3://BUCKET/KEY, obs://...")
     ],
     labels: Labels = None,
+    leave_out: LeaveOut = None,
     val_split: ValSplit = None,
     shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes of pictures per archive.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Of the order, and of --val-split.")] = 42,
@@ -28,7 +29,7 @@ def pack(
     """
     from ghostkit.cli.packing import run
 
-    shards = run(data, target, labels, val_split, shard_mb << 20, seed)
+    shards = run(data, target, labels, leave_out, val_split, shard_mb << 20, seed)
     pictures = sum(shard.pictures for shard in shards)
     say(f"{target}: {pictures} pictures in {len(shards)} archives")
     say(f"next: ghostkit train {target}")

@@ -1,5 +1,6 @@
 """What ``ghostkit pack`` does: a data set into archives, each sent when it is whole."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +10,7 @@ from ghostkit.cloud.stage import send
 from ghostkit.cloud.store import open_store
 from ghostkit.dataset import Dataset, open_dataset, open_splits
 from ghostkit.dataset.layouts import find_layout
+from ghostkit.dataset.left_out import read_left_out
 from ghostkit.dataset.packing import pack
 from ghostkit.dataset.shards import INDEX, Shard
 from ghostkit.errors import OutputError
@@ -20,12 +22,14 @@ def run(
     data: Path,
     target: str,
     labels: Path | None,
+    leave_out: Path | None,
     val_split: float | None,
     shard_bytes: int,
     seed: int,
 ) -> tuple[Shard, ...]:
     """Pack `data` to `target`, a folder or a URL; the archives."""
-    parts = _parts(data, labels, val_split, seed)
+    left_out = None if leave_out is None else read_left_out(leave_out)
+    parts = _parts(data, labels, left_out, val_split, seed)
     for note in dict.fromkeys(note for part in parts.values() for note in part.notes):
         say(note)
     bars = bars_for()
@@ -53,11 +57,22 @@ def run(
 
 
 def _parts(
-    data: Path, labels: Path | None, val_split: float | None, seed: int
+    data: Path,
+    labels: Path | None,
+    left_out: Mapping[str, str] | None,
+    val_split: float | None,
+    seed: int,
 ) -> dict[str, Dataset]:
     if val_split is not None:
-        both = open_splits(data, labels=labels, val_split=val_split, seed=seed, bars=bars_for())
+        both = open_splits(
+            data,
+            labels=labels,
+            val_split=val_split,
+            seed=seed,
+            left_out=left_out,
+            bars=bars_for(),
+        )
         return dict(zip(("train", "val"), both, strict=True))
     if labels is None and len(find_layout(str(data)).parts) == 2:
-        return dict(zip(("train", "val"), open_splits(data), strict=True))
-    return {"train": open_dataset(data, labels=labels)}
+        return dict(zip(("train", "val"), open_splits(data, left_out=left_out), strict=True))
+    return {"train": open_dataset(data, labels=labels, left_out=left_out)}

@@ -26,7 +26,7 @@ PIPE_WIDTH = 200  # characters per line where no terminal says how wide it is
 
 def evaluation_tables(evaluation: Evaluation, console: Console | None = None) -> None:
     """The accuracies, the classes, and what is confused with what."""
-    console = console or _console()
+    console = console or open_console()
     total = evaluation.top1.total + len(evaluation.unanswered)
     rows = [
         ("data", f"{evaluation.data} ({total} photos, {evaluation.top1.total} answered)"),
@@ -52,7 +52,7 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
 
 def agreement_table(agreement: Agreement, console: Console | None = None) -> None:
     """Whether two artifacts agree, and where they do not."""
-    console = console or _console()
+    console = console or open_console()
     rows = [
         ("verdict", agreement.verdict),
         ("photos compared", f"{agreement.compared} of {agreement.images}"),
@@ -82,7 +82,7 @@ def agreement_table(agreement: Agreement, console: Console | None = None) -> Non
 
 def speed_tables(speeds: Sequence[Speed], console: Console | None = None) -> None:
     """Single pictures; many pictures and the bound they run against; the time of each stage."""
-    console = console or _console()
+    console = console or open_console()
     single = [
         (
             speed.name,
@@ -116,7 +116,7 @@ def _fallbacks(*said: str | None) -> list[tuple[str, str]]:
 
 def demo_table(summary: "Summary", console: Console | None = None) -> None:
     """The demo's closing account: figures, where each file is, what to type next."""
-    console = console or _console()
+    console = console or open_console()
     record, where = summary.to_record(), summary.files()
     speed = record["images_per_s"]
     rows = [
@@ -171,7 +171,7 @@ def plain_table(
     return table
 
 
-def _console() -> Console:
+def open_console() -> Console:
     """Standard output; wide where it is a file or a pipe, so that a path stays on one line."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ghostkit.cli.options import INTERRUPTED, Data, Labels, say
+from ghostkit.cli.options import INTERRUPTED, Data, Labels, LeaveOut, say
 from ghostkit.cli.run_folder import check_run_folder, folder_of, new_run_folder
 from ghostkit.errors import GhostkitError, UsageError
 
@@ -53,6 +53,7 @@ def train(
         Path | None, typer.Option(help="Exactly this folder instead of a dated one.")
     ] = None,
     labels: Labels = None,
+    leave_out: LeaveOut = None,
     pretrained_weight: Annotated[
         str | None,
         typer.Option(
@@ -121,7 +122,7 @@ def train(
         if run_folder is not None and world.first:
             check_run_folder(run_folder, resume)
         keep_freed_memory()
-        train_data, val_data = open_data(data, effective, labels, bars=bars, log=tell)
+        train_data, val_data = open_data(data, effective, labels, leave_out, bars=bars, log=tell)
         _check_classes(train_data, options)
         if run_folder is None:
             output = output or Path(options.get("output", "output"))

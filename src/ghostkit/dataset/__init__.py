@@ -5,11 +5,9 @@ evaluate and the demo. Files are listed here and judged later, by `image.decode`
 user's is moved or changed.
 """
 
-import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,77 +16,18 @@ from numpy.typing import NDArray
 from ghostkit.dataset.folders import check_folder, find_pictures
 from ghostkit.dataset.label_file import classes_of, match, read_label_file
 from ghostkit.dataset.layouts import Layout, find_layout, read_part, read_tree
-from ghostkit.dataset.shards import is_packed, name_and_size, read_index, read_samples
+from ghostkit.dataset.left_out import without
+from ghostkit.dataset.record import Dataset, Sample
+from ghostkit.dataset.shards import is_packed, name_below, read_index, read_samples
 from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
-from ghostkit.dataset.titles import read_titles
 from ghostkit.errors import DatasetError, UsageError
 from ghostkit.near_duplicates import MAX_DISTANCE
 from ghostkit.progress import Bars, silent
 
+__all__ = ["Dataset", "Part", "Sample", "open_dataset", "open_parts", "open_splits"]
+
 Part = Literal["train", "val"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One picture: the file, and the index of its class."""
-
-    path: str
-    target: int
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The pictures of one data set, or of one part of it, in class order, then natural order."""
-
-    samples: tuple[Sample, ...]
-    classes: tuple[str, ...]
-    root: str  # as the caller named it; each sample's path begins with it
-    split: str  # "train", "val" or "all"
-    skipped: tuple[str, ...] = ()  # "PATH: REASON" of each file or label line that is left out
-    notes: tuple[str, ...] = ()  # sentences that the user should see
-    part: str = ""  # the part's folder below the root, e.g. "validation"; empty for one without
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    @property
-    def name(self) -> str:
-        """What a report calls it, e.g. ``flower-photos/val``."""
-        folder = os.path.basename(os.path.abspath(self.root))
-        return folder if self.split == "all" else f"{folder}/{self.part or self.split}"
-
-    @cached_property
-    def targets(self) -> NDArray[np.int64]:
-        """The class index of each sample (N,)."""
-        targets = np.array([sample.target for sample in self.samples], np.int64)
-        targets.flags.writeable = False
-        return targets
-
-    @cached_property
-    def counts(self) -> NDArray[np.int64]:
-        """The number of samples of each class (K,)."""
-        return np.bincount(self.targets, minlength=len(self.classes)).astype(np.int64)
-
-    @cached_property
-    def titles(self) -> tuple[str, ...] | None:
-        """What people call the classes, where a list of synonyms lies in the root; else None."""
-        return read_titles(self.root, self.classes)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over (path below the root, size in bytes, class index), sorted.
-
-        Raises:
-            DatasetError: a file is gone.
-        """
-        lines = []
-        for sample in self.samples:
-            try:
-                path, size = name_and_size(sample.path, self.root)
-            except OSError as error:
-                raise DatasetError(f"{sample.path!r} is gone: {error.strerror}") from error
-            lines.append(f"{path}\0{size}\0{sample.target}\n".encode("utf-8", "surrogateescape"))
-        return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
+PARTS: tuple[Part, ...] = ("train", "val")
 
 
 def open_dataset(
@@ -99,6 +38,7 @@ def open_dataset(
     val_split: float | None = None,
     seed: int = 0,
     classes: Sequence[str] | None = None,
+    left_out: Mapping[str, str] | None = None,
     copy_distance: int | None = MAX_DISTANCE,
     bars: Bars = silent,
 ) -> Dataset:
@@ -109,6 +49,7 @@ def open_dataset(
         val_split: share of a data set without parts of its own to hold out as "val", 0..1.
         seed: of that split.
         classes: class names in the order of their indices; by default the folder says.
+        left_out: pictures to leave out, as `read_left_out` reads them from a list.
         copy_distance: bits by which the hashes of two copies of one photo may differ; copies
             never stand on both sides of `val_split`. None splits picture by picture.
 
@@ -119,17 +60,46 @@ def open_dataset(
     if val_split is not None:
         if split is None:
             raise UsageError("val_split is given, so say which part to open: train or val")
-        parts = open_splits(
+        halves = open_splits(
             root,
             labels=labels,
             val_split=val_split,
             seed=seed,
             classes=classes,
+            left_out=left_out,
             copy_distance=copy_distance,
             bars=bars,
         )
-        return parts[("train", "val").index(split)]
+        return halves[PARTS.index(split)]
+    return without(_opened(os.fspath(root), split, labels, classes), left_out)
+
+
+def open_parts(
+    root: str | os.PathLike[str], *, labels: str | os.PathLike[str] | None = None
+) -> list[Dataset]:
+    """All that is there: the training and the validation part, or one of them, or the whole.
+
+    Raises:
+        DatasetError: the folder or the label file cannot be understood.
+    """
     folder = os.fspath(root)
+    check_folder(folder)
+    if labels is not None:
+        return [open_dataset(folder, labels=labels)]
+    if is_packed(folder):
+        there = {shard.part for shard in read_index(folder).shards}
+    else:
+        there = set(find_layout(folder).parts)
+    parts: list[Part] = [part for part in PARTS if part in there]
+    return [open_dataset(folder, part) for part in parts] or [open_dataset(folder)]
+
+
+def _opened(
+    folder: str,
+    split: Part | None,
+    labels: str | os.PathLike[str] | None,
+    classes: Sequence[str] | None,
+) -> Dataset:
     check_folder(folder)
     _check_classes(classes)
     if labels is not None:
@@ -153,13 +123,17 @@ def open_splits(
     val_split: float | None = None,
     seed: int = 0,
     classes: Sequence[str] | None = None,
+    left_out: Mapping[str, str] | None = None,
     copy_distance: int | None = MAX_DISTANCE,
     bars: Bars = silent,
 ) -> tuple[Dataset, Dataset]:
     """The train part and the val part of what is in `root`; arguments as for `open_dataset`."""
     if val_split is None:
-        train = open_dataset(root, "train", labels=labels, classes=classes)
-        return train, open_dataset(root, "val", labels=labels, classes=classes)
+        train, val = (
+            open_dataset(root, part, labels=labels, classes=classes, left_out=left_out)
+            for part in PARTS
+        )
+        return train, val
     if not 0 < val_split < 1:
         raise UsageError(f"val_split is {val_split}; expected a share between 0 and 1, e.g. 0.2")
     folder = os.fspath(root)
@@ -173,14 +147,13 @@ def open_splits(
         layout = find_layout(folder)
         layout.check_unsplit()
         whole = _part(folder, layout, "train", classes) if layout.parts else _tree(folder, classes)
-    return _split(whole, val_split, seed, copy_distance, bars)
+    return _split(without(whole, left_out), val_split, seed, copy_distance, bars)
 
 
 def _split(
     whole: Dataset, fraction: float, seed: int, copy_distance: int | None, bars: Bars
 ) -> tuple[Dataset, Dataset]:
-    start = os.path.join(whole.root, "")
-    names = [sample.path.removeprefix(start).replace(os.sep, "/") for sample in whole.samples]
+    names = [name_below(sample.path, whole.root) for sample in whole.samples]
     groups, unreadable = copy_groups([s.path for s in whole.samples], copy_distance, bars)
     held = hold_out(whole.targets, groups, fraction, seeded_order(seed, names))
     if not held.any():

@@ -93,10 +93,16 @@ def name_and_size(path: str, root: str) -> tuple[str, int]:
         OSError: the file is gone.
     """
     member = parse_member(path)
+    size = os.stat(path).st_size if member is None else member.size
+    return name_below(path, root), size
+
+
+def name_below(path: str, root: str) -> str:
+    """What a sample is called below the root of its folder, with ``/``."""
+    member = parse_member(path)
     if member is not None:
-        return member.name, member.size
-    name = path.removeprefix(os.path.join(root, "")).replace(os.sep, "/")
-    return name, os.stat(path).st_size
+        return member.name
+    return path.removeprefix(os.path.join(root, "")).replace(os.sep, "/")
 
 
 def _format(folder: str) -> object:

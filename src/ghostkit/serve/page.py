@@ -15,9 +15,9 @@ def index_page(cards: Mapping[str, ModelCard]) -> str:
     options = "".join(f'<option value="{text(name)}">{text(name)}</option>' for name in cards)
     chosen = Html(f'<select id="model" aria-label="Model">{options}</select>')
     asked = Html(
-        '<div class="box" id="drop"><label for="files">Choose photos, or drop them here. They go to '
-        'this server and are not kept.</label><p><input id="files" type="file" accept="image/*" '
-        "multiple></p></div>\n"
+        '<div class="box" id="drop"><label for="files">Choose photos, or drop them here. They go '
+        'to this server and are not kept.</label><p><input id="files" type="file" '
+        'accept="image/*" multiple></p></div>\n'
     )
     facts = [
         element("p", element("code", text(name)), text(f": {_fact(card)}"), kind="soft")

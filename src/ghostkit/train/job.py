@@ -7,6 +7,7 @@ from pathlib import Path
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_splits
+from ghostkit.dataset.left_out import read_left_out
 from ghostkit.progress import Bars
 from ghostkit.train.distill import TeacherLogits, teacher_logits
 from ghostkit.train.machines.world import ALONE, World
@@ -20,11 +21,22 @@ Log = Callable[[str], None]
 
 
 def open_data(
-    root: Path, recipe: Recipe, labels: Path | None, *, bars: Bars, log: Log
+    root: Path,
+    recipe: Recipe,
+    labels: Path | None,
+    leave_out: Path | None = None,
+    *,
+    bars: Bars,
+    log: Log,
 ) -> tuple[Dataset, Dataset]:
     """The training and the validation part of `root`, with a word on what was found."""
     train, val = open_splits(
-        root, labels=labels, val_split=recipe.val_split, seed=recipe.seed, bars=bars
+        root,
+        labels=labels,
+        left_out=None if leave_out is None else read_left_out(leave_out),
+        val_split=recipe.val_split,
+        seed=recipe.seed,
+        bars=bars,
     )
     log(f"{len(train)} training and {len(val)} validation photos of {len(train.classes)} classes")
     for note in dict.fromkeys((*train.notes, *val.notes)):

@@ -1,0 +1,71 @@
+"""``ghostkit check``: what is wrong with a folder of labelled photos?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostkit.cli.options import Data, Json, Labels, Overwrite, Workers, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(check)
+
+
+def check(
+    data: Data,
+    labels: Labels = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write the pictures to leave out here, for --leave-out."
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page too, with the photos in question.")
+    ] = None,
+    overwrite: Overwrite = False,
+    copy_distance: Annotated[
+        int,
+        typer.Option(
+            min=0, max=15, help="Bits by which the hashes of copies differ at most; 0: hardly."
+        ),
+    ] = 7,
+    as_json: Json = False,
+    workers: Workers = None,
+) -> None:
+    """Find pictures that cannot be read, copies, leaks between train and val, and odd labels.
+
+    Nothing is moved or changed. The exit status is 1 where pictures are better left out; with
+    --leave-out, train, evaluate and pack do that.
+
+    Example: ghostkit check photos/ -o leave-out.jsonl --html page.html
+    """
+    from ghostkit.cli.data_tables import report_tables
+    from ghostkit.cli.results import print_json
+    from ghostkit.dataset import open_parts
+    from ghostkit.files import check_target, json_bytes, write_bytes, write_text
+    from ghostkit.inspection import inspect
+    from ghostkit.progress import bars_for
+
+    for target in (output, html):
+        if target is not None:
+            check_target(target, overwrite=overwrite)
+    parts = open_parts(data, labels=labels)
+    report = inspect(parts, copy_distance=copy_distance, workers=workers, bars=bars_for())
+    for note in report.notes:
+        say(note)
+    if as_json:
+        print_json(report.to_record())
+    else:
+        report_tables(report)
+    if output is not None:
+        write_bytes(output, b"".join(json_bytes(each.to_record()) for each in report.left_out))
+        say(f"left out: {output}; next: ghostkit train {data} --leave-out {output}")
+    if html is not None:
+        from ghostkit.report.data import data_page
+
+        write_text(html, data_page(report))
+        say(f"page: {html}")
+    raise typer.Exit(1 if report.left_out else 0)
