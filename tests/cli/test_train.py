@@ -66,16 +66,9 @@ def test_a_run_leaves_its_files_and_says_what_comes_next(ghostkit, photos, tmp_p
 def test_what_a_list_names_is_left_out(ghostkit, photos, tmp_path):
     names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
     left_out = [name for name in names if name.startswith("train")][:2]
-    (tmp_path / "list").write_text("".join(f'{{"path": "{name}"}}\n' for name in left_out))
-    outcome = ghostkit(
-        "train",
-        photos,
-        "--run-folder",
-        tmp_path / "out",
-        "--leave-out",
-        tmp_path / "list",
-        *flags(),
-    )
+    listed, folder = tmp_path / "list.jsonl", tmp_path / "out"
+    listed.write_text("".join(f'{{"path": "{name}"}}\n' for name in left_out))
+    outcome = ghostkit("train", photos, "--run-folder", folder, "--leave-out", listed, *flags())
     assert outcome.status == 0, outcome.err
     assert "10 training and 6 validation photos of 3 classes" in outcome.err
     assert "2 pictures of train are left out by a list of 2" in outcome.err
