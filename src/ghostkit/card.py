@@ -53,7 +53,7 @@ class Output(_Record):
     name: str = "logits"
     kind: Literal["logits", "probabilities"] = "logits"
     temperature: Annotated[float, Field(gt=0)] = 1.0  # divides the logits before softmax
-    reject_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    reject_threshold: Annotated[float, Field(ge=0, le=1)] | None = None  # of the best probability
 
 
 class Measurement(_Record):
@@ -121,6 +121,12 @@ class ModelCard(_Record):
     def names(self) -> tuple[str, ...]:
         """What people read: the titles, or the classes where the card has none."""
         return self.classes if self.titles is None else self.titles
+
+    @property
+    def result_columns(self) -> tuple[str, ...]:
+        """What a table of this model's answers has beside the usual columns."""
+        title = ("title",) if self.titles is not None else ()
+        return (*title, "accepted") if self.output.reject_threshold is not None else title
 
     @property
     def hash(self) -> str:

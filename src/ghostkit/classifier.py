@@ -202,8 +202,10 @@ class Classifier:
         if answer.logits is not None:
             try:
                 probabilities = self.probabilities(answer.logits)
+                threshold = self.card.output.reject_threshold
+                accepted = None if threshold is None else bool(probabilities.max() >= threshold)
                 return Prediction(
-                    name, self.classes, probabilities, None, "answered", self.card.titles
+                    name, self.classes, probabilities, None, "answered", self.card.titles, accepted
                 )
             except ModelError as reason:  # e.g. an output that is no distribution
                 error = ModelError(str(reason).removeprefix(f"{printable(name)}: "))  # said once

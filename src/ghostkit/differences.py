@@ -183,4 +183,10 @@ def _outputs(a: ModelCard, b: ModelCard) -> list[str]:
             f"A divides its logits by the temperature {a.output.temperature:g}, "
             f"B by {b.output.temperature:g}"
         )
+    if a.output.reject_threshold != b.output.reject_threshold:
+        words = (
+            "any answer" if t is None else f"answers of {t:g} and more"
+            for t in (a.output.reject_threshold, b.output.reject_threshold)
+        )
+        found.append("A accepts {}, B {}".format(*words))
     return found

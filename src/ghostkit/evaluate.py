@@ -47,6 +47,8 @@ class Evaluation:
     fallback: str | None  # what ran instead of what was asked for, and why
     preprocessing: str  # the steps of the card, in words
     times: StageTimes = field(repr=False)
+    accepted: Accuracy | None = None  # answers as sure as the card asks for; None: it does not ask
+    accepted_top1: Accuracy | None = None  # of these
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,6 +82,8 @@ class Evaluation:
             "majority_baseline": _record(self.majority),
             "loss": self.loss,
             "calibration_error": self.calibration_error,
+            "accepted": None if self.accepted is None else _record(self.accepted),
+            "accepted_top1": None if self.accepted_top1 is None else _record(self.accepted_top1),
             "per_class": [
                 {"class_name": name, **({} if title is None else {"title": title}), **asdict(row)}
                 for name, title, row in zip(
@@ -113,7 +117,7 @@ def evaluate(
     Raises:
         DatasetError: the data has a class that the model does not know, or no picture was answered.
     """
-    index_of = _class_indices(classifier, dataset)
+    index_of = class_indices(classifier, dataset)
     _ = dataset.fingerprint  # a file that is gone is found before the work, not after it
     times = StageTimes()
     logits, probabilities, targets, unanswered = [], [], [], []
@@ -151,7 +155,7 @@ def evaluate(
     )
 
 
-def _class_indices(classifier: Classifier, dataset: Dataset) -> NDArray[np.int64]:
+def class_indices(classifier: Classifier, dataset: Dataset) -> NDArray[np.int64]:
     """The model's index of each class of the data set."""
     position = {name: index for index, name in enumerate(classifier.classes)}
     unknown = [name for name in dataset.classes if name not in position]
@@ -176,8 +180,11 @@ def _measure(
     times: StageTimes,
 ) -> Evaluation:
     num_classes = len(classifier.classes)
+    threshold = classifier.card.output.reject_threshold
+    hits = top_k_hits(outputs, targets, 1)
+    sure = None if threshold is None else probabilities.max(axis=1) >= threshold
     return Evaluation(
-        top1=accuracy(top_k_hits(outputs, targets, 1)),
+        top1=accuracy(hits),
         top5=accuracy(top_k_hits(outputs, targets, 5)),
         majority=majority_baseline(targets, num_classes),
         loss=negative_log_likelihood(probabilities, targets),
@@ -192,6 +199,8 @@ def _measure(
         fallback=fallback_of(classifier.backend),
         preprocessing=describe(classifier.card.steps),
         times=times,
+        accepted=None if sure is None else accuracy(sure),
+        accepted_top1=None if sure is None else accuracy(hits[sure]),
     )
 
 

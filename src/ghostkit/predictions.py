@@ -66,6 +66,7 @@ class Prediction:
     error: str | None  # one line; None if answered
     status: Status  # refused: the picture is to blame; failed: the model or the backend
     titles: tuple[str, ...] | None = None  # of the classes, for people, where the card has them
+    accepted: bool | None = None  # as sure as the card asks for; None where it asks for nothing
 
     def __post_init__(self) -> None:
         answered = self.status == "answered"
@@ -133,7 +134,8 @@ class Prediction:
             | {"probability": nine_digits(p)}
             for i, p in self.ranked(top_k)
         ]
-        return record | {"top": top} | extra
+        accepted = {} if self.accepted is None else {"accepted": self.accepted}
+        return record | {"top": top} | accepted | extra
 
     def __repr__(self) -> str:
         if self.probabilities is None:

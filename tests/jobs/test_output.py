@@ -50,9 +50,9 @@ def run(kind, target, *, resume, kill_after=99, names=NAMES, asked=None):
     left = items(names)
     try:
         if resume:
-            writer = output.go_on(left, recalled.append, titles=False)
+            writer = output.go_on(left, recalled.append, columns=())
         else:
-            writer = output.begin(overwrite=False, titles=False)
+            writer = output.begin(overwrite=False, columns=())
         if writer is not None:
             with writer:
                 for count, item in enumerate(left):
@@ -172,12 +172,12 @@ def test_an_output_without_a_record_in_it_is_begun_anew(kind, target):
 @kinds
 def test_two_runs_do_not_write_one_output(kind, target):
     first = Output(kind, str(target), record(format=kind))
-    with first.begin(overwrite=False, titles=False) as writer:
+    with first.begin(overwrite=False, columns=()) as writer:
         writer.write(prediction("a.jpg"))
         for overwrite in (False, True):
             with pytest.raises(OutputError, match="another run is writing it|--resume"):
                 Output(kind, str(target), record(format=kind)).begin(
-                    overwrite=overwrite, titles=False
+                    overwrite=overwrite, columns=()
                 )
         with pytest.raises(OutputError, match="another run is writing it"):
             run(kind, target, resume=True)

@@ -46,7 +46,7 @@ def test_one_row_per_picture_in_order_with_the_exact_probabilities(tmp_path):
 
 
 def test_a_model_with_titles_has_a_column_of_them(tmp_path):
-    write(tmp_path / "out.parquet", answered("a", ("Rot", "Grün")), titles=True)
+    write(tmp_path / "out.parquet", answered("a", ("Rot", "Grün")), columns=("title",))
     [row] = parquet.read_table(tmp_path / "out.parquet").to_pylist()
     assert row["title"] == "Grün" and row["top"][1]["title"] == "Rot"
     write(tmp_path / "none.parquet", answered("a"))

@@ -92,7 +92,7 @@ def test_csv_has_a_last_column_of_titles_where_the_model_has_them(tmp_path):
     titled = Prediction(
         "a.jpg", CLASSES, np.array((0.1, 0.9, 0), np.float32), None, "answered", titles
     )
-    write("csv", tmp_path / "out.csv", titled, refused("b.jpg"), titles=True)
+    write("csv", tmp_path / "out.csv", titled, refused("b.jpg"), columns=("title",))
     rows = read_csv(tmp_path / "out.csv")
     assert [(row["class_name"], row["title"]) for row in rows] == [
         ("grün, hell", "Grün, hell"),

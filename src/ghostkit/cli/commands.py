@@ -19,6 +19,7 @@ COMMANDS = (  # in the order of the help
     "train",
     "evaluate",
     "export",
+    "calibrate",
     "convert",
     "verify",
     "predict",

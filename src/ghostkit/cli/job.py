@@ -111,12 +111,12 @@ def open_output(
     if job.kind == "terminal":
         return TextWriter(job.top_k)
     card = job.classifier.card
-    titles = card.titles is not None
+    columns = card.result_columns
     if output is not None:
         check_going_on(overwrite=overwrite, resume=resume)
         if resume:
-            return output.go_on(items, tally.recall, titles=titles)
-        return output.begin(overwrite=overwrite, titles=titles)
+            return output.go_on(items, tally.recall, columns=columns)
+        return output.begin(overwrite=overwrite, columns=columns)
     if job.kind == "txt" and job.sources.can_be_listed():
         check_result_names(item.name for item in replace(job.sources))
     return open_writer(
@@ -125,7 +125,7 @@ def open_output(
         overwrite=overwrite,
         top_k=job.top_k,
         model_hash=card.hash,
-        titles=titles,
+        columns=columns,
     )
 
 

@@ -35,6 +35,14 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
         ("majority baseline", str(evaluation.majority)),
         ("loss", f"{evaluation.loss:.4f}"),
         ("calibration error", f"{100 * evaluation.calibration_error:.1f} %"),
+        *(
+            (name, str(value))
+            for name, value in (
+                ("accepted answers", evaluation.accepted),
+                ("top-1 of these", evaluation.accepted_top1),
+            )
+            if value is not None
+        ),
         ("prepared by", evaluation.preprocessing),
         ("run by", evaluation.backend),
         *_fallbacks(evaluation.fallback),

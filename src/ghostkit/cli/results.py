@@ -27,8 +27,9 @@ class TextWriter:
         """Print it; a picture without an answer is named on standard error by the `Tally`."""
         if prediction.status == "answered":
             words = [f"{name} {100 * p:.1f} %" for name, p in prediction.titled(self._top_k)]
+            unsure = "not accepted: " if prediction.accepted is False else ""
             with _output_errors():
-                print(printable(f"{prediction.source}: {', '.join(words)}"), flush=True)
+                print(printable(f"{prediction.source}: {unsure}{', '.join(words)}"), flush=True)
 
     def __enter__(self) -> Self:
         return self

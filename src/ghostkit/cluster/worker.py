@@ -135,9 +135,7 @@ class Worker:
                 f"{task.model}: on {platform.node()} its card has the hash {card.hash}, on the "
                 f"driver {task.card}; install the same ghostkit on both"
             )
-        self._options = Options(
-            top_k=task.top_k, model_hash=card.hash, titles=card.titles is not None
-        )
+        self._options = Options(top_k=task.top_k, model_hash=card.hash, columns=card.result_columns)
 
     def answer(self, part: Part) -> tuple[Account, bytes]:
         """The part's account, and its records.
@@ -195,7 +193,7 @@ class Worker:
         if self.task.format == "jsonl":
             return b"".join(lines)
         stream = io.BytesIO()
-        write_rows(stream, lines, options.titles)
+        write_rows(stream, lines, options.columns)
         return stream.getvalue()
 
 

@@ -3,8 +3,9 @@
 from ghostkit.backend.graph import folding
 from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.classifier import Classifier
+from ghostkit.convert.derived import derived
 from ghostkit.convert.requested import Outcome, Request
-from ghostkit.convert.source import derived, open_source, to_bytes
+from ghostkit.convert.source import open_source, to_bytes
 from ghostkit.convert.verified import agreement_rows, compare_draft, write_onnx
 from ghostkit.steps import describe
 from ghostkit.verify import DEFAULT_TOLERANCE, Agreement

@@ -10,10 +10,10 @@ import onnx
 from ghostkit.classifier import Classifier
 from ghostkit.convert.budget import Judge, Verdict, accuracy_judge, agreement_judge
 from ghostkit.convert.calibration import Calibration
+from ghostkit.convert.derived import versions
 from ghostkit.convert.requested import Request, Table
 from ghostkit.convert.running import BATCH, Throughput
 from ghostkit.convert.search import Found, Trial
-from ghostkit.convert.source import versions
 from ghostkit.convert.verified import agreement_rows
 from ghostkit.dataset import Dataset, open_dataset
 from ghostkit.dataset.layouts import find_layout

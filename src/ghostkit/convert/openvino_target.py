@@ -7,12 +7,13 @@ from typing import Any
 from ghostkit.backend.openvino import OpenvinoBackend, require_openvino
 from ghostkit.backend.openvino_ir import weights_path
 from ghostkit.classifier import Classifier
+from ghostkit.convert.derived import derived
 from ghostkit.convert.int8_report import Conversion, calibration_folder, report_path
 from ghostkit.convert.int8_search import search_for
 from ghostkit.convert.openvino_files import check_targets, save_draft, write_files
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.running import first_batch, throughputs
-from ghostkit.convert.source import derived, open_source, to_bytes
+from ghostkit.convert.source import open_source, to_bytes
 from ghostkit.convert.verified import agreement_rows, compare_draft, compare_in_budget
 from ghostkit.errors import UsageError
 from ghostkit.files import check_target, write_json

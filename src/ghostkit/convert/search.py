@@ -18,9 +18,9 @@ from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.convert.budget import Judge, Verdict
 from ghostkit.convert.calibration import Calibration
+from ghostkit.convert.derived import derived
 from ghostkit.convert.int8_layers import Layer, relative_error
 from ghostkit.convert.running import Images
-from ghostkit.convert.source import derived
 from ghostkit.errors import AgreementError
 from ghostkit.progress import Bars, silent
 

@@ -7,16 +7,12 @@ memory, checked, so that no target has to look at the disk again; and its way ba
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
-import onnxruntime
-from pydantic import JsonValue
 
-from ghostkit import __version__
 from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
 from ghostkit.backend.onnx import OnnxBackend
-from ghostkit.card import ONNX_METADATA_KEY, SCHEMA_VERSION, ModelCard
+from ghostkit.card import ONNX_METADATA_KEY, ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError
 
@@ -72,35 +68,6 @@ def to_bytes(model: onnx.ModelProto, card: ModelCard) -> bytes:
     entry.key, entry.value = ONNX_METADATA_KEY, card.to_json()
     content: bytes = plain.SerializeToString(deterministic=True)
     return content
-
-
-def derived(
-    card: ModelCard, target: str, settings: dict[str, JsonValue], **changes: Any
-) -> ModelCard:
-    """The card of a conversion's result: `card` with `changes`, its parent, and how it was made.
-
-    A measurement of the source is none of the result; one that was made on it is among `changes`.
-    """
-    conversion: dict[str, JsonValue] = {
-        "target": target,
-        "parent": card.hash,
-        **settings,
-        "versions": dict(versions()),
-    }
-    provenance = card.provenance.model_copy(
-        update={
-            "parents": (*card.provenance.parents, card.hash),
-            "conversions": (*(card.provenance.conversions or ()), conversion),
-        }
-    )
-    return card.model_copy(
-        update={"schema_version": SCHEMA_VERSION, "provenance": provenance, **changes}
-    )
-
-
-def versions() -> dict[str, str]:
-    """The versions that a conversion's result depends on."""
-    return {"ghostkit": __version__, "onnxruntime": onnxruntime.__version__}
 
 
 def opset_of(model: onnx.ModelProto) -> int:

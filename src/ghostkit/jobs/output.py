@@ -32,7 +32,7 @@ class Output:
         self._lines = partial_path(target) if kind == "parquet" else target
         self._lock: BinaryIO | None = None
 
-    def begin(self, *, overwrite: bool, titles: bool) -> Writer:
+    def begin(self, *, overwrite: bool, columns: tuple[str, ...]) -> Writer:
         """A writer of an output that is new, or replaced if `overwrite`.
 
         Raises:
@@ -45,10 +45,10 @@ class Output:
                     "output, or replace it with --overwrite"
                 )
             self._claim()
-        return self._open(titles, overwrite=overwrite)
+        return self._open(columns, overwrite=overwrite)
 
     def go_on(
-        self, items: Iterator[Item], recall: Callable[[str], None], *, titles: bool
+        self, items: Iterator[Item], recall: Callable[[str], None], *, columns: tuple[str, ...]
     ) -> Writer | None:
         """A writer that goes on after the records that stand; `items` moves on by as many.
 
@@ -72,7 +72,7 @@ class Output:
                     recall(record.status)
                     end = record.end
             self.torn = cut(self._lines, end)
-            return self._open(titles, resume=True)
+            return self._open(columns, resume=True)
         if os.path.exists(self.target):  # a Parquet file, whole
             self._check_record()
             for name, status in read_paths(self.target):
@@ -82,21 +82,23 @@ class Output:
                 raise self._other_sources("it is finished, and the sources now hold more pictures")
             self.finished = True
             return None
-        return self._open(titles)
+        return self._open(columns)
 
     def close(self) -> None:
         """Let another run have the output."""
         if self._lock is not None:
             self._lock.close()
 
-    def _open(self, titles: bool, *, overwrite: bool = False, resume: bool = False) -> Writer:
+    def _open(
+        self, columns: tuple[str, ...], *, overwrite: bool = False, resume: bool = False
+    ) -> Writer:
         writer = open_writer(
             self.kind,
             self.target,
             overwrite=overwrite,
             top_k=self.record.top_k,
             model_hash=self.record.model,
-            titles=titles,
+            columns=columns,
             resume=resume,
         )
         if self._lock is None:

@@ -16,6 +16,7 @@ function show(figure, record) {
     element("p", record.reason || record.error || "no answer", caption);
     return;
   }
+  if (record.accepted === false) element("p", "not sure: perhaps none of these", caption);
   const table = element("table", "", caption);
   for (const each of record.top) {
     const row = table.insertRow();

@@ -41,12 +41,13 @@ def open_writer(
     overwrite: bool = False,
     top_k: int = 5,
     model_hash: str = "",
-    titles: bool = False,
+    columns: tuple[str, ...] = (),
     resume: bool = False,
 ) -> Writer:
     """A writer of `kind`, or of the kind that `target` suggests; ``"-"`` is standard output.
 
-    With `resume` it writes after what `target` holds, which `earlier.cut` has made whole.
+    `columns` are those that the model's card adds. With `resume` it writes after what `target`
+    holds, which `earlier.cut` has made whole.
 
     Raises:
         UsageError: the kind is unknown, or `target` does not suggest one.
@@ -56,7 +57,7 @@ def open_writer(
     kind = kind or kind_of(target)
     if kind not in WRITERS:
         raise UsageError(f"unknown result format {kind!r}; choose one of: {', '.join(WRITERS)}")
-    return WRITERS[kind](target, Options(overwrite, top_k, model_hash, titles, resume))
+    return WRITERS[kind](target, Options(overwrite, top_k, model_hash, columns, resume))
 
 
 def kind_of(target: Target) -> str:

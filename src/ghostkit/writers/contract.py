@@ -36,7 +36,7 @@ class Options:
     overwrite: bool = False  # replace results that stand already
     top_k: int = 5  # classes per picture; CSV has the best one only
     model_hash: str = ""  # of the card; written into JSON lines unless empty
-    titles: bool = False  # the card has titles: CSV gets a last column of them
+    columns: tuple[str, ...] = ()  # that the card adds, see `ModelCard.result_columns`
     resume: bool = False  # write after what stands already, which ends with a whole record
 
 

@@ -93,7 +93,7 @@ def json_line(prediction: Prediction, options: Options) -> bytes:
 
 def csv_header(options: Options) -> bytes:
     """The first record of a CSV file: the columns."""
-    return _csv((*CSV_COLUMNS, "title") if options.titles else CSV_COLUMNS)
+    return _csv((*CSV_COLUMNS, *options.columns))
 
 
 def csv_line(prediction: Prediction, options: Options) -> bytes:
@@ -102,13 +102,17 @@ def csv_line(prediction: Prediction, options: Options) -> bytes:
     Reading with ``errors="surrogateescape"`` gives the file's exact name back.
     """
     fields: tuple[object, ...] = ("", "", "", prediction.error)
-    title = ""
+    more: dict[str, object] = {}
     if prediction.status == "answered":
         [(index, probability)] = prediction.ranked(1)
         fields = (index, prediction.classes[index], nine_digits(probability), "")
-        title = prediction.names[index]
-    last = (title,) if options.titles else ()
+        more = {"title": prediction.names[index], "accepted": _yes_or_no(prediction.accepted)}
+    last = (more.get(column, "") for column in options.columns)
     return _csv((prediction.source, prediction.status, *fields, *last))
+
+
+def _yes_or_no(accepted: bool | None) -> str:
+    return "" if accepted is None else "yes" if accepted else "no"
 
 
 def _csv(fields: tuple[object, ...]) -> bytes:

@@ -48,7 +48,7 @@ class ParquetWriter:
     def __exit__(self, *exception: object) -> None:
         self._lines.__exit__(*exception)
         if exception[0] is None:
-            write_table(self._target, self._options.titles)
+            write_table(self._target, self._options.columns)
 
 
 def partial_path(target: Target) -> str:
@@ -56,20 +56,20 @@ def partial_path(target: Target) -> str:
     return os.fspath(target) + PARTIAL_SUFFIX
 
 
-def write_table(target: str, titles: bool) -> None:
+def write_table(target: str, columns: tuple[str, ...]) -> None:
     """The JSON lines beside `target` as the Parquet file `target`; then they are removed."""
     partial = Path(partial_path(target))
     with durable(target) as stream, open(partial, "rb") as lines:
-        write_rows(stream, lines, titles)
+        write_rows(stream, lines, columns)
     partial.unlink()
 
 
-def write_rows(stream: IO[bytes], lines: Iterable[bytes], titles: bool) -> None:
+def write_rows(stream: IO[bytes], lines: Iterable[bytes], columns: tuple[str, ...]) -> None:
     """The records of JSON `lines` as a Parquet file into `stream`."""
     import pyarrow
     import pyarrow.parquet
 
-    schema = _schema(titles)
+    schema = _schema(columns)
     with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd") as parquet:
         batches = _batches(map(_row, map(json.loads, lines)), schema)
         while group := list(islice(batches, BATCHES_PER_GROUP)):
@@ -105,17 +105,19 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _schema(titles: bool) -> Any:
+def _schema(columns: tuple[str, ...]) -> Any:
     import pyarrow
 
     text, index, probability = pyarrow.string(), pyarrow.int32(), pyarrow.float32()
-    title = [("title", text)] if titles else []
+    title = [("title", text)] if "title" in columns else []
+    accepted = [("accepted", pyarrow.bool_())] if "accepted" in columns else []
     answer = [("class_index", index), ("class_name", text), *title, ("probability", probability)]
     return pyarrow.schema(
         [
             ("path", text),
             ("status", text),
             *answer,
+            *accepted,
             ("reason", text),
             ("top", pyarrow.list_(pyarrow.struct(answer))),
             ("model", text),

@@ -1,0 +1,107 @@
+"""A best probability below which an answer is not to be believed.
+
+Hendrycks and Gimpel: "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in
+Neural Networks", ICLR 2017.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostkit.calibration.halves import halves
+from ghostkit.errors import UsageError
+from ghostkit.metrics import Accuracy, accuracy
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A threshold of the best probability, and what it does to pictures that did not choose it."""
+
+    threshold: float  # chosen by all pictures; at least that is accepted
+    kept: Accuracy  # labelled pictures whose answer is accepted
+    top1: Accuracy  # of all labelled pictures
+    kept_top1: Accuracy  # of those that are accepted
+    refused: Accuracy | None  # pictures of no class that are not accepted
+    auroc: float | None  # chance that a picture of a class is surer than one of none
+
+
+def threshold_that_keeps(best: NDArray[np.float32], share: float) -> float:
+    """The highest threshold that accepts at least `share` of the pictures.
+
+    Args:
+        best: each picture's best probability ``(N,)``.
+    """
+    count = max(1, int(np.ceil(share * len(best) - 1e-9)))
+    return float(np.sort(best)[len(best) - count])
+
+
+def threshold_for_accuracy(
+    best: NDArray[np.float32], right: NDArray[np.bool_], wanted: float
+) -> float | None:
+    """The lowest threshold above which at least the share `wanted` is right; None: there is none.
+
+    Args:
+        best: each picture's best probability ``(N,)``.
+        right: whether it is that of the label.
+    """
+    order = np.argsort(-best, kind="stable")
+    values = best[order]
+    shares = np.cumsum(right[order]) / np.arange(1, len(best) + 1)
+    whole = np.append(values[1:] < values[:-1], True)  # a threshold takes all that are equal
+    good = np.flatnonzero(whole & (shares >= wanted))
+    return float(values[good[-1]]) if len(good) else None
+
+
+def reject(
+    best: NDArray[np.float32],
+    right: NDArray[np.bool_],
+    *,
+    keep: float | None = None,
+    wanted_accuracy: float | None = None,
+    unknown: NDArray[np.float32] | None = None,
+) -> Rejection:
+    """A threshold by one of two rules.
+
+    Args:
+        best: the best probability of each labelled picture ``(N,)``, calibrated.
+        right: whether it is that of the label.
+        keep: accept at least this share of the pictures.
+        wanted_accuracy: accept as many as leave at least this share of them right.
+        unknown: the best probabilities of pictures of none of the classes, which have no say.
+
+    Raises:
+        UsageError: no threshold reaches the accuracy.
+    """
+
+    def choose(chosen: NDArray[np.intp]) -> float:
+        if wanted_accuracy is None:
+            return threshold_that_keeps(best[chosen], 0.95 if keep is None else keep)
+        found = threshold_for_accuracy(best[chosen], right[chosen], wanted_accuracy)
+        if found is None:
+            raise UsageError(
+                f"no threshold leaves {100 * wanted_accuracy:g} % of the accepted answers right; "
+                f"the surest of {len(chosen)} is wrong. Ask for less, or give more pictures"
+            )
+        return found
+
+    threshold = choose(np.arange(len(best)))
+    kept = np.zeros(len(best), bool)
+    for half, other in halves(len(best)):
+        kept[half] = best[half] >= choose(other)
+    return Rejection(
+        threshold,
+        accuracy(kept),
+        accuracy(right),
+        accuracy(right[kept]),
+        None if unknown is None else accuracy(unknown < threshold),
+        None if unknown is None else _auroc(best, unknown),
+    )
+
+
+def _auroc(known: NDArray[np.float32], unknown: NDArray[np.float32]) -> float:
+    """The area under the ROC curve: pairs in which the known one is surer, ties half."""
+    ordered = np.sort(unknown)
+    below = np.searchsorted(ordered, known, side="left")
+    equal = np.searchsorted(ordered, known, side="right") - below
+    return float((below + equal / 2).sum() / (len(known) * len(unknown)))

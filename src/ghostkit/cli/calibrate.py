@@ -1,0 +1,191 @@
+"""``ghostkit calibrate``: probabilities that mean what they say, and when not to believe them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ghostkit.cli.options import BatchSize, Data, Json, Labels, LeaveOut, Overwrite, Workers, say
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from ghostkit.calibration.temperature import Calibration
+    from ghostkit.calibration.threshold import Rejection
+    from ghostkit.card import ModelCard
+    from ghostkit.classifier import Classifier
+    from ghostkit.dataset import Dataset
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(calibrate)
+
+
+def calibrate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    labels: Labels = None,
+    leave_out: LeaveOut = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Accept at least this share of the answers: 0.95."),
+    ] = None,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Accept as many as leave this share of them right."),
+    ] = None,
+    unknown: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photos of none of the classes; may be given several times."),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    batch_size: BatchSize = 8,
+    workers: Workers = None,
+) -> None:
+    """Write a model whose card has a temperature, and a threshold below which nothing is accepted.
+
+    DATA are labelled photos that it was not trained on; the val part, where there is one. With
+    --keep, --accuracy or --unknown there is a threshold. No answer changes, only how sure it is.
+
+    Example: ghostkit calibrate model.onnx photos/ -o calibrated.onnx --unknown others/
+    """
+    from ghostkit.backend.graph.folding import with_metadata
+    from ghostkit.calibration import temperature as temperatures
+    from ghostkit.calibration.measuring import answers_to, best_probabilities, with_temperature
+    from ghostkit.calibration.threshold import reject
+    from ghostkit.card import ONNX_METADATA_KEY
+    from ghostkit.cli.report import open_console, plain_table
+    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.errors import UsageError
+    from ghostkit.files import check_target, write_bytes
+    from ghostkit.progress import bars_for
+    from ghostkit.sources import find_pictures
+
+    if keep is not None and accuracy is not None:
+        raise UsageError("--keep and --accuracy each choose the threshold; give one of them")
+    check_target(output, overwrite=overwrite)
+    classifier, content = _open(model)
+    dataset = _open_data(data, labels, leave_out, classifier.classes)
+    answered = answers_to(
+        classifier, dataset, batch_size=batch_size, workers=workers, bars=bars_for()
+    )
+    unanswered = answered.unanswered
+    found = temperatures.calibrate(answered.logits, answered.targets)
+    rejection = None
+    if keep is not None or accuracy is not None or unknown:
+        calibrated = with_temperature(classifier, found.temperature)
+        strangers = None
+        if unknown:
+            pictures = find_pictures(unknown).pictures
+            strangers, missing = best_probabilities(
+                calibrated, pictures, batch_size=batch_size, workers=workers
+            )
+            unanswered = unanswered + missing
+        probabilities = calibrated.probabilities(answered.logits)
+        rejection = reject(
+            probabilities.max(axis=1),
+            probabilities.argmax(axis=1) == answered.targets,
+            keep=keep,
+            wanted_accuracy=accuracy,
+            unknown=strangers,
+        )
+    card = _card(classifier.card, found, rejection)
+    write_bytes(output, with_metadata(content, ONNX_METADATA_KEY, card.to_json()))
+    if as_json:
+        print_json(_record(found, rejection))
+    else:
+        open_console().print(plain_table(("", ""), _rows(found, rejection), header=False))
+    name_unanswered(unanswered, "ghostkit predict")
+    say(f"{output}: the same answers, with these in its card")
+    raise typer.Exit(1 if unanswered else 0)
+
+
+def _open(model: Path) -> tuple["Classifier", bytes]:
+    """The model and its file's content.
+
+    Raises:
+        UsageError: its card cannot be changed, or has no use for a temperature.
+    """
+    from ghostkit.artifacts import load, path_of
+    from ghostkit.backend.carded import read_model
+    from ghostkit.backend.graph.folding import describe
+    from ghostkit.errors import UsageError
+
+    path = path_of(str(model))
+    classifier = load(path, device="cpu")
+    content = read_model(path)
+    graph = describe(content)
+    if graph is None:
+        raise UsageError(
+            f"{model}: not an .onnx file; export it first, calibrate that, and convert the result: "
+            "the card goes along"
+        )
+    if graph.files:
+        raise UsageError(
+            f"{model}: its weights lie in another file, {min(graph.files)!r}; make one file first, "
+            "e.g. ghostkit export CHECKPOINT -o model.onnx"
+        )
+    if classifier.card.output.kind != "logits":
+        raise UsageError(f"{model}: it gives probabilities, which have no temperature")
+    return classifier, content
+
+
+def _open_data(
+    data: Path, labels: Path | None, leave_out: Path | None, classes: tuple[str, ...]
+) -> "Dataset":
+    """The val part, where there are parts, or all of it."""
+    from ghostkit.dataset import open_dataset, open_parts
+    from ghostkit.dataset.left_out import read_left_out, without
+
+    if labels is not None:
+        dataset = open_dataset(data, labels=labels, classes=classes)
+    else:
+        dataset = open_parts(data)[-1]
+    dataset = without(dataset, None if leave_out is None else read_left_out(leave_out))
+    for note in dataset.notes:
+        say(note)
+    return dataset
+
+
+def _card(card: "ModelCard", found: "Calibration", rejection: "Rejection | None") -> "ModelCard":
+    from ghostkit.convert.derived import derived
+
+    settings: dict[str, JsonValue] = {"images": found.images, "temperature": found.temperature}
+    threshold = None if rejection is None else rejection.threshold
+    changes = {"temperature": found.temperature, "reject_threshold": threshold}
+    output = card.output.model_copy(update=changes)
+    return derived(card, "calibrated", settings, output=output, measurements=card.measurements)
+
+
+def _rows(found: "Calibration", rejection: "Rejection | None") -> list[tuple[str, str]]:
+    def change(pair: tuple[float, float], form: str, factor: float = 1.0) -> str:
+        return " -> ".join(format(factor * value, form) for value in pair)
+
+    rows = [
+        ("photos", str(found.images)),
+        ("temperature", f"{found.temperature:.4f}"),
+        ("loss", change(found.loss, ".4f")),
+        ("calibration error, %", change(found.error, ".1f", 100)),
+    ]
+    if rejection is not None:
+        rows += [
+            ("threshold", f"{rejection.threshold:.4f}"),
+            ("accepted answers", str(rejection.kept)),
+            ("top-1 of all", str(rejection.top1)),
+            ("top-1 of the accepted", str(rejection.kept_top1)),
+        ]
+        if rejection.refused is not None:
+            rows += [
+                ("unknown photos that are not accepted", str(rejection.refused)),
+                ("chance that a known one is surer (AUROC)", f"{rejection.auroc:.3f}"),
+            ]
+    return rows
+
+
+def _record(found: "Calibration", rejection: "Rejection | None") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(found), "rejection": None if rejection is None else asdict(rejection)}

@@ -1,0 +1,123 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import ghostkit as package
+from ghostkit.verify import compare
+from tiny import RED, save_square, tiny_card
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Pictures of every hue, labelled by their strongest channel, but every sixth wrongly."""
+    rng = np.random.default_rng(0)
+    names = ("red", "green", "blue")
+    for number in range(90):
+        color = rng.integers(0, 256, 3)
+        strongest = int(color.argmax())
+        name = names[(strongest + 1) % 3 if number % 6 == 0 else strongest]
+        save_square(tmp_path / "photos" / name / f"{number}.png", tuple(map(int, color)))
+    return tmp_path / "photos"
+
+
+def test_a_calibrated_model_gives_the_same_answers_with_other_probabilities(
+    ghostkit, make_model, photos, tmp_path
+):
+    model, target = make_model(), tmp_path / "calibrated.onnx"
+    outcome = ghostkit("calibrate", model, photos, "-o", target)
+    assert outcome.status == 0, outcome.err
+    assert "threshold" not in outcome.out and "temperature" in outcome.out
+    before, after = package.load(model), package.load(target)
+    assert after.card.output.temperature != 1.0
+    assert after.card.provenance.parents == (before.card.hash,)
+    pictures = sorted(map(str, photos.rglob("*.png")))
+    agreement = compare(before, after, pictures)
+    assert agreement.top1_agreement == 1.0 and agreement.max_logit_difference == 0
+    assert any("divides its logits by the temperature" in note for note in agreement.notes)
+
+    def error(path):
+        record = json.loads(ghostkit("evaluate", path, photos, "--json").out)
+        return record["calibration_error"], record["loss"]
+
+    assert error(target) < error(model)
+    again = ghostkit("calibrate", model, photos, "-o", target)
+    assert again.status == 2 and "exists" in again.err
+
+
+def test_an_answer_below_the_threshold_is_not_accepted_anywhere(
+    ghostkit, make_model, photos, tmp_path
+):
+    target = tmp_path / "calibrated.onnx"
+    strangers = save_square(tmp_path / "others" / "grey.png", (99, 99, 99)).parent
+    arguments = ("--keep", 0.8, "--unknown", strangers, "--json")
+    outcome = ghostkit("calibrate", make_model(), photos, "-o", target, *arguments)
+    assert outcome.status == 0, outcome.err
+    record = json.loads(outcome.out)["rejection"]
+    assert record["refused"]["hits"] == 1
+    classifier = package.load(target)
+    assert classifier.card.output.reject_threshold == pytest.approx(record["threshold"])
+    assert classifier.card.result_columns == ("accepted",)
+
+    grey, red = strangers / "grey.png", save_square(tmp_path / "red.png", RED)
+    assert (classifier(grey).accepted, classifier(red).accepted) == (False, True)
+    printed = ghostkit("predict", target, grey, red).out.splitlines()
+    assert "not accepted: " in printed[0] and "not accepted" not in printed[1]
+    for kind in ("csv", "jsonl"):
+        ghostkit("predict", target, grey, red, "-o", tmp_path / f"out.{kind}")
+    with open(tmp_path / "out.csv", newline="") as stream:
+        assert [row["accepted"] for row in csv.DictReader(stream)] == ["no", "yes"]
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["accepted"] for line in lines] == [False, True]
+    evaluated = json.loads(ghostkit("evaluate", target, photos, "--json").out)
+    assert evaluated["accepted"]["value"] >= 0.8
+    assert evaluated["accepted_top1"]["total"] == evaluated["accepted"]["hits"]
+    assert "accepted answers" in ghostkit("evaluate", target, photos).out
+
+
+def test_parquet_has_what_is_accepted(ghostkit, make_model, photos, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    target = tmp_path / "calibrated.onnx"
+    ghostkit("calibrate", make_model(), photos, "-o", target, "--accuracy", 0.9)
+    ghostkit("predict", target, photos, "-o", tmp_path / "out.parquet")
+    accepted = parquet.read_table(tmp_path / "out.parquet")["accepted"].to_pylist()
+    assert len(accepted) == 90 and set(accepted) == {True, False}
+
+
+def test_a_model_without_a_threshold_says_nothing_of_it(ghostkit, make_model, photos, tmp_path):
+    classifier = package.load(make_model())
+    assert classifier(save_square(tmp_path / "r.png", RED)).accepted is None
+    ghostkit("predict", make_model(), photos, "-o", tmp_path / "out.csv")
+    assert "accepted" not in (tmp_path / "out.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--keep", 0.9, "--accuracy", 0.9), "--keep and --accuracy each choose"),
+        (("--keep", 0), "greater than or equal to 0.01"),
+    ],
+)
+def test_what_cannot_be_done_is_said(ghostkit, make_model, photos, tmp_path, arguments, words):
+    outcome = ghostkit("calibrate", make_model(), photos, "-o", tmp_path / "out.onnx", *arguments)
+    assert outcome.status == 2 and words in outcome.err
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_model_that_cannot_be_calibrated_is_said(ghostkit, make_model, photos, tmp_path):
+    card = json.loads(tiny_card().to_json())
+    card["output"] = {"name": "logits", "kind": "probabilities"}
+    gives = make_model("gives.onnx", json.dumps(card))
+    outcome = ghostkit("calibrate", gives, photos, "-o", tmp_path / "out.onnx")
+    assert outcome.status == 2 and "it gives probabilities" in outcome.err
+    outcome = ghostkit("calibrate", "default", photos, "-o", tmp_path / "out.onnx")
+    assert outcome.status == 2 and "its weights lie in another file" in outcome.err
+
+
+def test_a_picture_without_an_answer_is_named(ghostkit, make_model, photos, tmp_path):
+    (photos / "red" / "empty.png").write_bytes(b"")
+    outcome = ghostkit("calibrate", make_model(), photos, "-o", tmp_path / "out.onnx")
+    assert outcome.status == 1
+    assert "no answer: " in outcome.err and "empty file" in outcome.err
+    assert (tmp_path / "out.onnx").exists()
