@@ -1,6 +1,7 @@
 """A running server, by the eyes of its clients."""
 
 import base64
+import http.client
 import json
 import socket
 import struct
@@ -290,6 +291,19 @@ def test_a_request_that_does_not_come_whole_is_refused(photos):
         with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
             connection.sendall(head_of(99) + b"abc")
             assert connection.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_answers_leave_at_once(site):
+    one = form(("a.jpg", b"none"))  # an answer in two pieces, of which none may wait for the other
+    took = []
+    kept = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+    for _ in range(60):
+        began = time.perf_counter()
+        kept.request("POST", "/classify", one[0], {"Content-Type": one[1]})
+        assert kept.getresponse().read()
+        took.append(time.perf_counter() - began)
+    kept.close()
+    assert min(took[-20:]) < 0.03  # seconds; the kernel waits 0.04, but not at the beginning
 
 
 def test_the_page_has_all_models_and_runs_its_own_script_alone(site):

@@ -26,7 +26,17 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = found[0]
-        return socket.create_server(address, family=family, backlog=WAITING_CONNECTIONS)
+        # By its protocol asyncio knows it for TCP, and has answers leave at once; else the kernel
+        # keeps the last piece of each until the one before is acknowledged, 40 ms later.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(WAITING_CONNECTIONS)
+        except OSError:
+            listening.close()
+            raise
+        return listening
     except OSError as error:
         said = error.strerror or error
         raise UsageError(
