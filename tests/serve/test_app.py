@@ -108,6 +108,20 @@ def test_every_picture_of_a_form_has_its_answer_in_order(site, photos, tmp_path)
             assert record["top"][0]["class_name"] + ".jpg" == record["path"]
 
 
+def test_large_files_of_a_form_are_not_put_on_a_disk(photos, tmp_path, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("a temporary file")
+
+    large = save_square(tmp_path / "large.bmp", RED, (800, 700)).read_bytes()
+    body, kind = form(("large.bmp", large), ("red.jpg", photos["red"]))
+    with running({"tiny": tiny()}) as site:
+        monkeypatch.setattr("tempfile._TemporaryFileWrapper", never)
+        monkeypatch.setattr("tempfile.SpooledTemporaryFile.rollover", never)
+        status, answer = site.json("POST", "/classify", body, Content_Type=kind)
+    assert status == 200
+    assert [each["top"][0]["class_name"] for each in answer["predictions"]] == ["red", "red"]
+
+
 def test_a_picture_that_is_refused_has_its_reason_and_a_status(site, tmp_path):
     for name, words in write_bad(tmp_path).items():
         content = (tmp_path / name).read_bytes()

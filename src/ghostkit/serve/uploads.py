@@ -27,6 +27,7 @@ async def pictures_in(
             raise Refused(400, "the request is empty; send a picture's bytes, or a form with files")
         return [(None, content)]
     parser = MultiPartParser(headers, _once(content), max_files=most, max_fields=MOST_FIELDS)
+    parser.spool_max_size = len(content)  # it is in memory already; no temporary files
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:
