@@ -22,7 +22,6 @@ from ghostkit.backend.carded import (
 )
 from ghostkit.backend.choice import Choice, Device
 from ghostkit.backend.graph import folding
-from ghostkit.backend.graph.arranging import arrange
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.errors import ModelError
@@ -109,6 +108,8 @@ class OnnxBackend:
         if graph is None:
             return
         if self._device.kind == "cpu" and graph.is_foldable:
+            from ghostkit.backend.graph.arranging import arrange  # a kept graph needs none of it
+
             content = arrange(content, self._folder)
         if fold and graph.is_foldable and self.card.input.dtype == "float32":
             content = folding.fold(content, self.card, self.path)
