@@ -127,7 +127,7 @@ def train(
     features, trained, measured = networks(recipe, state, train_data, device.name, bars, world)
     classifier = Classifier(TorchBackend(measured, device.name), card)
     network: Network = torch.compile(trained) if recipe.compile else trained
-    objective = Objective(recipe, len(train_data.classes), teacher)
+    objective = Objective(recipe, train_data.counts.tolist(), teacher)
     images_per_s: float | None = None
     with stop_on_signal() as stop, events:
         run = Run(

@@ -1,6 +1,8 @@
-"""What a step minimises: label smoothing, mixed targets, and a teacher's answers."""
+"""What a step minimises: label smoothing, mixed targets, rare classes, a teacher's answers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch.nn import functional
@@ -12,11 +14,27 @@ from ghostkit.train.recipe import Recipe
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a recipe; `teacher` holds a row of logits for each training sample, if any."""
+    """The loss of a recipe.
+
+    With ``balance = "weights"`` the loss of a picture is multiplied by what makes all classes weigh
+    the same. With ``"prior"`` the logits are learned beside the logarithm of the classes' shares,
+    so that without it, as they are used, they take all classes for equally frequent (Menon and
+    others: "Long-tail learning via logit adjustment", ICLR 2021).
+
+    Args:
+        counts: training pictures of each class ``(K,)``.
+        teacher: a row of logits for each training sample, if any.
+    """
 
     recipe: Recipe
-    num_classes: int
+    counts: Sequence[int]
     teacher: TeacherLogits | None = None
+
+    @cached_property
+    def _shares(self) -> torch.Tensor:
+        """Of each class in the training data; one without a picture counts as having one."""
+        counts = torch.tensor([max(1, count) for count in self.counts], dtype=torch.float32)
+        return counts / counts.sum()
 
     def __call__(
         self, logits: torch.Tensor, targets: torch.Tensor, samples: torch.Tensor, mix: Mix | None
@@ -26,9 +44,9 @@ class Objective:
         `samples` are the pictures' indices in the training data, `mix` how they were blended.
         """
         recipe, logits = self.recipe, logits.float()
-        truth = functional.one_hot(targets, self.num_classes).float()
+        truth = functional.one_hot(targets, len(self.counts)).float()
         wanted = truth if mix is None else mix.targets(truth)
-        loss = functional.cross_entropy(logits, wanted, label_smoothing=recipe.smoothing)
+        loss = self._of_labels(logits, wanted)
         if self.teacher is None:
             return loss
         rows = self.teacher[samples.numpy()]
@@ -36,3 +54,11 @@ class Objective:
         soft = soft if mix is None else mix.targets(soft)
         taught = distillation_loss(logits, soft, recipe.distill_temperature)
         return (1 - recipe.distill_weight) * loss + recipe.distill_weight * taught
+
+    def _of_labels(self, logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        smoothing, weights = self.recipe.smoothing, None
+        if self.recipe.balance == "prior":
+            logits = logits + self._shares.log().to(logits.device)
+        elif self.recipe.balance == "weights":
+            weights = (1 / (len(self.counts) * self._shares)).to(logits.device)
+        return functional.cross_entropy(logits, wanted, weights, label_smoothing=smoothing)

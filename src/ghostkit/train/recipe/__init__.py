@@ -112,6 +112,8 @@ class Recipe(BaseModel):
     """Largest global norm of the gradient; none: no clipping."""
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Label smoothing."""
+    balance: Literal["none", "weights", "prior"] = "none"
+    """Rare classes count as much as frequent ones: by weights in the loss, or by their prior."""
     model_ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of an average of the weights, which is then what is measured and exported."""
     teacher: str | None = None
