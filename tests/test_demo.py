@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # see tests/train/conftest.py
 
 OVERRIDES = ("epochs=1", "img_size=32", "workers=0")
-FILES = {"model.onnx", "results.jsonl", "evaluation.json", "summary.json", "photos"}
+FILES = {"model.onnx", "results.jsonl", "evaluation.json", "report.html", "summary.json", "photos"}
 TRAINED = {"model_best.pth.tar", "last.pth.tar", "summary.csv", "args.yaml"}
 
 

@@ -12,6 +12,7 @@ from ghostkit.metrics import (
     Accuracy,
     accuracy,
     compare_paired,
+    confidence_bins,
     confusion_matrix,
     expected_calibration_error,
     macro_f1,
@@ -117,6 +118,16 @@ def test_top_k_hits_with_fewer_classes_than_k_hits_always():
 
 def test_top_k_hits_of_no_pictures_is_empty():
     assert top_k_hits(np.zeros((0, 3)), np.zeros(0, dtype=int), 5).shape == (0,)
+
+
+def test_bins_say_how_sure_and_how_right_their_answers_are():
+    probabilities = np.array([[0.95, 0.05], [0.05, 0.95], [0.45, 0.55], [0.9, 0.1]])
+    found = confidence_bins(probabilities, np.array([0, 0, 1, 0]), bins=10)
+    assert [each.pictures for each in found] == [0, 0, 0, 0, 0, 1, 0, 0, 1, 2]
+    assert (found[9].low, found[9].high) == (0.9, 1.0)
+    assert (found[9].confidence, found[9].accuracy) == (pytest.approx(0.95), 0.5)
+    assert (found[5].confidence, found[5].accuracy) == (pytest.approx(0.55), 1.0)
+    assert (found[0].confidence, found[0].accuracy) == (0.0, 0.0)
 
 
 @quick

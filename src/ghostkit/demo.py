@@ -23,8 +23,9 @@ from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_dataset, open_splits
 from ghostkit.errors import AgreementError
 from ghostkit.evaluate import Evaluation, evaluate
-from ghostkit.files import write_json
+from ghostkit.files import write_json, write_text
 from ghostkit.progress import Bars
+from ghostkit.report.evaluation import evaluation_page
 from ghostkit.threads import available_cores
 from ghostkit.timing import StageTimes
 from ghostkit.train.checkpoint import BEST
@@ -94,6 +95,7 @@ class Summary:
             "results": self.folder / "results.jsonl",
             "training log": self.folder / "summary.csv",
             "evaluation": self.folder / "evaluation.json",
+            "report": self.folder / "report.html",
             "photos": self.folder / "photos",
             "summary": self.folder / "summary.json",
         }
@@ -131,6 +133,7 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
         log(f"4/6 evaluate: the ONNX file on {len(test)} held-out photos")
         evaluation = evaluate(classifier, test, bars=bars)
         write_json(folder / "evaluation.json", evaluation.to_record())
+        write_text(folder / "report.html", evaluation_page(evaluation, "model.onnx"))
     with _timed("verify", seconds):
         log("5/6 verify: checkpoint against ONNX, from file bytes to probabilities")
         agreement = compare(load(trained.best_checkpoint), classifier, paths, bars=bars)

@@ -1,8 +1,8 @@
 """Accuracy of a classifier on a labelled data set, every picture accounted for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from ghostkit.errors import DatasetError
 from ghostkit.inferring import Answer
 from ghostkit.metrics import (
     Accuracy,
+    ConfidenceBin,
     accuracy,
+    confidence_bins,
     confusion_matrix,
     expected_calibration_error,
     majority_baseline,
@@ -23,9 +25,19 @@ from ghostkit.metrics import (
     per_class,
     top_k_hits,
 )
+from ghostkit.predictions import nine_digits
 from ghostkit.progress import Bars, silent
 from ghostkit.steps import describe
 from ghostkit.timing import StageTimes
+
+
+class Judged(NamedTuple):
+    """An answered picture, beside its label."""
+
+    path: str
+    target: int  # the class index of its label
+    answer: int  # of the best class
+    probability: float  # of that
 
 
 @dataclass(frozen=True)
@@ -49,11 +61,19 @@ class Evaluation:
     times: StageTimes = field(repr=False)
     accepted: Accuracy | None = None  # answers as sure as the card asks for; None: it does not ask
     accepted_top1: Accuracy | None = None  # of these
+    confidences: tuple[ConfidenceBin, ...] = ()  # the 15 bins of the calibration error
+    judged: tuple[Judged, ...] = field(default=(), repr=False)  # the answered pictures, in order
 
     @property
     def names(self) -> tuple[str, ...]:
         """What people read, in index order: the titles, or the class names where there are none."""
         return self.classes if self.titles is None else self.titles
+
+    @property
+    def mistakes(self) -> list[Judged]:
+        """The pictures with a wrong answer, the surest first: some of their labels may be wrong."""
+        wrong = (each for each in self.judged if each.answer != each.target)
+        return sorted(wrong, key=lambda each: -each.probability)
 
     def measurement(self) -> Measurement:
         """As it stands in a card."""
@@ -94,6 +114,16 @@ class Evaluation:
                 )
             ],
             "confusion": self.confusion.tolist(),
+            "confidences": [asdict(each) for each in self.confidences],
+            "mistakes": [
+                {
+                    "path": each.path,
+                    "class_name": self.classes[each.target],
+                    "answer": self.classes[each.answer],
+                    "probability": nine_digits(each.probability),
+                }
+                for each in self.mistakes
+            ],
             "unanswered": [{"path": path, "reason": reason} for path, reason in self.unanswered],
         }
 
@@ -120,7 +150,7 @@ def evaluate(
     index_of = class_indices(classifier, dataset)
     _ = dataset.fingerprint  # a file that is gone is found before the work, not after it
     times = StageTimes()
-    logits, probabilities, targets, unanswered = [], [], [], []
+    logits, probabilities, paths, targets, unanswered = [], [], [], [], []
     if answers is None:
         answers = classifier.answers(
             [sample.path for sample in dataset.samples],
@@ -138,6 +168,7 @@ def evaluate(
             assert answer.logits is not None and prediction.probabilities is not None, "answered"
             logits.append(answer.logits)
             probabilities.append(prediction.probabilities)
+            paths.append(sample.path)
             targets.append(index_of[sample.target])
     if not logits:
         raise DatasetError(
@@ -149,6 +180,7 @@ def evaluate(
         dataset,
         np.stack(logits),
         np.stack(probabilities),
+        paths,
         np.array(targets),
         tuple(unanswered),
         times,
@@ -175,6 +207,7 @@ def _measure(
     dataset: Dataset,
     outputs: NDArray[np.float32],  # (N, K)
     probabilities: NDArray[np.float32],  # (N, K)
+    paths: Sequence[str],  # (N,)
     targets: NDArray[np.int64],
     unanswered: tuple[tuple[str, str], ...],
     times: StageTimes,
@@ -201,6 +234,16 @@ def _measure(
         times=times,
         accepted=None if sure is None else accuracy(sure),
         accepted_top1=None if sure is None else accuracy(hits[sure]),
+        confidences=confidence_bins(probabilities, targets),
+        judged=tuple(
+            map(
+                Judged,
+                paths,
+                targets.tolist(),
+                outputs.argmax(axis=1).tolist(),
+                probabilities.max(axis=1).tolist(),
+            )
+        ),
     )
 
 

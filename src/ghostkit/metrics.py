@@ -61,6 +61,17 @@ class ClassScore:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """The answers whose probability lies in one range, (low, high]."""
+
+    low: float
+    high: float
+    pictures: int
+    confidence: float  # mean probability of these answers; 0 without any
+    accuracy: float  # share of them that is right, 0..1; 0 without any
+
+
+@dataclass(frozen=True, slots=True)
 class PairedComparison:
     """Two models on the same pictures; `p_value` is McNemar's exact test, two-sided."""
 
@@ -162,19 +173,32 @@ def negative_log_likelihood(probabilities: Floats, targets: Ints) -> float:
 def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
     """Mean distance, 0..1, between how sure the answers are and how often they are right.
 
-    Answers are put in `bins` equal ranges of their probability, (low, high]; each bin's distance
-    weighs by its pictures (Guo et al., 2017).
+    Answers are put in `bins` equal ranges of their probability; each bin's distance weighs by its
+    pictures (Guo et al., 2017).
     """
+    found = confidence_bins(probabilities, targets, bins)
+    total = sum(each.pictures for each in found)
+    gaps = sum(each.pictures * abs(each.accuracy - each.confidence) for each in found)
+    return gaps / total if total else 0.0
+
+
+def confidence_bins(
+    probabilities: Floats, targets: Ints, bins: int = 15
+) -> tuple[ConfidenceBin, ...]:
+    """How often answers are right, by how sure they are, in equal ranges of their probability."""
     if bins < 1:
         raise UsageError(f"bins is {bins}: expected 1 or more")
     probabilities, targets = _rows(probabilities, targets)
-    if not targets.size:
-        return 0.0
     right = probabilities.argmax(axis=1) == targets
-    confidence = probabilities.max(axis=1).astype(np.float64)
+    confidence = probabilities.max(axis=1).astype(np.float64) if targets.size else np.zeros(0)
     where = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(where, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / targets.size)
+    counts = np.bincount(where, minlength=bins)
+    sure = _ratio(np.bincount(where, weights=confidence, minlength=bins), counts)
+    hits = _ratio(np.bincount(where, weights=right, minlength=bins), counts)
+    rows = zip(counts.tolist(), sure.tolist(), hits.tolist(), strict=True)
+    return tuple(
+        ConfidenceBin(index / bins, (index + 1) / bins, *row) for index, row in enumerate(rows)
+    )
 
 
 def compare_paired(

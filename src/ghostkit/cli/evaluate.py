@@ -42,6 +42,9 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write everything to this JSON file too.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page too: charts, and the mistakes with photos.")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     backend: Backend = "auto",
@@ -65,11 +68,12 @@ def evaluate(
     from ghostkit.dataset import open_dataset
     from ghostkit.dataset.left_out import read_left_out
     from ghostkit.evaluate import evaluate as measure
-    from ghostkit.files import check_target, write_json
+    from ghostkit.files import check_target, write_json, write_text
     from ghostkit.progress import bars_for
 
-    if output is not None:
-        check_target(output, overwrite=overwrite)
+    for target in (output, html):
+        if target is not None:
+            check_target(target, overwrite=overwrite)
     classifier = load(
         model,
         backend=backend,
@@ -103,6 +107,11 @@ def evaluate(
     name_unanswered(evaluation.unanswered, "--json" if output is None else str(output))
     if output is not None:
         write_json(output, evaluation.to_record())
+    if html is not None:
+        from ghostkit.report.evaluation import evaluation_page
+
+        write_text(html, evaluation_page(evaluation, str(model)))
+        say(f"page: {html}")
     raise typer.Exit(1 if evaluation.unanswered else 0)
 
 

@@ -1,0 +1,148 @@
+"""The page of `ghostkit evaluate`: figures, calibration, classes, confusions, and the mistakes.
+
+In: an `Evaluation`; out: one HTML file as text.
+"""
+
+import numpy as np
+
+from ghostkit.errors import ImageRefused
+from ghostkit.evaluate import Evaluation, Judged
+from ghostkit.image import decode
+from ghostkit.metrics import Accuracy, per_class
+from ghostkit.report.charts import percent
+from ghostkit.report.page import Html, element, page, table, text, thumbnail, tiles
+from ghostkit.report.reliability import reliability_diagram
+
+MISTAKES_SHOWN = 100
+CONFUSIONS_SHOWN = 30
+MATRIX_UP_TO = 30  # classes; of more, the most frequent confusions are listed
+THUMBNAIL_PX = 224  # for screens of two dots per px
+_ADVICE = "Where the answer looks right, the label is wrong: leave the photo out, or move it."
+
+
+def evaluation_page(evaluation: Evaluation, model: str) -> str:
+    """One self-contained page; `model` is what the person calls it."""
+    body = [
+        element("h1", text(f"How good is {model} on {evaluation.data}?")),
+        element("p", text(evaluation.preprocessing), kind="soft"),
+        element("p", text(f"run by {evaluation.backend}"), kind="soft"),
+        tiles(_figures(evaluation)),
+        element("h2", text("Is it as right as it is sure?")),
+        element("div", reliability_diagram(evaluation.confidences), kind="box"),
+        element("h2", text("Classes")),
+        _classes(evaluation),
+        element("h2", text("What is taken for what")),
+        _confusions(evaluation),
+        *_mistakes(evaluation),
+        *_unanswered(evaluation),
+    ]
+    return page(f"ghostkit evaluate: {evaluation.data}", body)
+
+
+def _figures(evaluation: Evaluation) -> list[tuple[str, str]]:
+    figures = [
+        (_short(evaluation.top1), f"top-1, {_interval(evaluation.top1)}"),
+        (_short(evaluation.top5), f"top-5, {_interval(evaluation.top5)}"),
+        (_short(evaluation.majority), "always answering the largest class"),
+        (f"{100 * evaluation.calibration_error:.1f} %", "calibration error"),
+        (f"{evaluation.loss:.3f}", "loss, nats"),
+        (f"{evaluation.top1.total}", f"photos answered, {len(evaluation.unanswered)} not"),
+    ]
+    if evaluation.accepted is not None and evaluation.accepted_top1 is not None:
+        figures += [
+            (_short(evaluation.accepted), "of the answers are accepted"),
+            (_short(evaluation.accepted_top1), "top-1 of the accepted"),
+        ]
+    return figures
+
+
+def _short(value: Accuracy) -> str:
+    return f"{100 * value.value:.1f} %"
+
+
+def _interval(value: Accuracy) -> str:
+    return f"{100 * value.low:.1f} to {100 * value.high:.1f}"
+
+
+def _classes(evaluation: Evaluation) -> Html:
+    rows, marked = [], []
+    for name, score in zip(evaluation.names, per_class(evaluation.confusion), strict=True):
+        if score.support or score.answered:
+            values = (score.recall, score.precision)
+            shares = (f"{100 * value:.1f} %" for value in values)
+            rows.append((name, *shares, f"{score.f1:.3f}", str(score.support)))
+            marked.append(score.support > 0 and score.recall < 0.5)
+    return table(("class", "recall", "precision", "F1", "photos"), rows, marked)
+
+
+def _confusions(evaluation: Evaluation) -> Html:
+    if len(evaluation.classes) <= MATRIX_UP_TO:
+        return _matrix(evaluation)
+    wrong = evaluation.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
+    cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    names = evaluation.names
+    rows = [(names[t], names[a], str(wrong[t, a])) for t, a in cells if wrong[t, a]]
+    return table(("truth", "answered as", "photos"), rows)
+
+
+def _matrix(evaluation: Evaluation) -> Html:
+    """Rows are truths; a cell is the darker, the larger its share of the row."""
+    names = evaluation.names
+    head = element("tr", element("th", text("truth")), *(element("th", text(n)) for n in names))
+    lines: list[Html] = []
+    for name, row in zip(names, evaluation.confusion.tolist(), strict=True):
+        total = max(1, sum(row))
+        cells = [
+            Html(
+                '<td style="background: color-mix(in srgb, '
+                f"var(--{'a' if column == len(lines) else 'bad'}) {100 * count / total:.0f}%, "
+                f'transparent)">{count or ""}</td>'
+            )
+            for column, count in enumerate(row)
+        ]
+        lines.append(element("tr", element("td", text(name)), *cells))
+    return element("div", element("table", head, *lines), kind="box")
+
+
+def _mistakes(evaluation: Evaluation) -> list[Html]:
+    mistakes = evaluation.mistakes
+    if not mistakes:
+        return [element("p", text("Every answer is right."))]
+    parts = [
+        element("h2", text(f"Mistakes: {len(mistakes)}, the surest first")),
+        element("p", text(_ADVICE), kind="soft"),
+        element(
+            "div",
+            *(_figure(each, evaluation) for each in mistakes[:MISTAKES_SHOWN]),
+            kind="cards",
+        ),
+    ]
+    if (more := len(mistakes) - MISTAKES_SHOWN) > 0:
+        parts.append(element("p", text(f"And {more} more; --json names them all."), kind="soft"))
+    return parts
+
+
+def _figure(each: Judged, evaluation: Evaluation) -> Html:
+    words = element(
+        "div",
+        element("p", text(f"label: {evaluation.names[each.target]}"), kind="a"),
+        element("p", text(f"answer: {evaluation.names[each.answer]}"), kind="b"),
+        element("p", text(percent(each.probability)), kind="soft"),
+    )
+    caption = element("figcaption", element("div", text(each.path), kind="path"))
+    try:
+        picture = thumbnail(decode(each.path), THUMBNAIL_PX, each.path)
+    except ImageRefused as error:  # it has changed since
+        picture = element("div", text(error.reason), kind="none")
+    return element("figure", picture, words, caption)
+
+
+def _unanswered(evaluation: Evaluation) -> list[Html]:
+    if not evaluation.unanswered:
+        return []
+    return [
+        element("h2", text(f"Photos without an answer: {len(evaluation.unanswered)}")),
+        table(("photo", "why"), evaluation.unanswered),
+    ]
