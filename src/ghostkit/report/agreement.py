@@ -5,17 +5,15 @@ In: an `Agreement`, the two classifiers and what they are called; out: one HTML 
 
 from collections.abc import Sequence
 
-from ghostkit.errors import ImageRefused
-from ghostkit.image import decode
 from ghostkit.report.charts import decade_histogram, paired_bars
-from ghostkit.report.page import Html, element, join, page, table, text, thumbnail, tiles
+from ghostkit.report.page import Html, element, join, page, table, text, tiles
+from ghostkit.report.photos import photo
 from ghostkit.steps import describe
 from ghostkit.verify import Agreement, Answering, Disagreement
 
 PICTURES_SHOWN = 200  # the worst; a page of 200 thumbnails is about 1.5 MB
 NAMES_SHOWN = 200
 BARS_SHOWN = 4  # the three best of one and the best of the other are always among them
-THUMBNAIL_PX = 224  # for screens of two dots per px
 
 
 def agreement_page(agreement: Agreement, sides: Sequence[tuple[str, Answering]]) -> str:
@@ -119,19 +117,12 @@ def _figure(each: Disagreement) -> Html:
         element("div", text(words), kind="soft"),
     )
     rows = [(bar.name, bar.probability_a, bar.probability_b) for bar in each.bars]
-    return element("figure", _picture(each.path), paired_bars(rows[:BARS_SHOWN]), caption)
+    return element("figure", photo(each.path, each.path), paired_bars(rows[:BARS_SHOWN]), caption)
 
 
 def _best(each: Disagreement, side: int) -> str:
     """What A (0) or B (1) answers, as people call it."""
     return max(each.bars, key=lambda bar: (bar.probability_a, bar.probability_b)[side] or 0.0).name
-
-
-def _picture(path: str) -> Html:
-    try:
-        return thumbnail(decode(path), THUMBNAIL_PX, path)
-    except ImageRefused as refused:  # one of the two accepts more, or it was given as an array
-        return element("div", text(refused.reason[:60]), kind="none")
 
 
 def _unanswered(agreement: Agreement) -> list[Html]:

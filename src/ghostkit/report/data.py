@@ -6,17 +6,15 @@ In: a `Report` of `inspection`; out: (what, value) rows, or one HTML file as tex
 from collections import Counter
 from collections.abc import Sequence
 
-from ghostkit.errors import ImageRefused
-from ghostkit.image import decode
 from ghostkit.inspection.copies import Copies
 from ghostkit.inspection.looking import Look
 from ghostkit.inspection.report import KINDS, Report
-from ghostkit.report.page import Html, element, page, table, text, thumbnail, tiles
+from ghostkit.report.page import Html, element, page, table, text, tiles
+from ghostkit.report.photos import figure
 
 NAMES_SHOWN = 3
 GROUPS_SHOWN, MEMBERS_SHOWN = 60, 4  # of a photo's copies on the page
 LISTED = 500
-THUMBNAIL_PX = 224  # for screens of two dots per px
 _KIND_WORDS = {
     "refused": "pictures that cannot be read",
     "two labels": "with the same pixels in two classes",
@@ -134,12 +132,7 @@ def _photos(title: str, groups: Sequence[Copies], report: Report) -> list[Html]:
 def _figure(look: Look, report: Report) -> Html:
     place = report.classes[look.target] + ("" if look.part == "all" else f", {look.part}")
     words = element("div", element("p", text(place)), element("p", text(_size(look)), kind="soft"))
-    caption = element("figcaption", element("div", text(look.name), kind="path"))
-    try:
-        picture = thumbnail(decode(look.path), THUMBNAIL_PX, look.name)
-    except ImageRefused as error:  # it has changed since
-        picture = element("div", text(error.reason), kind="none")
-    return element("figure", picture, words, caption)
+    return figure(look.path, look.name, words)
 
 
 def _left_out(report: Report) -> list[Html]:

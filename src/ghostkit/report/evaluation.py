@@ -5,18 +5,16 @@ In: an `Evaluation`; out: one HTML file as text.
 
 import numpy as np
 
-from ghostkit.errors import ImageRefused
 from ghostkit.evaluate import Evaluation, Judged
-from ghostkit.image import decode
 from ghostkit.metrics import Accuracy, per_class
 from ghostkit.report.charts import percent
-from ghostkit.report.page import Html, element, page, table, text, thumbnail, tiles
+from ghostkit.report.page import Html, element, page, table, text, tiles
+from ghostkit.report.photos import figure
 from ghostkit.report.reliability import reliability_diagram
 
 MISTAKES_SHOWN = 100
 CONFUSIONS_SHOWN = 30
 MATRIX_UP_TO = 30  # classes; of more, the most frequent confusions are listed
-THUMBNAIL_PX = 224  # for screens of two dots per px
 _ADVICE = "Where the answer looks right, the label is wrong: leave the photo out, or move it."
 
 
@@ -131,12 +129,7 @@ def _figure(each: Judged, evaluation: Evaluation) -> Html:
         element("p", text(f"answer: {evaluation.names[each.answer]}"), kind="b"),
         element("p", text(percent(each.probability)), kind="soft"),
     )
-    caption = element("figcaption", element("div", text(each.path), kind="path"))
-    try:
-        picture = thumbnail(decode(each.path), THUMBNAIL_PX, each.path)
-    except ImageRefused as error:  # it has changed since
-        picture = element("div", text(error.reason), kind="none")
-    return element("figure", picture, words, caption)
+    return figure(each.path, each.path, words)
 
 
 def _unanswered(evaluation: Evaluation) -> list[Html]:

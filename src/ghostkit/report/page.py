@@ -4,21 +4,13 @@ Text goes in as it is and comes out escaped, whatever a file or a class is calle
 already is marked by its type. Light and dark by the reader's own setting.
 """
 
-import base64
 import html
-import io
 from collections.abc import Iterable, Sequence
 from typing import NewType
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from ghostkit.errors import printable
 
 Html = NewType("Html", str)
-
-THUMBNAIL_QUALITY = 82  # of JPEG; a picture of 168 px is about 7 kB
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --soft: #5c6a79; --line: #d8dee6;
@@ -109,13 +101,3 @@ def table(
         kind = "other" if index < len(marked) and marked[index] else ""
         lines.append(element("tr", *(element("td", text(cell)) for cell in row), kind=kind))
     return element("div", element("table", head, *lines), kind="box")
-
-
-def thumbnail(pixels: NDArray[np.uint8], side_px: int, alt: str) -> Html:
-    """uint8 (H, W, 3) RGB as an inlined JPEG whose longer side is `side_px` at most."""
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((side_px, side_px))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
-    data = base64.b64encode(stream.getvalue()).decode()
-    return Html(f'<img alt="{text(alt)}" src="data:image/jpeg;base64,{data}">\n')
