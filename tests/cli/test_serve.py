@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -47,6 +48,18 @@ def ask(port, path, body):
         connection.close()
 
 
+def came(port, size):
+    """How many uploads of `size` bytes were answered, or are held."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=STOP_S)
+    connection.request("GET", "/metrics")
+    lines = dict(
+        line.rsplit(" ", 1) for line in connection.getresponse().read().decode().splitlines()
+    )
+    connection.close()
+    answered = float(lines.get('ghostkit_requests_total{route="/classify",status="200"}', 0))
+    return answered + float(lines["ghostkit_held_bytes"]) / size
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_answers_until_it_is_told_to_stop(make_model, start, tmp_path, number):
     photo = save_square(tmp_path / "r.png", RED).read_bytes()
@@ -61,7 +74,7 @@ def test_it_answers_until_it_is_told_to_stop(make_model, start, tmp_path, number
 
 
 def test_requests_that_came_before_the_end_are_answered(make_model, start, tmp_path):
-    photo = save_square(tmp_path / "r.png", RED, (4000, 4000)).read_bytes()
+    photo = save_square(tmp_path / "r.png", RED, (2000, 2000)).read_bytes()
     process, _, port = start(make_model())
     seen = []
     threads = [
@@ -70,7 +83,10 @@ def test_requests_that_came_before_the_end_are_answered(make_model, start, tmp_p
     ]
     for thread in threads:
         thread.start()
-    ask(port, "/classify", photo)  # so that the others have come, too
+    end = time.monotonic() + STOP_S
+    while came(port, len(photo)) < 6:
+        assert time.monotonic() < end
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
