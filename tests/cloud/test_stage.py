@@ -7,8 +7,9 @@ import pytest
 
 from ghostkit.cloud import fetching, sending, stage
 from ghostkit.cloud.digests import MIB, check_file, etag_of_parts, md5, piece_size
+from ghostkit.cloud.objects import Entry
 from ghostkit.cloud.stage import fetch, send
-from ghostkit.cloud.store import Entry, open_store
+from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError, UsageError
 
 

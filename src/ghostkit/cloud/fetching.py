@@ -22,8 +22,8 @@ from ghostkit.cloud.digests import (
     md5,
     piece_size,
 )
+from ghostkit.cloud.objects import Entry, Store
 from ghostkit.cloud.running import run_all
-from ghostkit.cloud.store import Entry, Store
 from ghostkit.errors import OutputError, StoreError
 from ghostkit.files import make_folder, temporary_name
 

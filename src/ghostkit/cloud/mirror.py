@@ -17,9 +17,10 @@ from types import TracebackType
 from typing import Self
 
 from ghostkit.cloud.address import Address
+from ghostkit.cloud.objects import Entry
 from ghostkit.cloud.sending import is_large, send_large, send_small
 from ghostkit.cloud.stage import PIECES
-from ghostkit.cloud.store import Entry, open_store
+from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError
 
 POLL_S = 1.0

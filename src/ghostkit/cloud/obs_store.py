@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 from ghostkit.cloud.digests import md5
 from ghostkit.cloud.faults import explain
+from ghostkit.cloud.objects import Entry, Parts
 from ghostkit.cloud.server_time import server_time
 from ghostkit.cloud.settings import Settings
-from ghostkit.cloud.store import Entry, Parts
 from ghostkit.errors import MissingExtra, StoreError, UsageError
 
 RETRIES = 6

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ghostkit.cloud.faults import code_in, explain, status_in
+from ghostkit.cloud.objects import Entry, Parts
 from ghostkit.cloud.server_time import server_time
 from ghostkit.cloud.settings import Settings
-from ghostkit.cloud.store import Entry, Parts
 from ghostkit.errors import MissingExtra, StoreError, UsageError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from ghostkit.cloud.digests import PIECE, etag_of_parts, is_plain, md5, piece_size
+from ghostkit.cloud.objects import Entry, Parts, Store
 from ghostkit.cloud.running import run_all
-from ghostkit.cloud.store import Entry, Parts, Store
 from ghostkit.errors import StoreError, UsageError
 from ghostkit.files import cache_folder, write_json
 

@@ -17,9 +17,10 @@ from ghostkit.cloud.address import Address
 from ghostkit.cloud.digests import MIB, check_file
 from ghostkit.cloud.fetching import fetch_large, fetch_small
 from ghostkit.cloud.fetching import is_large as is_large_object
+from ghostkit.cloud.objects import Entry, Store
 from ghostkit.cloud.running import run_all
 from ghostkit.cloud.sending import is_large, send_large, send_small
-from ghostkit.cloud.store import Entry, Store, open_store
+from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError, UsageError
 from ghostkit.files import make_folder
 from ghostkit.progress import Bars, silent

@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from ghostkit.cloud.address import Address, parse
-from ghostkit.cloud.store import Entry, Store, open_store
+from ghostkit.cloud.objects import Entry, Store
+from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError
 from ghostkit.sources.kinds import is_archive, is_pattern, is_table
 from ghostkit.sources.listing import is_hidden, is_picture

@@ -1,0 +1,57 @@
+"""What a store is: a bucket of S3 or OBS, behind five methods.
+
+What a store keeps is bytes under keys with ``/``; an object is there whole or not at all. `store`
+opens one, `stage` moves files through it, `sources` reads pictures from it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+
+class Entry(NamedTuple):
+    """An object: what `list` and `stat` say of it."""
+
+    key: str
+    size: int  # bytes
+    etag: str  # without quotes; the MD5 of the content unless it was sent in parts
+
+
+class Store(Protocol):
+    """A bucket. Every method raises StoreError, which says what to do."""
+
+    name: str  # s3://bucket
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """The objects whose keys begin with `prefix`, which is empty or ends with ``/``."""
+
+    def stat(self, key: str) -> Entry | None:
+        """The object, or None where there is none."""
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes | memoryview:
+        """Its bytes from `start` to before `end`, by default all of them."""
+
+    def put(self, key: str, content: bytes | memoryview) -> str:
+        """Make it, or replace it as a whole; its ETag."""
+
+    def delete(self, key: str) -> None:
+        """Remove it; it may be gone already."""
+
+    @property
+    def parts(self) -> "Parts | None":
+        """Sending in parts, so that a killed transfer goes on; None where that cannot be done."""
+
+
+class Parts(Protocol):
+    """One object sent piece by piece; nothing is visible before `finish`."""
+
+    def begin(self, key: str) -> str:
+        """The id of a new upload."""
+
+    def put(self, key: str, upload: str, number: int, content: bytes, md5: bytes) -> str:
+        """Send piece `number`, counted from 1, whose MD5 is given; its ETag."""
+
+    def sent(self, key: str, upload: str) -> dict[int, tuple[str, int]] | None:
+        """Number -> (ETag, size) of what is there; None where the store has forgotten it."""
+
+    def finish(self, key: str, upload: str, etags: Mapping[int, str]) -> str:
+        """Make the object of its pieces; its ETag."""
