@@ -37,8 +37,12 @@ from PIL import Image
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-picture = Image.open(sys.argv[2]).convert("RGB").resize((64, 54), Image.Resampling.BILINEAR)
-pixels = numpy.asarray(picture.crop((8, 3, 56, 51)), numpy.float32)
+side = session.get_inputs()[0].shape[-1]
+picture = Image.open(sys.argv[2]).convert("RGB")
+width, height = (max(side, side * each // min(picture.size)) for each in picture.size)
+picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+left, top = (width - side) // 2, (height - side) // 2
+pixels = numpy.asarray(picture.crop((left, top, left + side, top + side)), numpy.float32)
 mean, std = ([255 * v for v in values] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 image = ((pixels - mean) / std).astype(numpy.float32).transpose(2, 0, 1)[numpy.newaxis]
 [logits] = session.run(None, {session.get_inputs()[0].name: image})
