@@ -6,7 +6,7 @@ PHOTOS scaled to 2000x1500 and 4000x3000, from the bytes of a file to the 240 pi
 benchmark's network takes: processor milliseconds a photo on one thread, best of 3 alternating
 passes, and the difference in grey levels from decoding whole, for a short side of once, twice and
 thrice what the resize asks for; `--fast-decode` is twice. Then, for up to 500 of PHOTOS as they
-are, how often the bundled model, which takes 48 pixels, still gives the same answer.
+are, how often the bundled model, which takes 96 pixels, still gives the same answer.
 """
 
 import argparse

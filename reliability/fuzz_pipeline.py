@@ -32,12 +32,17 @@ from ghostkit.mindx.grammar import parse
 from ghostkit.mindx.program import compile_stream
 from ghostkit.mindx.request import Request
 
-SIZE = 48  # of the bundled model
+MODEL = load()
+SIDE = str(MODEL.card.input.height)
 CHAIN: dict[str, dict[str, str]] = {
     "appsrc": {},
     "mxpi_imagedecoder": {"handleMethod": "opencv"},
-    "mxpi_imageresize": {"handleMethod": "opencv", "resizeHeight": "54", "resizeWidth": "54"},
-    "mxpi_opencvcentercrop": {"cropHeight": str(SIZE), "cropWidth": str(SIZE)},
+    "mxpi_imageresize": {
+        "handleMethod": "opencv",
+        "resizeHeight": SIDE,
+        "resizeWidth": SIDE,
+    },
+    "mxpi_opencvcentercrop": {"cropHeight": SIDE, "cropWidth": SIDE},
     "mxpi_tensorinfer": {"modelPath": "model.onnx"},
     "mxpi_classpostprocessor": {"postProcessLibPath": "libresnet50postprocess.so"},
     "mxpi_dataserialize": {"outputDataKeys": "mxpi_classpostprocessor0"},
@@ -136,7 +141,7 @@ def main(count: int, seed: int) -> int:
     random_, outcomes = random.Random(seed), Counter[str]()
     stream = io.BytesIO()
     Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(stream, "JPEG")
-    model = load()
+    model = MODEL
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "model.onnx").touch()
         begun = seeds_stream()
