@@ -1,6 +1,6 @@
 """Accuracy of a classifier on a labelled data set, every picture accounted for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -75,6 +75,17 @@ class Evaluation:
         wrong = (each for each in self.judged if each.answer != each.target)
         return sorted(wrong, key=lambda each: -each.probability)
 
+    def confusions(self, most: int) -> list[tuple[str, str, int]]:
+        """The most frequent wrong answers, each (truth, answer, pictures), as people call them.
+
+        Of equally many those of the earlier classes come first.
+        """
+        wrong, names = self.confusion.copy(), self.names
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
+        return [(names[t], names[a], int(wrong[t, a])) for t, a in cells if wrong[t, a]]
+
     def measurement(self) -> Measurement:
         """As it stands in a card."""
         return Measurement(
@@ -147,10 +158,8 @@ def evaluate(
     Raises:
         DatasetError: the data has a class that the model does not know, or no picture was answered.
     """
-    index_of = class_indices(classifier, dataset)
     _ = dataset.fingerprint  # a file that is gone is found before the work, not after it
     times = StageTimes()
-    logits, probabilities, paths, targets, unanswered = [], [], [], [], []
     if answers is None:
         answers = classifier.answers(
             [sample.path for sample in dataset.samples],
@@ -158,7 +167,36 @@ def evaluate(
             workers=workers,
             times=times,
         )
-    with bars("Evaluating", len(dataset.samples)) as bar:
+    answered = gather(classifier, dataset, answers, "Evaluating", bars)
+    return _measure(classifier, dataset, answered, times)
+
+
+class Answered(NamedTuple):
+    """The labelled pictures that have an answer, in order, and those that have none."""
+
+    paths: list[str]
+    targets: NDArray[np.int64]  # (N,) the model's class indices of the labels
+    logits: NDArray[np.float32]  # (N, K) the model's outputs
+    probabilities: NDArray[np.float32]  # (N, K)
+    accepted: list[bool | None]  # see `Prediction.accepted`
+    unanswered: list[tuple[str, str]]  # (path, reason)
+
+
+def gather(
+    classifier: Classifier,
+    dataset: Dataset,
+    answers: Iterable[Answer[Picture]],
+    title: str,
+    bars: Bars,
+) -> Answered:
+    """What `answers`, one to each picture in order, say, behind a bar of that title.
+
+    Raises:
+        DatasetError: the data has a class that the model does not know, or no picture was answered.
+    """
+    index_of = class_indices(classifier, dataset)
+    logits, probabilities, accepted, paths, targets, unanswered = [], [], [], [], [], []
+    with bars(title, len(dataset)) as bar:
         for sample, answer in zip(dataset.samples, answers, strict=True):
             bar.advance(1)
             prediction = classifier.prediction(answer)
@@ -168,6 +206,7 @@ def evaluate(
             assert answer.logits is not None and prediction.probabilities is not None, "answered"
             logits.append(answer.logits)
             probabilities.append(prediction.probabilities)
+            accepted.append(prediction.accepted)
             paths.append(sample.path)
             targets.append(index_of[sample.target])
     if not logits:
@@ -175,15 +214,8 @@ def evaluate(
             f"{dataset.root!r}: none of {len(unanswered)} pictures could be answered; "
             f"the first: {unanswered[0][0]!r}: {unanswered[0][1]}"
         )
-    return _measure(
-        classifier,
-        dataset,
-        np.stack(logits),
-        np.stack(probabilities),
-        paths,
-        np.array(targets),
-        tuple(unanswered),
-        times,
+    return Answered(
+        paths, np.array(targets), np.stack(logits), np.stack(probabilities), accepted, unanswered
     )
 
 
@@ -203,19 +235,12 @@ def class_indices(classifier: Classifier, dataset: Dataset) -> NDArray[np.int64]
 
 
 def _measure(
-    classifier: Classifier,
-    dataset: Dataset,
-    outputs: NDArray[np.float32],  # (N, K)
-    probabilities: NDArray[np.float32],  # (N, K)
-    paths: Sequence[str],  # (N,)
-    targets: NDArray[np.int64],
-    unanswered: tuple[tuple[str, str], ...],
-    times: StageTimes,
+    classifier: Classifier, dataset: Dataset, answered: Answered, times: StageTimes
 ) -> Evaluation:
+    paths, targets, outputs, probabilities, accepted, unanswered = answered
     num_classes = len(classifier.classes)
-    threshold = classifier.card.output.reject_threshold
     hits = top_k_hits(outputs, targets, 1)
-    sure = None if threshold is None else probabilities.max(axis=1) >= threshold
+    sure = None if accepted[0] is None else np.array(accepted, bool)
     return Evaluation(
         top1=accuracy(hits),
         top5=accuracy(top_k_hits(outputs, targets, 5)),
@@ -225,7 +250,7 @@ def _measure(
         confusion=confusion_matrix(outputs.argmax(axis=1), targets, num_classes),
         classes=classifier.classes,
         titles=classifier.card.titles,
-        unanswered=unanswered,
+        unanswered=tuple(unanswered),
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,
         backend=classifier.backend.name,

@@ -54,12 +54,13 @@ def calibrate(
     """
     from ghostkit.backend.graph.folding import with_metadata
     from ghostkit.calibration import temperature as temperatures
-    from ghostkit.calibration.measuring import answers_to, best_probabilities, with_temperature
+    from ghostkit.calibration.measuring import best_probabilities, with_temperature
     from ghostkit.calibration.threshold import reject
     from ghostkit.card import ONNX_METADATA_KEY
     from ghostkit.cli.report import open_console, plain_table
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.errors import UsageError
+    from ghostkit.evaluate import gather
     from ghostkit.files import check_target, write_bytes
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures
@@ -69,9 +70,10 @@ def calibrate(
     check_target(output, overwrite=overwrite)
     classifier, content = _open(model)
     dataset = _open_data(data, labels, leave_out, classifier.classes)
-    answered = answers_to(
-        classifier, dataset, batch_size=batch_size, workers=workers, bars=bars_for()
+    answers = classifier.answers(
+        [sample.path for sample in dataset.samples], batch_size=batch_size, workers=workers
     )
+    answered = gather(classifier, dataset, answers, "Answering", bars_for())
     unanswered = answered.unanswered
     found = temperatures.calibrate(answered.logits, answered.targets)
     rejection = None
@@ -137,14 +139,17 @@ def _open_data(
     data: Path, labels: Path | None, leave_out: Path | None, classes: tuple[str, ...]
 ) -> "Dataset":
     """The val part, where there are parts, or all of it."""
-    from ghostkit.dataset import open_dataset, open_parts
-    from ghostkit.dataset.left_out import read_left_out, without
+    from ghostkit.dataset import open_dataset, parts_in
+    from ghostkit.dataset.left_out import read_left_out
 
-    if labels is not None:
-        dataset = open_dataset(data, labels=labels, classes=classes)
-    else:
-        dataset = open_parts(data)[-1]
-    dataset = without(dataset, None if leave_out is None else read_left_out(leave_out))
+    parts = parts_in(data, labels=labels)
+    dataset = open_dataset(
+        data,
+        parts[-1] if parts else None,
+        labels=labels,
+        classes=classes if labels is not None else None,
+        left_out=read_left_out(leave_out),
+    )
     for note in dataset.notes:
         say(note)
     return dataset

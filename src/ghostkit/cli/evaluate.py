@@ -65,7 +65,7 @@ def evaluate(
     from ghostkit.artifacts import load
     from ghostkit.cli.report import evaluation_tables
     from ghostkit.cli.results import name_unanswered, print_json
-    from ghostkit.dataset import open_dataset
+    from ghostkit.dataset import open_dataset, parts_in
     from ghostkit.dataset.left_out import read_left_out
     from ghostkit.evaluate import evaluate as measure
     from ghostkit.files import check_target, write_json, write_text
@@ -83,7 +83,7 @@ def evaluate(
         fast_decode=fast_decode,
     )
     say_fallback(classifier)
-    if split is None and (val_split is not None or _has_parts(data, labels)):
+    if split is None and (val_split is not None or "val" in parts_in(data, labels=labels)):
         split = "val"
     dataset = open_dataset(
         data,
@@ -92,7 +92,7 @@ def evaluate(
         val_split=val_split,
         seed=seed,
         classes=classifier.classes if labels is not None else None,
-        left_out=None if leave_out is None else read_left_out(leave_out),
+        left_out=read_left_out(leave_out),
         bars=bars_for(),
     )
     for note in dataset.notes:
@@ -113,12 +113,3 @@ def evaluate(
         write_text(html, evaluation_page(evaluation, str(model)))
         say(f"page: {html}")
     raise typer.Exit(1 if evaluation.unanswered else 0)
-
-
-def _has_parts(data: Path, labels: Path | None) -> bool:
-    from ghostkit.dataset.layouts import find_layout
-    from ghostkit.dataset.shards import is_packed, read_index
-
-    if labels is None and is_packed(str(data)):
-        return any(shard.part == "val" for shard in read_index(str(data)).shards)
-    return labels is None and data.is_dir() and "val" in find_layout(str(data)).parts

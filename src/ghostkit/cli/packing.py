@@ -28,7 +28,7 @@ def run(
     seed: int,
 ) -> tuple[Shard, ...]:
     """Pack `data` to `target`, a folder or a URL; the archives."""
-    left_out = None if leave_out is None else read_left_out(leave_out)
+    left_out = read_left_out(leave_out)
     parts = _parts(data, labels, left_out, val_split, seed)
     for note in dict.fromkeys(note for part in parts.values() for note in part.notes):
         say(note)

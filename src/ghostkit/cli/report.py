@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -55,7 +54,8 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
         if s.support or s.answered
     ]
     console.print(plain_table(("class", "recall", "precision", "F1", "photos"), classes))
-    console.print(plain_table(("truth", "answered as", "photos"), _confusions(evaluation)))
+    confusions = [(t, a, str(count)) for t, a, count in evaluation.confusions(CONFUSIONS_SHOWN)]
+    console.print(plain_table(("truth", "answered as", "photos"), confusions))
 
 
 def agreement_table(agreement: Agreement, console: Console | None = None) -> None:
@@ -191,12 +191,3 @@ def _difference(disagreement: Disagreement) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _confusions(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """The most frequent wrong answers; of equally many those of the earlier classes."""
-    wrong, names = evaluation.confusion.copy(), evaluation.names
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
-    cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
-    return [(names[t], names[a], str(wrong[t, a])) for t, a in cells if wrong[t, a]]

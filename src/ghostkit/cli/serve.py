@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ghostkit.classifier import Classifier
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a model, as it stands in addresses
-MIB = 1024 * 1024
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +68,7 @@ def serve(
     """
     from ghostkit.artifacts import load
     from ghostkit.errors import MissingExtra
-    from ghostkit.image.limits import Limits
+    from ghostkit.image.limits import MEBIBYTE, Limits
     from ghostkit.serve.admission import Admission
     from ghostkit.threads import available_cores
 
@@ -80,9 +79,9 @@ def serve(
         raise MissingExtra("serve", str(error.name).partition(".")[0]) from error
 
     admission = Admission(
-        picture=Limits(max_bytes=max_picture_mb * MIB),
-        request_bytes=max_request_mb * MIB,
-        all_bytes=4 * max_request_mb * MIB,
+        picture=Limits(max_bytes=max_picture_mb * MEBIBYTE),
+        request_bytes=max_request_mb * MEBIBYTE,
+        all_bytes=4 * max_request_mb * MEBIBYTE,
         waiting=queue,
         answer_s=timeout_s,
     )
@@ -120,6 +119,8 @@ def _named(models: list[str]) -> dict[str, str]:
     Raises:
         UsageError: a name cannot stand there, or is that of another model too.
     """
+    from ghostkit.artifacts import OTHER_SUFFIXES
+    from ghostkit.cli.model_argument import MODEL_SUFFIXES
     from ghostkit.errors import UsageError
 
     found: dict[str, str] = {}
@@ -127,8 +128,9 @@ def _named(models: list[str]) -> dict[str, str]:
         name, equals, model = each.partition("=")
         if not equals or not NAME.fullmatch(name):
             model = each
-            name = re.sub(r"\.(onnx|xml|om|safetensors|pth|pt|tar)$", "", Path(each).name)
-            name = name.removesuffix(".pth")
+            name = Path(each).name
+            endings = (*MODEL_SUFFIXES, *OTHER_SUFFIXES)
+            name = name.removesuffix(next(filter(name.endswith, endings), ""))
         if not NAME.fullmatch(name):
             raise UsageError(
                 f"{each}: {name!r} cannot stand in an address; name it: shoes={each} (letters, "

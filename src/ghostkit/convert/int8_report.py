@@ -15,8 +15,7 @@ from ghostkit.convert.requested import Request, Table
 from ghostkit.convert.running import BATCH, Throughput
 from ghostkit.convert.search import Found, Trial
 from ghostkit.convert.verified import agreement_rows
-from ghostkit.dataset import Dataset, open_dataset
-from ghostkit.dataset.layouts import find_layout
+from ghostkit.dataset import Dataset, open_dataset, parts_in
 from ghostkit.errors import UsageError
 from ghostkit.threads import available_cores
 from ghostkit.verify import Agreement
@@ -148,8 +147,7 @@ def judge_for(request: Request, source: Classifier, calibration: Calibration) ->
 
 
 def _labelled(data: Path) -> Dataset:
-    has_parts = data.is_dir() and "val" in find_layout(str(data)).parts
-    return open_dataset(data, "val" if has_parts else None)
+    return open_dataset(data, "val" if "val" in parts_in(data) else None)
 
 
 def trials_table(trials: tuple[Trial, ...]) -> Table:

@@ -24,7 +24,7 @@ from ghostkit.errors import DatasetError, UsageError
 from ghostkit.near_duplicates import MAX_DISTANCE
 from ghostkit.progress import Bars, silent
 
-__all__ = ["Dataset", "Part", "Sample", "open_dataset", "open_parts", "open_splits"]
+__all__ = ["Dataset", "Part", "Sample", "open_dataset", "open_parts", "open_splits", "parts_in"]
 
 Part = Literal["train", "val"]
 PARTS: tuple[Part, ...] = ("train", "val")
@@ -74,6 +74,25 @@ def open_dataset(
     return without(_opened(os.fspath(root), split, labels, classes), left_out)
 
 
+def parts_in(
+    root: str | os.PathLike[str], *, labels: str | os.PathLike[str] | None = None
+) -> tuple[Part, ...]:
+    """The parts that are there, train before val; none in one tree, or in a flat folder.
+
+    Raises:
+        DatasetError: the folder cannot be read.
+    """
+    folder = os.fspath(root)
+    check_folder(folder)
+    if labels is not None:
+        return ()
+    if is_packed(folder):
+        there = {shard.part for shard in read_index(folder).shards}
+    else:
+        there = set(find_layout(folder).parts)
+    return tuple(part for part in PARTS if part in there)
+
+
 def open_parts(
     root: str | os.PathLike[str], *, labels: str | os.PathLike[str] | None = None
 ) -> list[Dataset]:
@@ -82,16 +101,8 @@ def open_parts(
     Raises:
         DatasetError: the folder or the label file cannot be understood.
     """
-    folder = os.fspath(root)
-    check_folder(folder)
-    if labels is not None:
-        return [open_dataset(folder, labels=labels)]
-    if is_packed(folder):
-        there = {shard.part for shard in read_index(folder).shards}
-    else:
-        there = set(find_layout(folder).parts)
-    parts: list[Part] = [part for part in PARTS if part in there]
-    return [open_dataset(folder, part) for part in parts] or [open_dataset(folder)]
+    parts = parts_in(root, labels=labels)
+    return [open_dataset(root, part) for part in parts] or [open_dataset(root, labels=labels)]
 
 
 def _opened(

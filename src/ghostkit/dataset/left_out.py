@@ -14,12 +14,16 @@ from ghostkit.dataset.shards import name_below
 from ghostkit.errors import DatasetError
 
 
-def read_left_out(path: str | os.PathLike[str]) -> dict[str, str]:
+def read_left_out(path: str | os.PathLike[str] | None) -> dict[str, str] | None:
     """The reason of each picture in the list, by its path below the data set's folder.
+
+    None where there is no list.
 
     Raises:
         DatasetError: it cannot be read; names the line.
     """
+    if path is None:
+        return None
     source = os.fspath(path)
     try:
         with open(source, encoding="utf-8", errors="surrogateescape") as stream:

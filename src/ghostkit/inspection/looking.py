@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,18 +72,17 @@ def _all(parts: Sequence[Dataset]) -> Iterator[Look]:
 
 
 def _look(picture: Look) -> Look:
-    known = (picture.path, picture.name, picture.part, picture.target)
     try:
         content = read(picture.path, DEFAULT_LIMITS)
         kind = identify(content)
         pixels = decode(content)
     except Refusal as error:
-        return Look(*known, refused=str(error))
+        return replace(picture, refused=str(error))
     except ImageRefused as error:
-        return Look(*known, refused=error.reason)
+        return replace(picture, refused=error.reason)
     height, width = pixels.shape[:2]
-    return Look(
-        *known,
+    return replace(
+        picture,
         size=(width, height),
         format=kind,
         digest=_digest(pixels),

@@ -3,8 +3,6 @@
 In: an `Evaluation`; out: one HTML file as text.
 """
 
-import numpy as np
-
 from ghostkit.evaluate import Evaluation, Judged
 from ghostkit.metrics import Accuracy, per_class
 from ghostkit.report.charts import percent
@@ -76,12 +74,7 @@ def _classes(evaluation: Evaluation) -> Html:
 def _confusions(evaluation: Evaluation) -> Html:
     if len(evaluation.classes) <= MATRIX_UP_TO:
         return _matrix(evaluation)
-    wrong = evaluation.confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
-    cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
-    names = evaluation.names
-    rows = [(names[t], names[a], str(wrong[t, a])) for t, a in cells if wrong[t, a]]
+    rows = [(t, a, str(count)) for t, a, count in evaluation.confusions(CONFUSIONS_SHOWN)]
     return table(("truth", "answered as", "photos"), rows)
 
 

@@ -22,7 +22,6 @@ from ghostkit.predictions import top_k
 from ghostkit.serve.refusals import Refused
 from ghostkit.serve.tensors import (
     BYTES,
-    DTYPES,
     Given,
     read_bytes_elements,
     read_numbers,
@@ -69,8 +68,6 @@ class Inference:
 def describe(name: str, card: ModelCard) -> dict[str, Any]:
     """A model's metadata."""
     wants = card.input
-    sides = (wants.height or -1, wants.width or -1)
-    shape = (-1, 3, *sides) if wants.layout == "NCHW" else (-1, *sides, 3)
     outputs = [
         {"name": each, "datatype": "FP32", "shape": [-1, len(card.classes)]}
         for each in dict.fromkeys((PROBABILITIES, card.output.name))
@@ -81,7 +78,7 @@ def describe(name: str, card: ModelCard) -> dict[str, Any]:
         "platform": "ghostkit",
         "inputs": [
             {"name": PICTURE, "datatype": BYTES, "shape": [-1]},
-            {"name": wants.name, "datatype": _DATATYPES[wants.dtype], "shape": list(shape)},
+            {"name": wants.name, "datatype": _DATATYPES[wants.dtype], "shape": _input_shape(card)},
         ],
         "outputs": outputs,
     }
@@ -203,6 +200,12 @@ def _output(wanted: _Wanted, binary: bool, card: ModelCard) -> Output:
     return Output(wanted.name, chosen is True, min(best, len(card.classes)))
 
 
+def _input_shape(card: ModelCard) -> list[int]:
+    """What the model takes; -1 for any number."""
+    sides = (card.input.height or -1, card.input.width or -1)
+    return [-1, 3, *sides] if card.input.layout == "NCHW" else [-1, *sides, 3]
+
+
 def _images(given: Given, raw: bytes | None, card: ModelCard) -> NDArray[Any]:
     wants = card.input
     if given.name != wants.name:
@@ -211,13 +214,13 @@ def _images(given: Given, raw: bytes | None, card: ModelCard) -> NDArray[Any]:
             f"no input {given.name!r} of {given.datatype}; there is {PICTURE!r}, BYTES, and "
             f"{wants.name!r}, {_DATATYPES[wants.dtype]}",
         )
-    if given.datatype != _DATATYPES[wants.dtype] or given.datatype not in DTYPES:
+    if given.datatype != _DATATYPES[wants.dtype]:
         raise Refused(
             400,
             f"{given.name}: {given.datatype}, expected {_DATATYPES[wants.dtype]}; files are "
             f"{BYTES}",
         )
-    [expected] = [each["shape"] for each in describe("", card)["inputs"][1:]]
+    expected = _input_shape(card)
     fits = len(given.shape) == 4 and all(
         side in (-1, seen) for side, seen in zip(expected, given.shape, strict=True)
     )

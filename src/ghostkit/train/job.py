@@ -33,7 +33,7 @@ def open_data(
     train, val = open_splits(
         root,
         labels=labels,
-        left_out=None if leave_out is None else read_left_out(leave_out),
+        left_out=read_left_out(leave_out),
         val_split=recipe.val_split,
         seed=recipe.seed,
         bars=bars,
