@@ -1,14 +1,16 @@
 """Where the seconds of a training go on a device: the first steps, later ones, evaluation, reading.
 
     python benchmarks/device.py [--device auto] [--sizes 64 96] [--batches 128 512] [--steps 15]
-        [--photos DATA --workers 15]
+        [--stem-stride 2] [--photos DATA --workers 15]
 
 A device's libraries choose and compile kernels for every new shape and precision, so the first step
 of each may take a hundred times as long as the others; both are told. For each input size, batch
-and precision (float32, and what amp=auto takes): seconds of the first step, then milliseconds of a
-step with the device waited for (median, least, greatest), the part in which Python only hands out
-work, and images/s. For evaluation, in float32 as it always is: the first batch of 32, and images/s
-of later ones. With --photos, images/s that so many reading processes give, the device left alone.
+and precision (float32, and what amp=auto takes), on CUDA also with the passes recorded
+(cuda_graph): seconds of the first step, then milliseconds of a step with the device waited for
+(median, least, greatest), the part in which Python only hands out work, images/s, and the loss
+after them, which shows that recorded passes compute the same. For evaluation, in float32 as it
+always is: the first batch, images/s of later ones, and the largest difference of a logit from the
+CPU's. With --photos, images/s that so many reading processes give, the device left alone.
 Written to the file that --json names, too. It has been run on a CPU; on CUDA only to look at first
 steps.
 """
@@ -29,13 +31,15 @@ from torch.nn import functional
 
 from ghostkit.dataset import open_splits
 from ghostkit.train.machines.devices import Device, pick_device
-from ghostkit.train.network.model import ghostnet
+from ghostkit.train.machines.recording import as_called
+from ghostkit.train.network.model import GhostNet, ghostnet
 from ghostkit.train.network.torch_backend import TorchBackend
 from ghostkit.train.pictures.loader import training_batches
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import build_optimizer
+from ghostkit.train.validation import ACCELERATED_BATCH, BATCH
 
-CLASSES, EVALUATED = 200, 32
+CLASSES = 200
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--stem-stride", type=int, default=2, choices=(1, 2))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path)
@@ -65,8 +70,9 @@ def main() -> None:
     for size in given.sizes:
         for batch in given.batches:
             for device in {each.precision: each for each in (plain, mixed)}.values():
-                tell(training_steps(device, size, batch, given.steps, given.width))
-        tell(evaluation(plain, size, given.steps, given.width))
+                for recorded in (False, True) if device.kind == "cuda" else (False,):
+                    tell(training_steps(given, device, size, batch, recorded))
+        tell(evaluation(given, plain, size))
         if given.photos is not None:
             tell(reading(given.photos, size, max(given.batches), given.workers))
     if given.json is not None:
@@ -74,28 +80,35 @@ def main() -> None:
 
 
 def training_steps(
-    device: Device, size: int, batch: int, steps: int, width: float
+    given: argparse.Namespace, device: Device, size: int, batch: int, recorded: bool
 ) -> dict[str, Any]:
     """Steps of AdamW on one batch that lies on the device already."""
     torch.manual_seed(0)
-    model = ghostnet(width, CLASSES).to(device.name, memory_format=torch.channels_last)
-    optimizer = build_optimizer(model, Recipe(opt="adamw", lr=1e-3))
+    model = network(given).to(device.name, memory_format=torch.channels_last)
+    recipe = Recipe(opt="adamw", lr=1e-3, batch_size=batch, cuda_graph=recorded)
+    called = as_called(model, recipe, device, print)
+    optimizer = build_optimizer(model, recipe, fused=device.precision != "float16")
     scaler = device.scaler()
     images = torch.randn(batch, 3, size, size, device=device.name)
     images = images.to(memory_format=torch.channels_last)
     targets = torch.randint(CLASSES, (batch,), device=device.name)
 
+    loss = torch.zeros(())
+
     def step() -> None:
+        nonlocal loss
+        torch.manual_seed(1)  # for dropout
         with device.autocast():
-            logits = model(images)
-        scaler.scale(functional.cross_entropy(logits.float(), targets)).backward()
+            logits = called(images)
+        loss = functional.cross_entropy(logits.float(), targets)
+        scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
 
-    first, handed_out, whole = timed(step, device, steps)
+    first, handed_out, whole = timed(step, device, given.steps)
     return {
-        "what": "training",
+        "what": "training, recorded" if recorded else "training",
         "size": size,
         "batch": batch,
         "precision": device.precision,
@@ -103,21 +116,31 @@ def training_steps(
         "step_ms": spread([1000 * s for s in whole]),
         "handing_out_ms": spread([1000 * s for s in handed_out]),
         "images_per_s": round(batch / statistics.median(whole)),
+        "loss": round(loss.item(), 4),
     }
 
 
-def evaluation(device: Device, size: int, steps: int, width: float) -> dict[str, Any]:
+def network(given: argparse.Namespace) -> GhostNet:
+    """Random weights, the same each time."""
+    torch.manual_seed(0)
+    return ghostnet(given.width, CLASSES, stem_stride=given.stem_stride)
+
+
+def evaluation(given: argparse.Namespace, device: Device, size: int) -> dict[str, Any]:
     """Batches as validation gives them: from the host and back."""
-    backend = TorchBackend(ghostnet(width, CLASSES).to(device.name), device.name)
-    images = np.random.default_rng(0).normal(size=(EVALUATED, 3, size, size)).astype(np.float32)
-    first, _, whole = timed(lambda: backend.infer(images), device, steps)
+    batch = BATCH if device.kind == "cpu" else ACCELERATED_BATCH
+    backend = TorchBackend(network(given).to(device.name), device.name)
+    images = np.random.default_rng(0).normal(size=(batch, 3, size, size)).astype(np.float32)
+    first, _, whole = timed(lambda: backend.infer(images), device, given.steps)
+    difference = np.abs(backend.infer(images) - TorchBackend(network(given)).infer(images)).max()
     return {
         "what": "evaluation",
         "size": size,
-        "batch": EVALUATED,
+        "batch": batch,
         "precision": "float32",
         "first_s": round(first, 2),
-        "images_per_s": round(EVALUATED / statistics.median(whole)),
+        "images_per_s": round(batch / statistics.median(whole)),
+        "largest_difference_from_cpu": float(difference),
     }
 
 

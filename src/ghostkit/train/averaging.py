@@ -27,14 +27,19 @@ class AveragedWeights:
         """Move the average towards `model` as it stands now."""
         self.updates += 1
         decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
-        averaged = self.model.state_dict()
-        for name, value in model.state_dict().items():
-            if value.dtype.is_floating_point:
-                averaged[name].lerp_(value, 1 - decay)
-            else:
-                averaged[name].copy_(value)
+        pairs = zip(_values(self.model), _values(model), strict=True)
+        moving = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        averaged, newest = map(list, zip(*moving, strict=True))
+        torch._foreach_lerp_(averaged, newest, 1 - decay)  # an accelerator's in few kernels
+        for kept, value in zip(self.model.buffers(), model.buffers(), strict=True):
+            if not kept.dtype.is_floating_point:
+                kept.copy_(value)
 
     def load(self, weights: Mapping[str, torch.Tensor], updates: int) -> None:
         """Go on from a checkpoint's average."""
         self.model.load_state_dict(dict(weights))
         self.updates = updates
+
+
+def _values(model: nn.Module) -> list[torch.Tensor]:
+    return [*model.parameters(), *model.buffers()]

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,18 @@ from ghostkit.train.state import RunState
 
 def non_finite(values: Mapping[str, torch.Tensor]) -> tuple[str, float] | None:
     """The first of the named numbers that is nan or infinite."""
-    for name, tensor in values.items():
-        if not math.isfinite(value := tensor.item()):
+    for name, value in zip(values, torch.stack(tuple(values.values())).tolist(), strict=True):
+        if not math.isfinite(value):
             return name, value
     return None
+
+
+def copies(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """Clones of `tensors`, on an accelerator in a few kernels rather than one for each."""
+    originals = list(tensors)
+    cloned = [torch.empty_like(tensor) for tensor in originals]
+    torch._foreach_copy_(cloned, originals)
+    return cloned
 
 
 def worst(

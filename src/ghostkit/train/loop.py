@@ -20,6 +20,7 @@ from ghostkit.train.checkpoint import BEST, LAST, Checkpoint
 from ghostkit.train.distill import TeacherLogits
 from ghostkit.train.features import Features, networks
 from ghostkit.train.health import (
+    copies,
     non_finite,
     require_finite_weights,
     require_progress,
@@ -29,6 +30,7 @@ from ghostkit.train.health import (
 from ghostkit.train.interruption import StopRequest, stop_on_signal
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import Device
+from ghostkit.train.machines.recording import Network, as_called
 from ghostkit.train.machines.world import ALONE, World
 from ghostkit.train.network.torch_backend import TorchBackend
 from ghostkit.train.network.weights import LoadReport
@@ -45,7 +47,6 @@ from ghostkit.train.state import EpochRow, Position, RunState, set_rate, set_tra
 from ghostkit.train.validation import validate
 
 CPU = Device("cpu", "float32")
-Network = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Stopped(Exception):
@@ -126,9 +127,10 @@ def train(
     told.begin(resume)
     features, trained, measured = networks(recipe, state, train_data, device.name, bars, world)
     classifier = Classifier(TorchBackend(measured, device.name), card)
-    network: Network = torch.compile(trained) if recipe.compile else trained
+    network = as_called(trained, recipe, device, log)
     objective = Objective(recipe, train_data.counts.tolist(), teacher)
     images_per_s: float | None = None
+    accelerated = device.kind != "cpu"
     with stop_on_signal() as stop, events:
         run = Run(
             *(recipe, folder, train_data, features, device, objective, told, stop, bars, world, {})
@@ -138,7 +140,7 @@ def train(
         for epoch in range(state.epoch, recipe.total_epochs):
             images_per_s = _train_epoch(run, state, network)
             world.copy_first(state.statistics())
-            evaluation = validate(classifier, val_data, bars, world)
+            evaluation = validate(classifier, val_data, bars, world, accelerated=accelerated)
             run.refused.update(evaluation.unanswered)
             row = EpochRow(
                 epoch=epoch,
@@ -177,6 +179,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
             *(data, recipe, epoch, first),
             lambda what: run.report.own_event("reader died", what=what),
             world,
+            pinned=device.kind == "cuda",
         )
     else:
         batches = run.features.batches(data, recipe, epoch, first, world)
@@ -195,7 +198,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
             set_rate(state.optimizer, rate)
             torch.manual_seed(step_seed(recipe.seed, epoch, step, world.rank))  # for dropout
             if not few:  # batch norm needs two, in every process
-                inputs = batch.images.to(device.name)
+                inputs = batch.images.to(device.name, non_blocking=True)
                 if run.features is None:
                     inputs = inputs.permute(0, 3, 1, 2) * scale + offset  # (N, 3, S, S) float32
                 mix = draw_mix(recipe, epoch, mix_generator(recipe.seed, epoch, step))
@@ -233,15 +236,15 @@ def _step(
         share: of this process in the pictures of the step; the whole step's mean loss is minimised.
     """
     recipe, scaler, world = run.recipe, state.scaler, run.world
-    statistics = [buffer.clone() for buffer in state.model.buffers()]
+    statistics = copies(state.model.buffers())
     with run.device.autocast():
         logits = network(inputs)
-    targets = batch.targets.to(run.device.name)
+    targets = batch.targets.to(run.device.name, non_blocking=True)
     loss = run.objective(logits, targets, batch.samples, mix)
     scaler.scale(loss * share / recipe.accumulate).backward()  # type: ignore[no-untyped-call]
     position = state.position
     due = last or (position.step + 1) % recipe.accumulate == 0
-    norm = torch.zeros(())
+    norm = loss.new_zeros(())
     if due:
         world.sum_gradients(state.model.parameters())
         scaler.unscale_(state.optimizer)

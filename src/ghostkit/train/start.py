@@ -67,7 +67,7 @@ def first_state(
     if recipe.sync_bn and world.size > 1:
         share_norms(model, device.kind, world)
     scaler = device.scaler()
-    fused = device.kind == "cpu" and not scaler.is_enabled()  # fused, it would not skip on an inf
+    fused = device.kind != "npu" and not scaler.is_enabled()  # fused, it would not skip on an inf
     state = RunState(model, build_optimizer(model, recipe, fused=fused), scaler, average)
     state.position = Position(processes=world.size)
     return state, report

@@ -86,7 +86,7 @@ def build_optimizer(model: GhostNet, recipe: Recipe, *, fused: bool) -> torch.op
 
     Four groups: backbone and classifier, each with and without decay. A group's ``share`` is the
     part of the schedule's rate that it takes. `fused` makes a step one pass over the memory, which
-    is several times as fast on a CPU; torch's own choice is as fast elsewhere.
+    is several times as fast on a CPU.
     """
     groups: list[dict[str, Any]] = []
     for head in (False, True):

@@ -14,26 +14,29 @@ from ghostkit.inferring import Answer
 from ghostkit.progress import Bars
 from ghostkit.train.machines.world import World
 
-BATCH = 32
+BATCH, ACCELERATED_BATCH = 32, 256  # pictures, on a CPU and elsewhere
 
 
-def validate(classifier: Classifier, data: Dataset, bars: Bars, world: World) -> Evaluation:
+def validate(
+    classifier: Classifier, data: Dataset, bars: Bars, world: World, *, accelerated: bool = False
+) -> Evaluation:
     """What `ghostkit.evaluate` measures, in every process; raises what it raises."""
+    size = ACCELERATED_BATCH if accelerated else BATCH
     if world.size == 1:
-        return evaluate(classifier, data, batch_size=BATCH, bars=bars)
-    return evaluate(classifier, data, answers=_shared_answers(classifier, data, bars, world))
+        return evaluate(classifier, data, batch_size=size, bars=bars)
+    return evaluate(classifier, data, answers=_shared_answers(classifier, data, size, bars, world))
 
 
 def _shared_answers(
-    classifier: Classifier, data: Dataset, bars: Bars, world: World
+    classifier: Classifier, data: Dataset, size: int, bars: Bars, world: World
 ) -> list[Answer[Picture]]:
-    """The answers to all of `data`, in its order."""
+    """The answers to all of `data`, in its order, from batches of `size` pictures."""
     paths: list[Picture] = [sample.path for sample in data.samples]
-    own = world.batches(paths, BATCH)
+    own = world.batches(paths, size)
     logits = np.zeros((len(own), len(classifier.classes)), np.float32)
     errors: list[tuple[int, bool, list[str]]] = []  # place among `own`, refused or not, its words
     with bars("Evaluating", len(own)) as bar:
-        for place, answer in enumerate(classifier.answers(own, batch_size=BATCH)):
+        for place, answer in enumerate(classifier.answers(own, batch_size=size)):
             bar.advance(1)
             if isinstance(answer.error, ImageRefused):
                 errors.append((place, True, [answer.error.reason, answer.error.path]))
@@ -44,10 +47,10 @@ def _shared_answers(
     parts = []
     everything = zip(world.gathered_rows(logits), world.gathered(errors), strict=True)
     for rank, (rows, failed) in enumerate(everything):
-        theirs = world.batches(paths, BATCH, rank)
+        theirs = world.batches(paths, size, rank)
         answers = [Answer(path, row) for path, row in zip(theirs, rows, strict=True)]
         for place, refused, words in failed:
             error = ImageRefused(*words) if refused else ModelError(*words)
             answers[place] = Answer(theirs[place], None, error)
         parts.append(answers)
-    return world.merged(parts, BATCH)
+    return world.merged(parts, size)

@@ -38,10 +38,14 @@ class Device:
         return self.name.partition(":")[0]
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context of a forward pass."""
+        """The context of a forward pass.
+
+        A pass uses each weight once, so rounded weights are not kept, which `recording` could not
+        replay.
+        """
         if self.precision == "float32":
             return nullcontext()
-        return torch.autocast(self.kind, dtype=getattr(torch, self.precision))
+        return torch.autocast(self.kind, getattr(torch, self.precision), cache_enabled=False)
 
     def scaler(self) -> torch.amp.GradScaler:
         """Loss scaling, which float16 alone needs; elsewhere it passes everything through."""

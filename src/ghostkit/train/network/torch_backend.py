@@ -25,7 +25,7 @@ class TorchBackend:
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `ghostkit.backend.Backend.infer`."""
-        with self._lock, torch.inference_mode(), evaluation_mode(self._model):
+        with self._lock, torch.inference_mode(), evaluation_mode(self._model), full_float32():
             batch = torch.from_numpy(images).to(self._device)
             try:
                 logits: torch.Tensor = self._model(batch)
@@ -34,6 +34,17 @@ class TorchBackend:
                     f"torch failed on a batch of shape {images.shape}: {error}"
                 ) from error
             return logits.float().cpu().numpy()
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """No TF32 inside the block, with which torch would round a CUDA device's convolutions."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 @contextmanager

@@ -1,0 +1,82 @@
+"""The passes of a training step recorded once as CUDA graphs, and replayed.
+
+A small network's step is hundreds of kernels of a few microseconds each, and Python needs longer to
+hand one out than the device to run it. A replay hands out all of them at once. `loop` calls the
+network through it where the recipe says ``cuda_graph``.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ghostkit.train.machines.devices import Device
+from ghostkit.train.recipe import Recipe
+
+Network = Callable[[torch.Tensor], torch.Tensor]
+
+
+def as_called(
+    trained: nn.Module, recipe: Recipe, device: Device, log: Callable[[str], None]
+) -> Network:
+    """`trained` as the steps of `recipe` call it: as it is, compiled, or recorded."""
+    if recipe.compile:
+        compiled: Network = torch.compile(trained)
+        return compiled
+    if not recipe.cuda_graph:
+        return trained
+    if device.kind == "cuda":
+        return Recorded(trained, recipe.batch_size)
+    log(f"cuda_graph is for CUDA alone; on {device.name} the steps run as they are")
+    return trained
+
+
+class Recorded:
+    """`network` as a function of a batch, recorded when the first one of `batch_size` comes.
+
+    Another size, as of a batch with refused pictures, goes through the network as it stands; both
+    give the same numbers. What is recorded holds for the parameters that are trained at the time,
+    so it is recorded anew where others are (``freeze_epochs``). The gradients of a replay lie in
+    memory that the next one writes to: a step must use them before.
+    """
+
+    def __init__(self, network: nn.Module, batch_size: int) -> None:
+        self._network, self._batch_size = network, batch_size
+        self._trained: tuple[bool, ...] = ()
+        self._replayed: Network = network
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """The network's logits ``(N, K)`` of ``(N, C, H, W)`` `images` on a CUDA device."""
+        if len(images) != self._batch_size:
+            logits: torch.Tensor = self._network(images)
+            return logits
+        trained = tuple(parameter.requires_grad for parameter in self._network.parameters())
+        if trained != self._trained:
+            self._trained = trained
+            self._replayed = record(self._network, images)
+        return self._replayed(images)
+
+
+def record(network: nn.Module, images: torch.Tensor) -> Network:
+    """Forward and backward of `network` for batches like `images`, which it leaves as it was.
+
+    Recording runs the network a few times, which moves the statistics of batch norm; they are put
+    back.
+    """
+    before = [buffer.clone() for buffer in network.buffers()]
+    replayed: Network = torch.cuda.make_graphed_callables(_Inside(network), (images.clone(),))
+    for buffer, value in zip(network.buffers(), before, strict=True):
+        buffer.copy_(value)
+    return replayed
+
+
+class _Inside(nn.Module):
+    """The module whose forward torch replaces by the replay, so that `network` keeps its own."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(images)
+        return logits
