@@ -84,13 +84,13 @@ def training_steps(
 ) -> dict[str, Any]:
     """Steps of AdamW on one batch that lies on the device already."""
     torch.manual_seed(0)
-    model = network(given).to(device.name, memory_format=torch.channels_last)
+    model = network(given).to(device.name, memory_format=device.memory_format)
     recipe = Recipe(opt="adamw", lr=1e-3, batch_size=batch, cuda_graph=recorded)
     called = as_called(model, recipe, device, print)
     optimizer = build_optimizer(model, recipe, fused=device.precision != "float16")
     scaler = device.scaler()
     images = torch.randn(batch, 3, size, size, device=device.name)
-    images = images.to(memory_format=torch.channels_last)
+    images = images.to(memory_format=device.memory_format)
     targets = torch.randint(CLASSES, (batch,), device=device.name)
 
     loss = torch.zeros(())

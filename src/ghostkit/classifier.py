@@ -162,7 +162,7 @@ class Classifier:
         Raises:
             ImageRefused: the picture cannot be read, or has no place in the card's steps.
         """
-        return self._prepared(self.decode(picture))
+        return load(picture, self.host_card, self.limits)
 
     def decode(self, picture: Picture) -> NDArray[np.uint8]:
         """The pixels of one picture: uint8 (H, W, 3) RGB; fewer where the card's steps say so.
@@ -170,8 +170,7 @@ class Classifier:
         Raises:
             ImageRefused: the picture cannot be read.
         """
-        scaled = scaled_decode(self.host_card.steps)
-        return decode(picture, limits=self.limits, short=None if scaled is None else scaled.short)
+        return _decoded(picture, self.host_card, self.limits)
 
     def _rows(self) -> Rows[Picture] | None:
         """How pictures are written into a batch; None where they may differ in size."""
@@ -186,15 +185,7 @@ class Classifier:
         with stopwatch.stage("decode"):
             pixels = self.decode(picture)
         with stopwatch.stage("prepare"):
-            self._prepared(pixels, row)
-
-    def _prepared(
-        self, pixels: NDArray[np.uint8], out: NDArray[np.generic] | None = None
-    ) -> NDArray[np.generic]:
-        wants, steps = self.host_card.input, self.host_card.steps
-        return prepare(
-            pixels, steps, layout=wants.layout, dtype=wants.dtype, color=wants.color, out=out
-        )
+            _prepared(pixels, self.host_card, row)
 
     def prediction(self, answer: Answer[Picture]) -> Prediction:
         """The record of one raw answer: probabilities, or why there are none."""
@@ -223,6 +214,28 @@ class Classifier:
         if self.card.output.kind == "probabilities":
             return outputs
         return softmax(outputs, self.card.output.temperature)
+
+
+def load(picture: Picture, card: ModelCard, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.generic]:
+    """The input of the model of `card` for one picture, without batch axis; see `Classifier.load`.
+
+    Processes that only load pictures, and have no model, call it.
+    """
+    return _prepared(_decoded(picture, card, limits), card)
+
+
+def _decoded(picture: Picture, card: ModelCard, limits: Limits) -> NDArray[np.uint8]:
+    scaled = scaled_decode(card.steps)
+    return decode(picture, limits=limits, short=None if scaled is None else scaled.short)
+
+
+def _prepared(
+    pixels: NDArray[np.uint8], card: ModelCard, out: NDArray[np.generic] | None = None
+) -> NDArray[np.generic]:
+    wants = card.input
+    return prepare(
+        pixels, card.steps, layout=wants.layout, dtype=wants.dtype, color=wants.color, out=out
+    )
 
 
 def picture_name(picture: object) -> str:

@@ -7,6 +7,7 @@ deployment will see. A run that stops at any step goes on from its last checkpoi
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,16 +36,22 @@ from ghostkit.train.machines.world import ALONE, World
 from ghostkit.train.network.torch_backend import TorchBackend
 from ghostkit.train.network.weights import LoadReport
 from ghostkit.train.pictures.draws import mix_generator, step_seed
-from ghostkit.train.pictures.loader import Batch, batch_indices, training_batches
+from ghostkit.train.pictures.loader import (
+    Batch,
+    batch_indices,
+    training_batches,
+    training_readers,
+)
 from ghostkit.train.pictures.mixing import Mix, draw_mix
+from ghostkit.train.pictures.reading import Readers
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.reporting import Quiet, Report, Reporter
 from ghostkit.train.reporting.events import EventLog
 from ghostkit.train.reporting.trackers import Tracker
 from ghostkit.train.schedule import learning_rate, save_is_due
 from ghostkit.train.start import Pretrained, check, first_card, first_state, go_on
-from ghostkit.train.state import EpochRow, Position, RunState, set_rate, set_training_mode
-from ghostkit.train.validation import validate
+from ghostkit.train.state import EpochRow, RunState, set_rate, set_training_mode
+from ghostkit.train.validation import Validation
 
 CPU = Device("cpu", "float32")
 
@@ -72,6 +79,7 @@ class Run:
     recipe: Recipe
     folder: Path
     train_data: Dataset
+    readers: Readers[Batch]
     features: Features | None  # what is trained on in place of the pictures
     device: Device
     objective: Objective
@@ -130,29 +138,26 @@ def train(
     network = as_called(trained, recipe, device, log)
     objective = Objective(recipe, train_data.counts.tolist(), teacher)
     images_per_s: float | None = None
-    accelerated = device.kind != "cpu"
-    with stop_on_signal() as stop, events:
+    readers = training_readers(
+        train_data,
+        recipe,
+        lambda what: told.own_event("reader died", what=what),
+        pinned=device.kind == "cuda",
+    )
+    validation = Validation(classifier, val_data, device, recipe.workers, bars, world)
+    with stop_on_signal() as stop, events, closing(readers), closing(validation):
         run = Run(
-            *(recipe, folder, train_data, features, device, objective, told, stop, bars, world, {})
+            *(recipe, folder, train_data, readers, features, device, objective),
+            *(told, stop, bars, world, {}),
         )
         if state.epoch < recipe.total_epochs:
             told.event("start", epoch=state.epoch, step=state.position.step, device=device.name)
-        for epoch in range(state.epoch, recipe.total_epochs):
+        while state.epoch < recipe.total_epochs:
             images_per_s = _train_epoch(run, state, network)
             world.copy_first(state.statistics())
-            evaluation = validate(classifier, val_data, bars, world, accelerated=accelerated)
+            evaluation = validation.measure()
             run.refused.update(evaluation.unanswered)
-            row = EpochRow(
-                epoch=epoch,
-                train_loss=state.position.loss_sum / state.position.images,
-                eval_loss=evaluation.loss,
-                eval_top1=100 * evaluation.top1.value,
-                eval_top5=100 * evaluation.top5.value,
-            )
-            state.history.append(row)
-            state.position = Position(
-                bad_steps=state.position.bad_steps, processes=state.position.processes
-            )
+            state.finish_epoch(evaluation)
             told.epoch(state, evaluation, images_per_s)
             if world.any(stop.requested) and state.epoch < recipe.total_epochs:
                 raise _stopped(run, state, LAST)
@@ -175,12 +180,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
     set_training_mode(state.model, recipe, epoch)
     first, first_images, began = state.position.step, state.position.images, time.perf_counter()
     if run.features is None:  # the reading processes start before the bar
-        batches = training_batches(
-            *(data, recipe, epoch, first),
-            lambda what: run.report.own_event("reader died", what=what),
-            world,
-            pinned=device.kind == "cuda",
-        )
+        batches = training_batches(data, recipe, epoch, first, run.readers, world)
     else:
         batches = run.features.batches(data, recipe, epoch, first, world)
     total = (steps - first) * min(recipe.batch_size * world.size, samples)
@@ -201,6 +201,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
                 inputs = batch.images.to(device.name, non_blocking=True)
                 if run.features is None:
                     inputs = inputs.permute(0, 3, 1, 2) * scale + offset  # (N, 3, S, S) float32
+                    inputs = inputs.contiguous(memory_format=device.memory_format)
                 mix = draw_mix(recipe, epoch, mix_generator(recipe.seed, epoch, step))
                 inputs = inputs if mix is None else mix.images(inputs)
                 share = count / everywhere

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ghostkit.evaluate import Evaluation
 from ghostkit.train.averaging import AveragedWeights
 from ghostkit.train.network.model import GhostNet
 from ghostkit.train.recipe import Recipe
@@ -51,6 +52,20 @@ class RunState:
     def epoch(self) -> int:
         """The epoch under way, counted from 0."""
         return len(self.history)
+
+    def finish_epoch(self, evaluation: Evaluation) -> None:
+        """The epoch under way is over, and this is what validation measured of it."""
+        row = EpochRow(
+            epoch=self.epoch,
+            train_loss=self.position.loss_sum / self.position.images,
+            eval_loss=evaluation.loss,
+            eval_top1=100 * evaluation.top1.value,
+            eval_top5=100 * evaluation.top5.value,
+        )
+        self.history.append(row)
+        self.position = Position(
+            bad_steps=self.position.bad_steps, processes=self.position.processes
+        )
 
     @property
     def measured(self) -> nn.Module:

@@ -1,56 +1,141 @@
 """The validation of an epoch, its pictures shared out among the processes of a training.
 
-Each process answers whole batches of them, the same as one process would, and all get all answers,
-so every process measures the same numbers, to the bit those of one process. `loop` calls it.
+Each process of a training answers whole batches of them, the same as one process would, and all get
+all answers, so every process measures the same numbers, to the bit those of one process. On an
+accelerator the pictures are loaded by reading processes: it answers far more of them in a second
+than the threads of one Python load. `loop` calls it.
 """
 
-import numpy as np
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from ghostkit.classifier import Classifier, Picture
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset as TorchDataset
+
+from ghostkit.classifier import Classifier, Picture, load
 from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, ModelError
 from ghostkit.evaluate import Evaluation, evaluate
-from ghostkit.inferring import Answer
+from ghostkit.inferring import Answer, answers_of
 from ghostkit.progress import Bars
+from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.world import World
+from ghostkit.train.pictures.reading import Readers
 
 BATCH, ACCELERATED_BATCH = 32, 256  # pictures, on a CPU and elsewhere
 
 
-def validate(
-    classifier: Classifier, data: Dataset, bars: Bars, world: World, *, accelerated: bool = False
-) -> Evaluation:
-    """What `ghostkit.evaluate` measures, in every process; raises what it raises."""
-    size = ACCELERATED_BATCH if accelerated else BATCH
-    if world.size == 1:
-        return evaluate(classifier, data, batch_size=size, bars=bars)
-    return evaluate(classifier, data, answers=_shared_answers(classifier, data, size, bars, world))
+class Validation:
+    """Measures `classifier` on `data`, epoch after epoch.
+
+    Args:
+        device: where the classifier's network is.
+        workers: processes that load the pictures for an accelerator; with none the threads do.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        data: Dataset,
+        device: Device,
+        workers: int,
+        bars: Bars,
+        world: World,
+    ) -> None:
+        self._classifier, self._data, self._bars, self._world = classifier, data, bars, world
+        accelerated = device.kind != "cpu"
+        self._size = ACCELERATED_BATCH if accelerated else BATCH
+        self._paths: list[Picture] = [sample.path for sample in data.samples]
+        own = world.batches(self._paths, self._size)
+        self._own = own
+        self._readers: Readers[_Batch] | None = None
+        if accelerated and workers:
+            self._readers = Readers(_Loaded(classifier, own), _collate, workers)
+
+    def close(self) -> None:
+        """End the reading processes."""
+        if self._readers is not None:
+            self._readers.close()
+
+    def measure(self) -> Evaluation:
+        """What `ghostkit.evaluate` measures, in every process; raises what it raises."""
+        if self._world.size > 1:
+            answers = self._shared()
+            return evaluate(self._classifier, self._data, answers=answers)
+        return evaluate(self._classifier, self._data, answers=self._answers(), bars=self._bars)
+
+    def _answers(self) -> Iterator[Answer[Picture]]:
+        """To this process's pictures, in order."""
+        if self._readers is None:
+            yield from self._classifier.answers(self._own, batch_size=self._size)
+            return
+        count, size = len(self._own), self._size
+        steps = [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+        for batch in self._readers.batches(lambda done: steps[done:]):
+            sources = [self._own[place] for place in batch.places]
+            images = batch.images.numpy()
+            yield from answers_of(sources, batch.errors, images, self._classifier.backend.infer)
+
+    def _shared(self) -> list[Answer[Picture]]:
+        """The answers of all processes to all of the data, in its order."""
+        world, own = self._world, self._own
+        logits = np.zeros((len(own), len(self._classifier.classes)), np.float32)
+        errors: list[tuple[int, bool, list[str]]] = []  # place in `own`, refused or not, its words
+        with self._bars("Evaluating", len(own)) as bar:
+            for place, answer in enumerate(self._answers()):
+                bar.advance(1)
+                if isinstance(answer.error, ImageRefused):
+                    errors.append((place, True, [answer.error.reason, answer.error.path]))
+                elif answer.logits is None:
+                    errors.append((place, False, [str(answer.error)]))
+                else:
+                    logits[place] = answer.logits
+        parts = []
+        everything = zip(world.gathered_rows(logits), world.gathered(errors), strict=True)
+        for rank, (rows, failed) in enumerate(everything):
+            theirs = world.batches(self._paths, self._size, rank)
+            answers = [Answer(path, row) for path, row in zip(theirs, rows, strict=True)]
+            for place, refused, words in failed:
+                error = ImageRefused(*words) if refused else ModelError(*words)
+                answers[place] = Answer(theirs[place], None, error)
+            parts.append(answers)
+        return world.merged(parts, self._size)
 
 
-def _shared_answers(
-    classifier: Classifier, data: Dataset, size: int, bars: Bars, world: World
-) -> list[Answer[Picture]]:
-    """The answers to all of `data`, in its order, from batches of `size` pictures."""
-    paths: list[Picture] = [sample.path for sample in data.samples]
-    own = world.batches(paths, size)
-    logits = np.zeros((len(own), len(classifier.classes)), np.float32)
-    errors: list[tuple[int, bool, list[str]]] = []  # place among `own`, refused or not, its words
-    with bars("Evaluating", len(own)) as bar:
-        for place, answer in enumerate(classifier.answers(own, batch_size=size)):
-            bar.advance(1)
-            if isinstance(answer.error, ImageRefused):
-                errors.append((place, True, [answer.error.reason, answer.error.path]))
-            elif answer.logits is None:
-                errors.append((place, False, [str(answer.error)]))
-            else:
-                logits[place] = answer.logits
-    parts = []
-    everything = zip(world.gathered_rows(logits), world.gathered(errors), strict=True)
-    for rank, (rows, failed) in enumerate(everything):
-        theirs = world.batches(paths, size, rank)
-        answers = [Answer(path, row) for path, row in zip(theirs, rows, strict=True)]
-        for place, refused, words in failed:
-            error = ImageRefused(*words) if refused else ModelError(*words)
-            answers[place] = Answer(theirs[place], None, error)
-        parts.append(answers)
-    return world.merged(parts, size)
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Some of a process's pictures, and the images of those that could be loaded."""
+
+    places: tuple[int, ...]
+    errors: tuple[ImageRefused | None, ...]
+    images: torch.Tensor  # (N, 3, S, S) float32, as the classifier's backend takes them
+
+
+Item = tuple[int, NDArray[np.generic] | ImageRefused]
+
+
+class _Loaded(TorchDataset[Item]):
+    """Has no classifier, whose weights need not go to the reading processes."""
+
+    def __init__(self, classifier: Classifier, paths: Sequence[Picture]) -> None:
+        self._card, self._limits, self._paths = classifier.host_card, classifier.limits, paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, place: int) -> Item:
+        try:
+            return place, load(self._paths[place], self._card, self._limits)
+        except ImageRefused as error:
+            return place, error
+
+
+def _collate(items: Sequence[Item]) -> _Batch:
+    loaded = [each for _, each in items if not isinstance(each, ImageRefused)]
+    return _Batch(
+        places=tuple(place for place, _ in items),
+        errors=tuple(each if isinstance(each, ImageRefused) else None for _, each in items),
+        images=torch.from_numpy(np.stack(loaded)) if loaded else torch.empty((0, 1, 1, 1)),
+    )

@@ -27,7 +27,7 @@ from ghostkit.train.network.model import ghostnet
 from ghostkit.train.network.torch_backend import TorchBackend
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import RunState
-from ghostkit.train.validation import BATCH, validate
+from ghostkit.train.validation import BATCH, Validation
 
 sys.path.append(str(Path(__file__).parents[2]))
 from squares import QUICK
@@ -89,7 +89,7 @@ def main(photos: str, checkpoint: str, folder: str) -> None:
     recipe = Recipe(img_size=32, width=0.25, freeze="backbone", feature_views=2)
     with open_world(find_place(os.environ), pick_device("cpu")) as world:
         alone = evaluate(classifier, val_data, batch_size=BATCH)
-        together = validate(classifier, val_data, silent, world)
+        together = Validation(classifier, val_data, pick_device("cpu"), 0, silent, world).measure()
         features = compute_features(model, train_data, recipe, "cpu", world=world)
         known = compute_features(model, train_data, recipe, "cpu")
         order: list[int] = []

@@ -12,13 +12,18 @@ import torch
 
 from ghostkit.dataset import Dataset, Sample
 from ghostkit.errors import UsageError
-from ghostkit.train.pictures.loader import batch_indices, training_batches
+from ghostkit.train.pictures.loader import batch_indices, training_batches, training_readers
 from ghostkit.train.recipe import Recipe
 from squares import QUICK, save_noise
 
 
 def recipe(**changes):
     return Recipe(**QUICK | changes)
+
+
+def read_aloud(data, chosen, epoch, said):
+    """The batches of an epoch; `said` is what is told of dead processes."""
+    return training_batches(data, chosen, epoch, 0, training_readers(data, chosen, said.append))
 
 
 def contents(data, chosen, epoch):
@@ -137,7 +142,7 @@ def test_reading_processes_that_keep_dying_are_explained(deadly, monkeypatch):
     """As the system does to a process when memory, or a container's shared memory, runs out."""
     said = []
     with pytest.raises(UsageError, match="workers=0 needs no shared memory.*--resume"):
-        list(training_batches(deadly, recipe(workers=1), 0, log=said.append))
+        list(read_aloud(deadly, recipe(workers=1), 0, said))
     assert len(said) == 2
 
 
@@ -146,7 +151,7 @@ def test_a_reading_process_that_dies_once_is_made_good_within_30_s(
 ):
     monkeypatch.setattr(Deadly, "mark", tmp_path / "died")
     said, began = [], time.monotonic()
-    died = training_batches(deadly, recipe(workers=2), 3, log=said.append)
+    died = read_aloud(deadly, recipe(workers=2), 3, said)
     assert_same(
         [(b.images, b.targets, b.paths) for b in died], contents(splits[0], recipe(workers=0), 3)
     )
@@ -160,7 +165,7 @@ def test_a_death_in_the_middle_of_an_epoch_ends_no_step(splits):
     data, _ = splits
     said, found = [], []
     chosen = recipe(workers=2, batch_size=3)
-    for batch in training_batches(data, chosen, 1, log=said.append):
+    for batch in read_aloud(data, chosen, 1, said):
         found.append((batch.images, batch.targets, batch.paths))
         if len(found) == 3:
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
@@ -170,9 +175,9 @@ def test_a_death_in_the_middle_of_an_epoch_ends_no_step(splits):
 
 def test_a_process_that_dies_with_a_batch_ready_is_made_good(splits, monkeypatch):
     """Its socket is gone, and nobody has noticed yet that so is the process."""
-    from ghostkit.train.pictures import loader
+    from ghostkit.train.pictures import reading
 
-    class Gone(loader.DataLoader):
+    class Gone(reading.DataLoader):
         left = 1
 
         def __iter__(self):
@@ -182,9 +187,9 @@ def test_a_process_that_dies_with_a_batch_ready_is_made_good(splits, monkeypatch
                     Gone.left -= 1
                     raise ConnectionResetError(104, "Connection reset by peer")
 
-    monkeypatch.setattr(loader, "DataLoader", Gone)
+    monkeypatch.setattr(reading, "DataLoader", Gone)
     said, chosen = [], recipe(batch_size=3)
-    gone = training_batches(splits[0], chosen, 1, log=said.append)
+    gone = read_aloud(splits[0], chosen, 1, said)
     found = [(b.images, b.targets, b.paths) for b in gone]
     assert_same(found, contents(splits[0], chosen, 1))
     [line] = said

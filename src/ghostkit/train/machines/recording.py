@@ -6,6 +6,7 @@ network through it where the recipe says ``cuda_graph``.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import nn
@@ -63,11 +64,15 @@ def record(network: nn.Module, images: torch.Tensor) -> Network:
     Recording runs the network a few times, which moves the statistics of batch norm; they are put
     back.
     """
+    # the nodes that add up gradients were made where it is recorded, which torch would warn of
+    quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
+    if quiet is not None:  # since torch 2.11
+        quiet(False)
     before = [buffer.clone() for buffer in network.buffers()]
-    replayed: Network = torch.cuda.make_graphed_callables(_Inside(network), (images.clone(),))
+    replayed = torch.cuda.make_graphed_callables(_Inside(network), (images.clone(),))
     for buffer, value in zip(network.buffers(), before, strict=True):
         buffer.copy_(value)
-    return replayed
+    return cast(Network, replayed)
 
 
 class _Inside(nn.Module):

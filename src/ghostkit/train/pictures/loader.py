@@ -1,38 +1,28 @@
 """Batches of augmented training pictures, in an order that depends on (seed, epoch) alone."""
 
-import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ghostkit.cloud.archives import is_streamed
 from ghostkit.cloud.room import check_room
 from ghostkit.dataset import Dataset
 from ghostkit.dataset.shards import archives_of
-from ghostkit.errors import ImageRefused, UsageError
+from ghostkit.errors import ImageRefused
 from ghostkit.image import decode
-from ghostkit.train.interruption import leave_signals_to_the_parent
 from ghostkit.train.machines.world import ALONE, World
 from ghostkit.train.pictures.archives import ArchivesAhead
 from ghostkit.train.pictures.augment import augment, sample_generator
+from ghostkit.train.pictures.reading import AHEAD, Readers
 from ghostkit.train.recipe import Recipe
 
-# Of a process that died with a batch ready: its memory is handed over by a socket of its own.
-GONE = (ConnectionError, EOFError, FileNotFoundError)
 MIXED = 8  # archives whose pictures are shuffled together
-DEATHS = 2  # of reading processes in an epoch that are made good
-AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
 TOGETHER = "those of train that are read together"
-
-Steps = Callable[[int], Iterable[list[int]]]
-"""Which samples to read for each step, from the step of this number on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +37,23 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """The same in memory that a CUDA device reads by itself; torch's loader calls this."""
-        pinned = (each.pin_memory() for each in (self.images, self.targets))
-        return Batch(*pinned, self.samples, self.paths, self.refused)
+        images, targets = self.images.pin_memory(), self.targets.pin_memory()
+        return replace(self, images=images, targets=targets)
+
+
+def training_readers(
+    data: Dataset,
+    recipe: Recipe,
+    log: Callable[[str], None] = lambda line: None,
+    *,
+    pinned: bool = False,
+) -> Readers[Batch]:
+    """What reads the batches of all epochs; archives of a store are let go after each."""
+    archives = archives_of([sample.path for sample in data.samples])
+    pictures = _AugmentedPictures(data, recipe)
+    kept = archives is None or not is_streamed(archives[0])
+    collate = partial(_collate, data)
+    return Readers(pictures, collate, recipe.workers, pinned=pinned, kept=kept, log=log)
 
 
 def training_batches(
@@ -56,62 +61,40 @@ def training_batches(
     recipe: Recipe,
     epoch: int,
     first_step: int = 0,
-    log: Callable[[str], None] = lambda line: None,
+    readers: Readers[Batch] | None = None,
     world: World = ALONE,
-    *,
-    pinned: bool = False,
 ) -> Iterator[Batch]:
-    """This process's batches of one epoch from step `first_step` on, for CUDA in `pinned` memory.
+    """This process's batches of one epoch from step `first_step` on.
 
-    They are read by `recipe.workers` processes that start with this call. Where one of them dies,
-    `log` is told and they are started anew at the batch that is due, which is the same again.
+    Args:
+        readers: of `training_readers`, which have read other epochs; by default new ones.
 
     Raises:
         UsageError: the archives that are read together do not fit the limit of the disk; while
-            iterating: the processes died once more than `DEATHS`.
+            iterating: the reading processes died too often.
     """
     archives = archives_of([sample.path for sample in data.samples])
     steps = batch_indices(len(data.samples), recipe, epoch, world, archives)[first_step:]
-    pictures = _AugmentedPictures(data, recipe, epoch)
-
-    def start(sampler: Steps, done: int) -> Iterator[Batch]:
-        before = signal.getsignal(signal.SIGCHLD)
-        batches: Iterator[Batch] = iter(
-            DataLoader(
-                pictures,
-                batch_sampler=sampler(done),
-                num_workers=recipe.workers,
-                collate_fn=partial(_collate, data),
-                worker_init_fn=leave_signals_to_the_parent,
-                prefetch_factor=AHEAD if recipe.workers else None,
-                pin_memory=pinned,
-            )
-        )
-        if threading.current_thread() is threading.main_thread():
-            # torch's handler raises in the middle of a training step; waiting for a batch finds a
-            # dead process too, within 5 s
-            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
-        return batches
-
+    keys = [[(epoch, index) for index in step] for step in steps]
+    readers = training_readers(data, recipe) if readers is None else readers
     if archives is None or not is_streamed(archives[0]):
-        return _unbroken(partial(start, lambda first: steps[first:]), len(steps), log)
+        return readers.batches(lambda done: keys[done:])
     check_room(list(set(archives)), _read_together(archives, recipe, world), TOGETHER)
-    needed = [{archives[index] for index in step} for step in steps]
-    return _streamed(start, steps, needed, log)
+    return _streamed(readers, keys, [{archives[index] for index in step} for step in steps])
+
+
+Key = tuple[int, int]  # epoch and index of the sample
 
 
 def _streamed(
-    start: Callable[[Steps, int], Iterator[Batch]],
-    steps: list[list[int]],
-    needed: list[set[str]],
-    log: Callable[[str], None],
+    readers: Readers[Batch], steps: list[list[Key]], needed: list[set[str]]
 ) -> Iterator[Batch]:
     with ArchivesAhead(needed) as ahead:
 
-        def here(first: int) -> Iterable[list[int]]:
-            return ahead.handed_out(steps[first:], first)
+        def here(done: int) -> Iterable[list[Key]]:
+            return ahead.handed_out(steps[done:], done)
 
-        for batch in _unbroken(partial(start, here), len(steps), log):
+        for batch in readers.batches(here):
             ahead.pass_one()
             yield batch
 
@@ -121,33 +104,6 @@ def _read_together(archives: Sequence[str], recipe: Recipe, world: World) -> int
     fewest = sum(sorted(Counter(archives).values())[:MIXED])
     under_way = (AHEAD * recipe.workers + 2) * recipe.batch_size * world.size
     return MIXED * (1 + -(-under_way // fewest))
-
-
-def _unbroken(
-    start: Callable[[int], Iterator[Batch]],
-    count: int,
-    log: Callable[[str], None],
-) -> Iterator[Batch]:
-    done = deaths = 0
-    batches = start(0)
-    while done < count:
-        try:
-            for batch in batches:
-                yield batch
-                done += 1
-        except (RuntimeError, *GONE) as error:
-            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-                raise
-            deaths += 1
-            what = f"a process that reads the training pictures died: {error}"
-            if deaths > DEATHS:
-                raise UsageError(
-                    f"{what}. If memory ran out, lower batch_size or workers; workers=0 needs no "
-                    "shared memory, of which a container may have little (docker run "
-                    "--shm-size=1g). What was saved goes on with --resume"
-                ) from error
-            log(f"{what}; reading goes on with new ones, nothing is lost")
-            batches = start(done)
 
 
 def batch_indices(
@@ -192,19 +148,20 @@ Item = tuple[np.ndarray, int, int]  # pixels (S, S, 3) uint8, target, index of t
 
 
 class _AugmentedPictures(TorchDataset[Item | ImageRefused]):
-    def __init__(self, data: Dataset, recipe: Recipe, epoch: int) -> None:
-        self._data, self._recipe, self._epoch = data, recipe, epoch
+    def __init__(self, data: Dataset, recipe: Recipe) -> None:
+        self._data, self._recipe = data, recipe
 
     def __len__(self) -> int:
         return len(self._data.samples)
 
-    def __getitem__(self, index: int) -> Item | ImageRefused:
+    def __getitem__(self, key: Key) -> Item | ImageRefused:
+        epoch, index = key
         sample = self._data.samples[index]
         try:
             pixels = decode(sample.path)
         except ImageRefused as error:
             return error
-        generator = sample_generator(self._recipe.seed, self._epoch, index)
+        generator = sample_generator(self._recipe.seed, epoch, index)
         return augment(pixels, self._recipe, generator), sample.target, index
 
 

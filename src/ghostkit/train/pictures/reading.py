@@ -1,0 +1,116 @@
+"""Processes that read pictures for the network, batch by batch, and are replaced where they die.
+
+`loader` reads augmented pictures with it, `train.validation` those of an evaluation.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from ghostkit.errors import UsageError
+from ghostkit.train.interruption import leave_signals_to_the_parent
+
+# Of a process that died with a batch ready: its memory is handed over by a socket of its own.
+GONE = (ConnectionError, EOFError, FileNotFoundError)
+DEATHS = 2  # of reading processes in an epoch that are made good
+AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
+
+Batch = TypeVar("Batch")
+Steps = Callable[[int], Iterable[Sequence[Any]]]
+"""Which items of the pictures are read for each step, from the step of this number on."""
+
+
+class Readers(Generic[Batch]):
+    """Reads batches of `pictures` with `workers` processes, or in this one where that is 0.
+
+    They start with the first batch that is asked for. Where they are `kept`, the next epoch is read
+    by the same ones, until `close`.
+
+    Args:
+        collate: from the items of a step to its batch.
+        pinned: batches lie in memory that a CUDA device reads by itself; they need `pin_memory`.
+        log: told of each process that died.
+    """
+
+    def __init__(
+        self,
+        pictures: TorchDataset[Any],
+        collate: Callable[[Sequence[Any]], Batch],
+        workers: int,
+        *,
+        pinned: bool = False,
+        kept: bool = True,
+        log: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._pictures, self._collate, self._workers = pictures, collate, workers
+        self._pinned, self._kept, self._log = pinned, kept, log
+        self._order = _Order()
+        self._loader: DataLoader[Any] | None = None
+
+    def batches(self, steps: Steps) -> Iterator[Batch]:
+        """The batches of an epoch, in order.
+
+        Where a process dies, `log` is told and all are started anew at the batch that is due, which
+        is the same again.
+
+        Raises:
+            UsageError: they died once more than `DEATHS`.
+        """
+        done = deaths = 0
+        while True:
+            try:
+                for batch in self._started(steps(done)):
+                    yield batch
+                    done += 1
+                return
+            except (RuntimeError, *GONE) as error:
+                if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+                    raise
+                self.close()
+                deaths += 1
+                what = f"a process that reads the pictures died: {error}"
+                if deaths > DEATHS:
+                    raise UsageError(
+                        f"{what}. If memory ran out, lower batch_size or workers; workers=0 needs "
+                        "no shared memory, of which a container may have little (docker run "
+                        "--shm-size=1g). What was saved goes on with --resume"
+                    ) from error
+                self._log(f"{what}; reading goes on with new ones, nothing is lost")
+
+    def close(self) -> None:
+        """End the processes."""
+        self._loader = None
+
+    def _started(self, steps: Iterable[Sequence[Any]]) -> Iterator[Batch]:
+        if self._loader is None or not self._kept:
+            self._loader = DataLoader(
+                self._pictures,
+                batch_sampler=self._order,
+                num_workers=self._workers,
+                collate_fn=self._collate,
+                worker_init_fn=leave_signals_to_the_parent,
+                prefetch_factor=AHEAD if self._workers else None,
+                persistent_workers=self._kept and self._workers > 0,
+                pin_memory=self._pinned,
+            )
+        self._order.steps = steps
+        before = signal.getsignal(signal.SIGCHLD)
+        batches: Iterator[Batch] = iter(self._loader)
+        if threading.current_thread() is threading.main_thread():
+            # torch's handler raises in the middle of a training step; waiting for a batch finds a
+            # dead process too, within 5 s
+            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+        return batches
+
+
+class _Order:
+    """What torch asks for the items of each step, another one in each epoch."""
+
+    steps: Iterable[Sequence[Any]] = ()
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return (list(step) for step in self.steps)
