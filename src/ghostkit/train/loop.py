@@ -201,7 +201,6 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
                 inputs = batch.images.to(device.name, non_blocking=True)
                 if run.features is None:
                     inputs = inputs.permute(0, 3, 1, 2) * scale + offset  # (N, 3, S, S) float32
-                    inputs = inputs.contiguous(memory_format=device.memory_format)
                 mix = draw_mix(recipe, epoch, mix_generator(recipe.seed, epoch, step))
                 inputs = inputs if mix is None else mix.images(inputs)
                 share = count / everywhere

@@ -62,7 +62,7 @@ def first_state(
     if recipe.residual_gamma < 1:
         weaken_branches(model, recipe.residual_gamma)
     report = None if pretrained is None else start_from(model, pretrained, recipe, data.classes)
-    model.to(device.name).to(memory_format=device.memory_format)  # type: ignore[call-overload]
+    model.to(device.name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = None if recipe.model_ema is None else AveragedWeights(model, recipe.model_ema)
     if recipe.sync_bn and world.size > 1:
         share_norms(model, device.kind, world)

@@ -37,11 +37,6 @@ class Device:
         """``cpu``, ``cuda`` or ``npu``."""
         return self.name.partition(":")[0]
 
-    @property
-    def memory_format(self) -> torch.memory_format:
-        """How images and weights lie in memory where this device is fastest with them."""
-        return torch.contiguous_format if self.kind == "cuda" else torch.channels_last
-
     def autocast(self) -> AbstractContextManager[Any]:
         """The context of a forward pass.
 
