@@ -1,5 +1,6 @@
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,23 @@ def test_a_checkpoint_answers(checkpoint):
     assert classifier.classes == ("a", "b")
     assert classifier.backend.name == "torch cpu"
     assert classifier(np.zeros((40, 40, 3), np.uint8)).best[0] in ("a", "b")
+
+
+def test_a_checkpoint_on_a_device_that_is_not_here(checkpoint):
+    classifier = load(checkpoint, device="npu:1")
+    assert classifier.backend.name == "torch cpu"
+    assert "torch cpu runs the model: device 'npu:1' is asked for" in classifier.backend.fallback
+    with pytest.raises(ModelError, match="without --strict it runs all the same"):
+        load(checkpoint, device="npu:1", strict=True)
+
+
+@pytest.mark.skipif(not list(Path("/dev").glob("nvidia[0-9]*")), reason="needs a CUDA device")
+def test_a_checkpoint_answers_alike_on_cuda(checkpoint):
+    pixels = np.random.default_rng(0).integers(256, size=(40, 40, 3), dtype=np.uint8)
+    there = load(checkpoint, device="cuda")
+    assert there.backend.name == "torch cuda:0"
+    expected = load(checkpoint, device="cpu")(pixels).probabilities
+    assert np.allclose(there(pixels).probabilities, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["model.pth", "model", "模 型.v1.2\n.tar", "\udcff.onnx"])

@@ -129,15 +129,17 @@ def _load_checkpoint(path: str, choice: Choice) -> Classifier:
     from ghostkit.train import require_torch
 
     require_torch()
+    from ghostkit.train.machines.devices import pick_device
     from ghostkit.train.network.architectures import build_carded
     from ghostkit.train.network.carded import read_carded
     from ghostkit.train.network.torch_backend import TorchBackend
 
     weights, card = read_carded(path)
-    backend = TorchBackend(build_carded(card, weights, path))
-    if choice.device.kind not in ("auto", "cpu"):
-        why = "a checkpoint is run on the CPU here; export it to ONNX for"
-        backend.fallback = choice.less(
-            path, f"{backend.name} runs the model: {why} {choice.device}"
-        )
+    device, fallback = "cpu", None
+    try:
+        device = pick_device(str(choice.device)).name
+    except UsageError as error:
+        fallback = choice.less(path, f"torch cpu runs the model: {error}")
+    backend = TorchBackend(build_carded(card, weights, path).to(device), device)
+    backend.fallback = fallback
     return Classifier(backend, card)
