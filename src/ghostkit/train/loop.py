@@ -179,7 +179,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
     scale, offset = _normalization(recipe, device.name)
     set_training_mode(state.model, recipe, epoch)
     first, first_images, began = state.position.step, state.position.images, time.perf_counter()
-    if run.features is None:  # the reading processes start before the bar
+    if run.features is None:
         batches = training_batches(data, recipe, epoch, first, run.readers, world)
     else:
         batches = run.features.batches(data, recipe, epoch, first, world)

@@ -173,6 +173,37 @@ def test_a_death_in_the_middle_of_an_epoch_ends_no_step(splits):
     assert_same(found, contents(data, recipe(batch_size=3), 1))
 
 
+def test_the_processes_stay_from_epoch_to_epoch_until_they_are_closed(splits):
+    data, _ = splits
+    chosen = recipe(workers=2, batch_size=3)
+    readers = training_readers(data, chosen)
+    before = set(multiprocessing.active_children())
+    processes = []
+    for epoch in (0, 1):
+        found = [
+            (b.images, b.targets, b.paths)
+            for b in training_batches(data, chosen, epoch, readers=readers)
+        ]
+        assert_same(found, contents(data, recipe(batch_size=3, workers=0), epoch))
+        processes.append(set(multiprocessing.active_children()) - before)
+    assert len(processes[0]) == 2 and processes[0] == processes[1]
+    readers.close()
+    assert not any(process.is_alive() for process in processes[0])
+
+
+def test_an_epoch_that_was_left_does_not_reach_into_the_next(splits):
+    data, _ = splits
+    chosen = recipe(workers=2, batch_size=3)
+    readers = training_readers(data, chosen)
+    left = training_batches(data, chosen, 0, readers=readers)
+    next(left)
+    left.close()
+    again = training_batches(data, chosen, 1, 2, readers)
+    found = [(b.images, b.targets, b.paths) for b in again]
+    assert_same(found, contents(data, recipe(batch_size=3, workers=0), 1)[2:])
+    readers.close()
+
+
 def test_a_process_that_dies_with_a_batch_ready_is_made_good(splits, monkeypatch):
     """Its socket is gone, and nobody has noticed yet that so is the process."""
     from ghostkit.train.pictures import reading
