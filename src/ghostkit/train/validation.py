@@ -20,6 +20,7 @@ from ghostkit.errors import ImageRefused, ModelError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.inferring import Answer, answers_of
 from ghostkit.progress import Bars
+from ghostkit.threads import batched
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.world import World
 from ghostkit.train.pictures.reading import Readers
@@ -48,11 +49,10 @@ class Validation:
         accelerated = device.kind != "cpu"
         self._size = ACCELERATED_BATCH if accelerated else BATCH
         self._paths: list[Picture] = [sample.path for sample in data.samples]
-        own = world.batches(self._paths, self._size)
-        self._own = own
+        self._own = world.batches(self._paths, self._size)
         self._readers: Readers[_Batch] | None = None
         if accelerated and workers:
-            self._readers = Readers(_Loaded(classifier, own), _collate, workers)
+            self._readers = Readers(_Loaded(classifier), _collate, workers)
 
     def close(self) -> None:
         """End the reading processes."""
@@ -71,12 +71,10 @@ class Validation:
         if self._readers is None:
             yield from self._classifier.answers(self._own, batch_size=self._size)
             return
-        count, size = len(self._own), self._size
-        steps = [list(range(first, min(first + size, count))) for first in range(0, count, size)]
-        for batch in self._readers.batches(lambda done: steps[done:]):
-            sources = [self._own[place] for place in batch.places]
-            images = batch.images.numpy()
-            yield from answers_of(sources, batch.errors, images, self._classifier.backend.infer)
+        steps, infer = list(batched(self._own, self._size)), self._classifier.backend.infer
+        batches = self._readers.batches(lambda done: steps[done:])
+        for sources, batch in zip(steps, batches, strict=True):
+            yield from answers_of(sources, batch.errors, batch.images.numpy(), infer)
 
     def _shared(self) -> list[Answer[Picture]]:
         """The answers of all processes to all of the data, in its order."""
@@ -106,36 +104,31 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Some of a process's pictures, and the images of those that could be loaded."""
+    """What came of some pictures, and the images of those that could be loaded."""
 
-    places: tuple[int, ...]
-    errors: tuple[ImageRefused | None, ...]
+    errors: tuple[ImageRefused | None, ...]  # of each picture
     images: torch.Tensor  # (N, 3, S, S) float32, as the classifier's backend takes them
 
 
-Item = tuple[int, NDArray[np.generic] | ImageRefused]
+Item = NDArray[np.generic] | ImageRefused
 
 
 class _Loaded(TorchDataset[Item]):
     """Has no classifier, whose weights need not go to the reading processes."""
 
-    def __init__(self, classifier: Classifier, paths: Sequence[Picture]) -> None:
-        self._card, self._limits, self._paths = classifier.host_card, classifier.limits, paths
+    def __init__(self, classifier: Classifier) -> None:
+        self._card, self._limits = classifier.host_card, classifier.limits
 
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, place: int) -> Item:
+    def __getitem__(self, picture: Picture) -> Item:
         try:
-            return place, load(self._paths[place], self._card, self._limits)
+            return load(picture, self._card, self._limits)
         except ImageRefused as error:
-            return place, error
+            return error
 
 
 def _collate(items: Sequence[Item]) -> _Batch:
-    loaded = [each for _, each in items if not isinstance(each, ImageRefused)]
+    loaded = [each for each in items if not isinstance(each, ImageRefused)]
     return _Batch(
-        places=tuple(place for place, _ in items),
-        errors=tuple(each if isinstance(each, ImageRefused) else None for _, each in items),
+        errors=tuple(each if isinstance(each, ImageRefused) else None for each in items),
         images=torch.from_numpy(np.stack(loaded)) if loaded else torch.empty((0, 1, 1, 1)),
     )
