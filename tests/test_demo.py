@@ -6,10 +6,14 @@ import os
 import pytest
 
 from ghostkit.cli import run
+from ghostkit.convert.search import BudgetError
 from ghostkit.errors import AgreementError
 from squares import COLORS, save_noise
 
 torch = pytest.importorskip("torch")
+from ghostkit.demo import to_int8  # noqa: E402
+from ghostkit.progress import silent  # noqa: E402
+
 torch.set_num_threads(1)  # see tests/train/conftest.py
 
 OVERRIDES = ("epochs=1", "img_size=32", "workers=0")
@@ -37,13 +41,13 @@ def test_the_whole_journey_leaves_its_files_and_a_closing_account(few_photos, tm
     assert run(["demo", *OVERRIDES, "--output", str(folder)]) == 0
     shown = capsys.readouterr()
     assert FILES | TRAINED <= set(os.listdir(folder))
-    for stage in range(1, 7):
-        assert f"{stage}/6 " in shown.err
+    for stage in range(1, 8):
+        assert f"{stage}/7 " in shown.err
 
     summary = json.loads((folder / "summary.json").read_text())
     assert list(summary) == [
         *("test_top1", "test_majority_baseline", "evaluation", "started_from", "recipe"),
-        *("export", "verify", "images_per_s", "seconds", "files", "machine"),
+        *("export", "verify", "int8", "images_per_s", "seconds", "files", "machine"),
     ]
     assert summary["test_top1"]["total"] == 9
     assert {"value", "low", "high"} <= set(summary["test_top1"])
@@ -51,8 +55,11 @@ def test_the_whole_journey_leaves_its_files_and_a_closing_account(few_photos, tm
     assert summary["export"]["photos"] == 9
     assert summary["export"]["top1_agreement"] == 1
     assert summary["verify"]["passed"] is True
+    small = os.path.getsize(folder / "model-int8.onnx")
+    assert summary["int8"]["bytes"]["int8"] == small < os.path.getsize(folder / "model.onnx") / 2
+    assert summary["int8"]["lost_points"] <= 0.5
     assert all(rate > 0 for rate in summary["images_per_s"].values())
-    stages = ["prepare", "train", "export", "evaluate", "verify", "classify"]
+    stages = ["prepare", "train", "export", "evaluate", "verify", "int8", "classify"]
     assert list(summary["seconds"]) == stages
     assert all(os.path.exists(path) for path in summary["files"].values())
 
@@ -67,6 +74,11 @@ def test_the_whole_journey_leaves_its_files_and_a_closing_account(few_photos, tm
     for told in (
         *("accuracy on held-out photos", "always answering the largest class"),
         *("trained from the bundled weights", "top-1 agreement 100.00 %", "images/s"),
+        *(
+            "in 8 bits",
+            f"{summary['int8']['lost_points']:.2f} points lost",
+            f"INT8 model {folder}/model-int8.onnx",
+        ),
         *(f"model {folder}/model.onnx", f"ghostkit predict {folder}/model.onnx PHOTOS"),
     ):
         assert told in words
@@ -74,6 +86,21 @@ def test_the_whole_journey_leaves_its_files_and_a_closing_account(few_photos, tm
     again = run(["demo", *OVERRIDES, "--output", str(folder)])  # what is there is replaced
     assert again == 0
     assert json.loads((folder / "summary.json").read_text())["test_top1"] == summary["test_top1"]
+
+
+def test_where_8_bits_lose_too_much_the_record_says_so_and_no_old_model_stays(
+    tmp_path, monkeypatch
+):
+    def over_budget(_):
+        raise BudgetError("no quantisation loses less than 0.5 points", ())
+
+    monkeypatch.setattr("ghostkit.demo.convert_to_int8", over_budget)
+    (tmp_path / "model-int8.onnx").write_text("of an earlier run")
+    said = []
+    record = to_int8(tmp_path, [], silent, said.append)
+    assert record == {"refused": "no quantisation loses less than 0.5 points"}
+    assert said == [record["refused"]]
+    assert not (tmp_path / "model-int8.onnx").exists()
 
 
 def test_a_wrong_override_is_told_before_any_work(few_photos, tmp_path, capsys):

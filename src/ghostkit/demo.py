@@ -1,8 +1,8 @@
-"""The whole journey on the bundled photos, offline: train, evaluate, export, verify, classify.
+"""The whole journey on bundled photos, offline: train, export, evaluate, verify, INT8, classify.
 
 Each step calls what its command calls, on folders that the user can go on with: ``photos/train``,
-``photos/test`` (held out: no epoch was chosen by it), the checkpoints, ``model.onnx`` and
-``results.jsonl``; the closing account is ``summary.json``.
+``photos/test`` (held out: no epoch was chosen by it), the checkpoints, ``model.onnx``,
+``model-int8.onnx`` and ``results.jsonl``; the closing account is ``summary.json``.
 """
 
 import os
@@ -20,6 +20,9 @@ from typing import Any
 from ghostkit.artifacts import load
 from ghostkit.bundled import DEFAULT, unpack_trashnet
 from ghostkit.classifier import Classifier
+from ghostkit.convert.int8_target import convert_to_int8
+from ghostkit.convert.requested import Request
+from ghostkit.convert.search import BudgetError
 from ghostkit.dataset import Dataset, open_dataset, open_splits
 from ghostkit.errors import AgreementError
 from ghostkit.evaluate import Evaluation, evaluate
@@ -42,6 +45,7 @@ from ghostkit.writers import open_writer
 
 TEST_SHARE = 0.2  # held out for the closing figures
 SPLIT_SEED = 0
+MODEL, INT8_MODEL = "model.onnx", "model-int8.onnx"
 
 Log = Callable[[str], None]
 
@@ -55,6 +59,7 @@ class Summary:
     export: ExportReport
     agreement: Agreement  # checkpoint against ONNX, whole path, on photos/test
     training: TrainingResult
+    int8: dict[str, Any]  # the conversion's record, or under "refused" why there is none
     classify: StageTimes
     seconds: dict[str, float]  # wall clock per stage
     recipe: Recipe
@@ -76,6 +81,7 @@ class Summary:
                 "top1_agreement": self.export.top1_agreement,
             },
             "verify": self.agreement.to_record(),
+            "int8": self.int8,
             "images_per_s": {
                 "train": self.training.images_per_s,
                 "classify": self.classify.images / self.seconds["classify"],
@@ -91,7 +97,8 @@ class Summary:
         """Where everything is."""
         return {
             "checkpoint": self.folder / BEST,
-            "model": self.folder / "model.onnx",
+            "model": self.folder / MODEL,
+            **({} if "refused" in self.int8 else {"INT8 model": self.folder / INT8_MODEL}),
             "results": self.folder / "results.jsonl",
             "training log": self.folder / "summary.csv",
             "evaluation": self.folder / "evaluation.json",
@@ -110,7 +117,7 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
     seconds: dict[str, float] = {}
     recipe = demo_recipe(overrides)
     with _timed("prepare", seconds):
-        log("1/6 photos: TrashNet, 6 kinds of waste, Thung and Yang, MIT licence; bundled")
+        log("1/7 photos: TrashNet, 6 kinds of waste, Thung and Yang, MIT licence; bundled")
         train_root, test = lay_out_photos(folder / "photos", bars)
         train_data, val_data = open_splits(
             train_root, val_split=recipe.val_split, seed=recipe.seed, bars=bars
@@ -118,33 +125,36 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
     with _timed("train", seconds):
         pretrained = open_pretrained(DEFAULT)
         started_from = _origin(pretrained)
-        log(f"2/6 train: {len(train_data)} photos, from {started_from}")
+        log(f"2/7 train: {len(train_data)} photos, from {started_from}")
         trained = train(
             train_data, val_data, recipe, folder, pretrained=pretrained, bars=bars, log=log
         )
     with _timed("export", seconds):
-        log("3/6 export: ONNX, compared with torch on the held-out photos")
+        log("3/7 export: ONNX, compared with torch on the held-out photos")
         weights, card = read_carded(trained.best_checkpoint)
         model = build_carded(card, weights, str(trained.best_checkpoint))
         paths = [sample.path for sample in test.samples]
-        exported = export(model, card, folder / "model.onnx", paths, bars=bars)
-    classifier = load(folder / "model.onnx")
+        exported = export(model, card, folder / MODEL, paths, bars=bars)
+    classifier = load(folder / MODEL)
     with _timed("evaluate", seconds):
-        log(f"4/6 evaluate: the ONNX file on {len(test)} held-out photos")
+        log(f"4/7 evaluate: the ONNX file on {len(test)} held-out photos")
         evaluation = evaluate(classifier, test, bars=bars)
         write_json(folder / "evaluation.json", evaluation.to_record())
-        write_text(folder / "report.html", evaluation_page(evaluation, "model.onnx"))
+        write_text(folder / "report.html", evaluation_page(evaluation, MODEL))
     with _timed("verify", seconds):
-        log("5/6 verify: checkpoint against ONNX, from file bytes to probabilities")
+        log("5/7 verify: checkpoint against ONNX, from file bytes to probabilities")
         agreement = compare(load(trained.best_checkpoint), classifier, paths, bars=bars)
         if not agreement.passed:
             raise AgreementError(
                 f"{str(trained.best_checkpoint)!r} and its ONNX file: {agreement.verdict}, "
                 f"largest probability difference {agreement.max_probability_difference:.3g}"
             )
+    with _timed("int8", seconds):
+        log("6/7 int8: in 8 bits, at most half a point of accuracy lost")
+        int8 = to_int8(folder, paths, bars, log)
     times = StageTimes()
     with _timed("classify", seconds):
-        log("6/6 classify: a folder of photos with the ONNX file alone")
+        log("7/7 classify: a folder of photos with the ONNX file alone")
         classify(classifier, paths, folder / "results.jsonl", times, bars)
     summary = Summary(
         folder,
@@ -152,6 +162,7 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
         exported,
         agreement,
         trained,
+        int8,
         times,
         seconds,
         recipe,
@@ -193,6 +204,28 @@ def lay_out_photos(folder: Path, bars: Bars) -> tuple[Path, Dataset]:
         shutil.rmtree(draft / "original")
         os.rename(draft, folder)
     return folder / "train", open_dataset(folder / "test")
+
+
+def to_int8(folder: Path, paths: list[str], bars: Bars, log: Log) -> dict[str, Any]:
+    """Convert the model and return the record of it, or why no form kept to the budget."""
+    output = folder / INT8_MODEL
+    output.unlink(missing_ok=True)  # of an earlier run, whose model was another one
+    photos = folder / "photos"
+    request = Request(
+        folder / MODEL,
+        output,
+        lambda: paths,
+        calibration=photos / "train",
+        data=photos / "test",
+        overwrite=True,
+        bars=bars,
+        say=log,
+    )
+    try:
+        return convert_to_int8(request).record
+    except BudgetError as error:
+        log(str(error))
+        return {"refused": str(error)}
 
 
 def classify(

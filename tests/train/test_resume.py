@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from short_runs import assert_equal, weights_of
 
 from ghostkit.errors import CheckpointError, UsageError
 from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
@@ -21,7 +22,7 @@ class Stop(Exception):
     """What ends a run from outside, after an epoch was saved."""
 
 
-def stopped(splits, folder, chosen, epochs):
+def stopped(splits, folder, chosen, epochs, **start):
     """The last checkpoint of a run that was stopped after `epochs`."""
 
     def stop(line):
@@ -29,7 +30,7 @@ def stopped(splits, folder, chosen, epochs):
             raise Stop
 
     with pytest.raises(Stop):
-        train(*splits, chosen, folder, log=stop)
+        train(*splits, chosen, folder, log=stop, **start)
     return open_checkpoint(folder / LAST)
 
 
@@ -59,19 +60,19 @@ def test_a_resumed_run_is_bit_equal_to_the_unbroken_one(
     assert (tmp_path / "summary.csv").read_bytes() == (unbroken.folder / "summary.csv").read_bytes()
 
 
-def test_a_frozen_run_goes_on_too(splits, tmp_path, unbroken):
+@pytest.mark.parametrize("frozen", [{"freeze": "backbone"}, {"frozen_stages": 4}])
+def test_a_frozen_run_goes_on_too(splits, tmp_path, unbroken, frozen):
     whole = open_checkpoint(unbroken.folder / BEST)
     start = Pretrained(whole.weights, whole.path, whole.card)
-    chosen = recipe(freeze="backbone", epochs=2)
+    chosen = recipe(**frozen, epochs=2)
     full = train(*splits, chosen, tmp_path / "full", pretrained=start)
-    again = train(*splits, chosen, tmp_path / "again", pretrained=start, log=lambda line: None)
-    assert full.history == again.history
-    first = train(*splits, chosen.model_copy(update={"epochs": 1}), tmp_path, pretrained=start)
-    run = train(*splits, chosen, tmp_path, resume=open_checkpoint(first.folder / LAST))
+    checkpoint = stopped(splits, tmp_path, chosen, 1, pretrained=start)
+    run = train(*splits, chosen, tmp_path, resume=checkpoint)
     origin = open_checkpoint(run.folder / LAST).card.provenance
     assert origin.parents == (whole.card.hash,)
     assert origin.note == f"started from {BEST}"
-    assert len(run.history) == 2
+    assert run.history == full.history
+    assert_equal(weights_of(tmp_path / LAST), weights_of(tmp_path / "full" / LAST))
 
 
 def test_a_finished_run_has_nothing_to_do(splits, unbroken):

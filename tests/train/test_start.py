@@ -34,6 +34,16 @@ def test_frozen_nothing_but_the_head_changes_not_even_batch_norm(splits, tmp_pat
     assert not after["classifier.weight"].equal(pretrained.weights["classifier.weight"])
 
 
+def test_frozen_stages_stay_while_all_behind_them_learns(splits, tmp_path, pretrained):
+    chosen = recipe(frozen_stages=3, epochs=2, model_ema=0.5)
+    run = train(*splits, chosen, tmp_path, pretrained=pretrained)
+    after = weights_of(run.folder / LAST)
+    kept = ("conv_stem.", "bn1.", "blocks.0.", "blocks.1.", "blocks.2.")
+    for name, tensor in after.items():
+        still = tensor.equal(pretrained.weights[name])
+        assert still == name.startswith(kept), name
+
+
 STILL = {"freeze": "backbone", "epochs": 1, "lr": 1e-6}  # it answers as it did before
 
 
@@ -147,9 +157,16 @@ def test_a_backbone_that_lacks_a_kernel_is_refused(splits, tmp_path, pretrained)
         train(*splits, recipe(), tmp_path, pretrained=Pretrained(cut, "cut.pth"))
 
 
-def test_freezing_random_weights_is_refused(splits, tmp_path):
-    with pytest.raises(UsageError, match="freeze=backbone.*--pretrained-weight"):
-        train(*splits, recipe(**FROZEN), tmp_path)
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (FROZEN, "freeze=backbone.*--pretrained-weight, or set freeze=none"),
+        ({"frozen_stages": 2}, "frozen_stages=2.*--pretrained-weight, or set frozen_stages=0"),
+    ],
+)
+def test_freezing_random_weights_is_refused(splits, tmp_path, chosen, told):
+    with pytest.raises(UsageError, match=told):
+        train(*splits, recipe(**chosen), tmp_path)
 
 
 def test_poisoned_weights_are_refused(splits, tmp_path, pretrained):

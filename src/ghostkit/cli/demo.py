@@ -22,7 +22,7 @@ def demo(
         "runs/demo"
     ),
 ) -> None:
-    """Train, evaluate, export, verify and classify on the bundled TrashNet photos, offline.
+    """Train, export, evaluate, verify, quantise and classify on bundled photos, offline.
 
     Example: ghostkit demo
     """

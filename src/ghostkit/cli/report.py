@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -142,6 +142,7 @@ def demo_table(summary: "Summary", console: Console | None = None) -> None:
             f"top-1 agreement {100 * summary.agreement.top1_agreement:.2f} %, largest probability "
             f"difference {summary.agreement.max_probability_difference:.2g}",
         ),
+        ("in 8 bits", _int8_words(record["int8"])),
         ("training", f"{speed['train']:.0f} images/s"),
         (
             "classifying",
@@ -162,6 +163,17 @@ def demo_table(summary: "Summary", console: Console | None = None) -> None:
         markup=False,
         highlight=False,
         soft_wrap=True,
+    )
+
+
+def _int8_words(record: dict[str, Any]) -> str:
+    """Size and accuracy of the 8-bit model beside the float one's, or why there is none."""
+    if "refused" in record:
+        return str(record["refused"])
+    size, top1 = record["bytes"], record["accuracy"]["int8"]["top1"]
+    return (
+        f"{100 * top1:.1f} % on the held-out photos, {record['lost_points']:.2f} points lost; "
+        f"{size['int8'] / 1e6:.1f} MB in place of {size['float'] / 1e6:.1f}"
     )
 
 

@@ -94,10 +94,8 @@ def check(
         raise DatasetError(f"{val_data.root!r}: no training pictures of the class {unknown[0]!r}")
     if pretrained is not None and resume is not None:
         raise UsageError("weights to start from and a run to resume are given; choose one")
-    if recipe.freeze == "backbone" and pretrained is None and resume is None:
-        raise UsageError(
-            "freeze=backbone keeps the weights it starts from: give --pretrained-weight"
-        )
+    if pretrained is None and resume is None:
+        _refuse_freezing_random(recipe)
     if world.size > 1:
         stands = "none" if resume is None else f"epoch {resume.epoch}, step {resume.position.step}"
         world.require_alike(
@@ -108,6 +106,15 @@ def check(
                 "checkpoint to resume": stands,
             }
         )
+
+
+def _refuse_freezing_random(recipe: Recipe) -> None:
+    for key, default in (("freeze", "none"), ("frozen_stages", 0)):
+        if (value := getattr(recipe, key)) != default:
+            raise UsageError(
+                f"{key}={value} keeps weights that the run starts from: give --pretrained-weight, "
+                f"or set {key}={default}"
+            )
 
 
 def _told(data: Dataset) -> str:

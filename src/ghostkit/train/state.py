@@ -128,15 +128,21 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def set_training_mode(model: GhostNet, recipe: Recipe, epoch: int) -> None:
-    """Training mode, with the backbone frozen where the recipe says so for `epoch`.
+    """Training mode, but for what the recipe freezes in `epoch`.
 
-    A frozen backbone keeps its batch-norm statistics too, unlike the seed's.
+    What is frozen keeps its batch-norm statistics too, unlike the seed's.
     """
-    frozen = recipe.freeze == "backbone" or epoch < recipe.freeze_epochs
     model.train()
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not frozen or name.startswith("classifier."))
-    if frozen:
-        for module in model.modules():
+    model.requires_grad_(True)
+    for part in _frozen(model, recipe, epoch):
+        part.requires_grad_(False)
+        for module in part.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
+
+
+def _frozen(model: GhostNet, recipe: Recipe, epoch: int) -> list[nn.Module]:
+    """The parts of the network that keep their weights in `epoch`."""
+    if recipe.freeze == "backbone" or epoch < recipe.freeze_epochs:
+        return [part for name, part in model.named_children() if name != "classifier"]
+    return model.first_stages(recipe.frozen_stages) if recipe.frozen_stages else []

@@ -207,6 +207,10 @@ class GhostNet(nn.Module):
         logits: Tensor = self.classifier(self.dropout(hidden))
         return logits
 
+    def first_stages(self, count: int) -> list[nn.Module]:
+        """The first convolution with its norm, and `count` stages (rows of `STAGES`) after it."""
+        return [self.conv_stem, self.bn1, *itertools.islice(self.blocks, count)]
+
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by a fresh one; everything before it stays."""
         _check_arguments(self.width, num_classes, self.dropout.p, self.stem_stride)

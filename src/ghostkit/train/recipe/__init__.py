@@ -48,6 +48,8 @@ class Recipe(BaseModel):
     """`backbone` trains the classifier alone."""
     freeze_epochs: NotNegativeInt = 0
     """Epochs at the start in which the classifier alone is trained."""
+    frozen_stages: Annotated[int, Field(ge=0, le=9)] = 0
+    """Of the nine stages, how many keep their weights, the first convolution with them; 0: none."""
     feature_views: NotNegativeInt = 0
     """With freeze=backbone: views of a picture whose features are computed once; 0: every epoch."""
 
