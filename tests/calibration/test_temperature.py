@@ -30,12 +30,29 @@ def test_no_other_temperature_makes_the_labels_likelier():
     assert all(loss(found) <= loss(other) + 1e-7 for other in np.geomspace(0.4, 20, 200))
 
 
-def test_labels_that_are_always_right_or_never_do_not_break_it():
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_logits_of_any_size_have_their_temperature(factor):
+    logits, targets = drawn(5000, 1.0)
+    expected = factor * fit_temperature(logits, targets)
+    found = fit_temperature((factor * logits).astype(np.float32), targets)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_where_every_answer_is_right_no_temperature_can_be_told():
+    logits, targets = drawn(50, 1.0)
+    with pytest.raises(UsageError, match="each of 50 answers is right, so no temperature"):
+        fit_temperature(logits, logits.argmax(axis=1))
+    one_wrong = logits.argmax(axis=1)
+    one_wrong[8] = logits[8].argmin()
+    assert 0 < fit_temperature(logits, one_wrong) < 10
+    with pytest.raises(UsageError, match="each of 25 answers is right"):  # one of the halves
+        calibrate(logits, one_wrong)
+
+
+def test_where_labels_are_no_likelier_than_other_classes_no_temperature_can_be_told():
     logits, _ = drawn(50, 1.0)
-    assert fit_temperature(logits, logits.argmax(axis=1)) == pytest.approx(0.02, rel=0.01)
-    assert fit_temperature(logits, logits.argmin(axis=1)) == pytest.approx(50, rel=0.01)
-    huge = 1e4 * logits
-    assert np.isfinite(fit_temperature(huge, logits.argmax(axis=1)))
+    with pytest.raises(UsageError, match="the labels of 50 answered pictures are no likelier"):
+        fit_temperature(logits, logits.argmin(axis=1))
 
 
 def test_overconfident_probabilities_become_honest_ones():

@@ -13,8 +13,7 @@ from ghostkit.errors import UsageError
 from ghostkit.metrics import expected_calibration_error, negative_log_likelihood
 from ghostkit.predictions import softmax
 
-COLDEST, HOTTEST = 0.02, 50.0
-STEPS = 60  # of a golden-section search, each of which leaves 62 % of the interval
+STEPS = 60  # of a bisection
 LEAST = 20  # labelled pictures
 
 
@@ -36,7 +35,7 @@ def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibr
         targets: class indices ``(N,)``.
 
     Raises:
-        UsageError: there are too few pictures.
+        UsageError: there are too few pictures, or they, or a half of them, do not tell it.
     """
     if len(targets) < LEAST:
         raise UsageError(
@@ -61,27 +60,39 @@ def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibr
 def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
     """The temperature of the least cross entropy, which has no other minimum.
 
-    It is convex in one over the temperature, so a golden-section search over its logarithm finds
-    it.
+    The loss is convex in one over the temperature, the `scale` here, so its slope rises, and is 0
+    at the minimum. There is none where the slope never is.
+
+    Raises:
+        UsageError: every answer is right, so the colder, the likelier; or the labels have no higher
+            logits than other classes, so the hotter, the likelier.
     """
     centred = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     right = centred[np.arange(len(targets)), targets]
 
-    def loss(log_temperature: float) -> float:
-        scale = np.exp(-log_temperature)
-        return float(np.log(np.exp(scale * centred).sum(axis=1)).mean() - scale * right.mean())
+    def slope(scale: float) -> float:
+        weights = np.exp(scale * centred)
+        means = (weights * centred).sum(axis=1) / weights.sum(axis=1)
+        return float(means.mean() - right.mean())
 
-    ratio = (5**0.5 - 1) / 2
-    low, high = float(np.log(COLDEST)), float(np.log(HOTTEST))
-    inner = [high - ratio * (high - low), low + ratio * (high - low)]
-    losses = [loss(inner[0]), loss(inner[1])]
+    if not right.any():
+        raise UsageError(
+            f"each of {len(targets)} answers is right, so no temperature can be told: the lower, "
+            "the likelier; expected some wrong ones in each half of the photos. Give more of them, "
+            "or harder ones"
+        )
+    if slope(0.0) >= 0:
+        raise UsageError(
+            f"the labels of {len(targets)} answered pictures are no likelier than other classes, "
+            "so no temperature can be told: the higher, the likelier. Do model and labels belong "
+            "together?"
+        )
+    low = high = 1.0
+    while slope(low) >= 0:
+        low /= 2
+    while slope(high) < 0:
+        high *= 2
     for _ in range(STEPS):
-        if losses[0] < losses[1]:
-            high = inner[1]
-            inner = [high - ratio * (high - low), inner[0]]
-            losses = [loss(inner[0]), losses[0]]
-        else:
-            low = inner[0]
-            inner = [inner[1], low + ratio * (high - low)]
-            losses = [losses[1], loss(inner[1])]
-    return float(np.exp((low + high) / 2))
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return float((low * high) ** -0.5)
