@@ -39,20 +39,32 @@ def test_logits_of_any_size_have_their_temperature(factor):
 
 
 def test_where_every_answer_is_right_no_temperature_can_be_told():
-    logits, targets = drawn(50, 1.0)
+    logits, _ = drawn(50, 1.0)
+    targets = logits.argmax(axis=1)
+    assert fit_temperature(logits, targets) is None
     with pytest.raises(UsageError, match="each of 50 answers is right, so no temperature"):
-        fit_temperature(logits, logits.argmax(axis=1))
-    one_wrong = logits.argmax(axis=1)
-    one_wrong[8] = logits[8].argmin()
-    assert 0 < fit_temperature(logits, one_wrong) < 10
-    with pytest.raises(UsageError, match="each of 25 answers is right"):  # one of the halves
-        calibrate(logits, one_wrong)
+        calibrate(logits, targets)
+
+
+def test_a_half_that_tells_no_temperature_leaves_the_other_as_it_is():
+    logits, _ = drawn(50, 1.0)
+    targets = logits.argmax(axis=1)
+    targets[[8, 20]] = logits[[8, 20]].argmin(axis=1)  # all wrong answers are in the even half
+    found = calibrate(logits, targets)
+    even, odd = (slice(start, None, 2) for start in (0, 1))
+    chosen = fit_temperature(logits[even], targets[even])
+    parts = [softmax(logits[even]), softmax(logits[odd], chosen)]
+    labels = (targets[even], targets[odd])
+    losses = [-np.log(p[np.arange(25), t]) for p, t in zip(parts, labels, strict=True)]
+    assert found.loss[1] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_where_labels_are_no_likelier_than_other_classes_no_temperature_can_be_told():
     logits, _ = drawn(50, 1.0)
+    targets = logits.argmin(axis=1)
+    assert fit_temperature(logits, targets) is None
     with pytest.raises(UsageError, match="the labels of 50 answered pictures are no likelier"):
-        fit_temperature(logits, logits.argmin(axis=1))
+        calibrate(logits, targets)
 
 
 def test_overconfident_probabilities_become_honest_ones():

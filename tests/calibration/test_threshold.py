@@ -66,3 +66,27 @@ def test_an_accuracy_that_no_threshold_reaches_is_said():
     right[np.argsort(-best)[:60]] = False
     with pytest.raises(UsageError, match=r"no threshold leaves 99 % of the accepted answers"):
         reject(best, right, wanted_accuracy=0.99)
+
+
+def test_the_best_that_a_threshold_reaches_is_said():
+    best, right = np.ones(40, np.float32), np.ones(40, bool)
+    right[[7, 8]] = False
+    words = "no threshold leaves 97 % .*; the best one, 1, leaves 95.0 % of 40"
+    with pytest.raises(UsageError, match=words):
+        reject(best, right, wanted_accuracy=0.97)
+    best = np.linspace(0.9, 0.5, 40).astype(np.float32)
+    right[:] = np.arange(40) >= 30
+    right[1] = True
+    with pytest.raises(UsageError, match=r"the best one, 0.8897, leaves 50.0 % of 2\."):
+        reject(best, right, wanted_accuracy=0.97)
+
+
+def test_a_half_without_a_threshold_accepts_nothing_of_the_other():
+    best = np.linspace(0.99, 0.3, 40).astype(np.float32)
+    right = np.ones(40, bool)
+    right[[1, 25, 29, 33, 37]] = False  # the surest of the odd half is wrong
+    assert threshold_for_accuracy(best[1::2], right[1::2], 0.95) is None
+    found = reject(best, right, wanted_accuracy=0.95)
+    assert found.threshold == pytest.approx(float(best[24]))  # 24 of 25 are right
+    assert (found.kept.hits, found.kept.total) == (19, 40)  # odd ones, by best[38]
+    assert (found.kept_top1.hits, found.kept_top1.total) == (14, 19)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import ghostkit as package
+from ghostkit.dataset import open_dataset
 from ghostkit.verify import compare
 from tiny import RED, save_square, tiny_card
 
@@ -90,6 +91,51 @@ def test_a_model_without_a_threshold_says_nothing_of_it(ghostkit, make_model, ph
     assert classifier(save_square(tmp_path / "r.png", RED)).accepted is None
     ghostkit("predict", make_model(), photos, "-o", tmp_path / "out.csv")
     assert "accepted" not in (tmp_path / "out.csv").read_text()
+
+
+def test_the_photos_that_training_held_out_are_taken(ghostkit, make_model, photos, tmp_path):
+    card = tiny_card()
+    recipe = {"val_split": 0.3}
+    trained = card.provenance.model_copy(
+        update={"data": "photos/train", "recipe": recipe, "seed": 5}
+    )
+    model = make_model("own.onnx", card.model_copy(update={"provenance": trained}).to_json())
+    target = tmp_path / "calibrated.onnx"
+    arguments = ("--json", "--overwrite", "-o", target)
+    whole = ghostkit("calibrate", model, photos, *arguments)
+    assert json.loads(whole.out)["images"] == 90
+    assert "the model was trained on photos/train, and these may be the same photos" in whole.err
+    assert "--val-split 0.3 --seed 5" in whole.err
+    held = ghostkit("calibrate", model, photos, *arguments, "--val-split", 0.3, "--seed", 5)
+    assert held.status == 0 and "may be the same" not in held.err
+    assert "pictures are held out for validation (seed 5" in held.err
+    split = open_dataset(photos, "val", val_split=0.3, seed=5)
+    assert json.loads(held.out)["images"] == len(split) < 40
+
+
+def test_a_train_part_alone_is_refused(ghostkit, make_model, photos, tmp_path):
+    (tmp_path / "parted").mkdir()
+    photos.rename(tmp_path / "parted" / "train")
+    target = tmp_path / "calibrated.onnx"
+    outcome = ghostkit("calibrate", make_model(), tmp_path / "parted", "-o", target)
+    assert "it has a train part only" in outcome.error and not target.exists()
+    split = ("--val-split", 0.3)
+    assert (
+        ghostkit("calibrate", make_model(), tmp_path / "parted", "-o", target, *split).status == 0
+    )
+
+
+def test_a_threshold_that_is_not_chosen_anew_is_dropped_and_that_is_said(
+    ghostkit, make_model, photos, tmp_path
+):
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    ghostkit("calibrate", make_model(), photos, "-o", first, "--keep", 0.8)
+    threshold = package.load(first).card.output.reject_threshold
+    outcome = ghostkit("calibrate", first, photos, "-o", second)
+    assert f"the threshold {threshold:g} of {first} is dropped" in outcome.err
+    assert package.load(second).card.output.reject_threshold is None
+    again = ghostkit("calibrate", first, photos, "-o", second, "--keep", 0.7, "--overwrite")
+    assert "dropped" not in again.err
 
 
 @pytest.mark.parametrize(

@@ -30,24 +30,31 @@ class Calibration:
 def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibration:
     """The temperature that makes the labels likeliest.
 
+    A half that tells none leaves the other as it is, in the figures.
+
     Args:
         logits: ``(N, K)``.
         targets: class indices ``(N,)``.
 
     Raises:
-        UsageError: there are too few pictures, or they, or a half of them, do not tell it.
+        UsageError: there are too few pictures, or they tell no temperature.
     """
     if len(targets) < LEAST:
         raise UsageError(
             f"{len(targets)} answered pictures are too few for a temperature; expected {LEAST} or "
             "more that the model was not trained on"
         )
+    temperature = fit_temperature(logits, targets)
+    if temperature is None:
+        raise UsageError(_why_none(logits, targets))
     plain = softmax(logits)
-    calibrated = np.empty_like(plain)
+    calibrated = plain.copy()
     for half, other in halves(len(targets)):
-        calibrated[half] = softmax(logits[half], fit_temperature(logits[other], targets[other]))
+        chosen = fit_temperature(logits[other], targets[other])
+        if chosen is not None:
+            calibrated[half] = softmax(logits[half], chosen)
     return Calibration(
-        fit_temperature(logits, targets),
+        temperature,
         len(targets),
         (negative_log_likelihood(plain, targets), negative_log_likelihood(calibrated, targets)),
         (
@@ -57,15 +64,12 @@ def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibr
     )
 
 
-def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
-    """The temperature of the least cross entropy, which has no other minimum.
+def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float | None:
+    """The temperature of the least cross entropy, which has no other minimum; None: it has none.
 
     The loss is convex in one over the temperature, the `scale` here, so its slope rises, and is 0
-    at the minimum. There is none where the slope never is.
-
-    Raises:
-        UsageError: every answer is right, so the colder, the likelier; or the labels have no higher
-            logits than other classes, so the hotter, the likelier.
+    at the minimum. Where every answer is right, it falls for ever as it gets colder; where the
+    labels have no higher logits than other classes, as it gets hotter.
     """
     centred = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     right = centred[np.arange(len(targets)), targets]
@@ -75,18 +79,8 @@ def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> 
         means = (weights * centred).sum(axis=1) / weights.sum(axis=1)
         return float(means.mean() - right.mean())
 
-    if not right.any():
-        raise UsageError(
-            f"each of {len(targets)} answers is right, so no temperature can be told: the lower, "
-            "the likelier; expected some wrong ones in each half of the photos. Give more of them, "
-            "or harder ones"
-        )
-    if slope(0.0) >= 0:
-        raise UsageError(
-            f"the labels of {len(targets)} answered pictures are no likelier than other classes, "
-            "so no temperature can be told: the higher, the likelier. Do model and labels belong "
-            "together?"
-        )
+    if not right.any() or slope(0.0) >= 0:
+        return None
     low = high = 1.0
     while slope(low) >= 0:
         low /= 2
@@ -96,3 +90,16 @@ def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> 
         middle = (low * high) ** 0.5
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
     return float((low * high) ** -0.5)
+
+
+def _why_none(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> str:
+    count = len(targets)
+    if (logits[np.arange(count), targets] == logits.max(axis=1)).all():
+        return (
+            f"each of {count} answers is right, so no temperature can be told: the lower, the "
+            "likelier. Give more photos, or harder ones, so that some answers are wrong"
+        )
+    return (
+        f"the labels of {count} answered pictures are no likelier than other classes, so no "
+        "temperature can be told: the higher, the likelier. Do model and labels belong together?"
+    )

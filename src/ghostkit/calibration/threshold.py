@@ -45,12 +45,21 @@ def threshold_for_accuracy(
         best: each picture's best probability ``(N,)``.
         right: whether it is that of the label.
     """
+    values, shares, _ = _thresholds(best, right)
+    good = np.flatnonzero(shares >= wanted)
+    return float(values[good[-1]]) if len(good) else None
+
+
+def _thresholds(
+    best: NDArray[np.float32], right: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.intp]]:
+    """The thresholds there are, the highest first; what share each leaves right, of how many."""
     order = np.argsort(-best, kind="stable")
     values = best[order]
-    shares = np.cumsum(right[order]) / np.arange(1, len(best) + 1)
+    counts = np.arange(1, len(best) + 1)
+    shares = np.cumsum(right[order]) / counts
     whole = np.append(values[1:] < values[:-1], True)  # a threshold takes all that are equal
-    good = np.flatnonzero(whole & (shares >= wanted))
-    return float(values[good[-1]]) if len(good) else None
+    return values[whole], shares[whole], counts[whole]
 
 
 def reject(
@@ -63,6 +72,9 @@ def reject(
 ) -> Rejection:
     """A threshold by one of two rules.
 
+    A half that has no threshold of the accuracy accepts nothing of the other: its pictures say that
+    none is sure enough.
+
     Args:
         best: the best probability of each labelled picture ``(N,)``, calibrated.
         right: whether it is that of the label.
@@ -74,21 +86,25 @@ def reject(
         UsageError: no threshold reaches the accuracy.
     """
 
-    def choose(chosen: NDArray[np.intp]) -> float:
+    def choose(chosen: NDArray[np.intp]) -> float | None:
         if wanted_accuracy is None:
             return threshold_that_keeps(best[chosen], 0.95 if keep is None else keep)
-        found = threshold_for_accuracy(best[chosen], right[chosen], wanted_accuracy)
-        if found is None:
-            raise UsageError(
-                f"no threshold leaves {100 * wanted_accuracy:g} % of the accepted answers right; "
-                f"the surest of {len(chosen)} is wrong. Ask for less, or give more pictures"
-            )
-        return found
+        return threshold_for_accuracy(best[chosen], right[chosen], wanted_accuracy)
 
     threshold = choose(np.arange(len(best)))
+    if threshold is None:
+        assert wanted_accuracy is not None, "a share is always kept"
+        values, shares, counts = _thresholds(best, right)
+        most = int(shares.argmax())
+        raise UsageError(
+            f"no threshold leaves {100 * wanted_accuracy:g} % of the accepted answers right; the "
+            f"best one, {values[most]:.4g}, leaves {100 * shares[most]:.1f} % of "
+            f"{counts[most]}. Ask for less, or give more pictures"
+        )
     kept = np.zeros(len(best), bool)
     for half, other in halves(len(best)):
-        kept[half] = best[half] >= choose(other)
+        chosen = choose(other)
+        kept[half] = False if chosen is None else best[half] >= chosen
     return Rejection(
         threshold,
         accuracy(kept),

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Data, Json, Labels, LeaveOut, Overwrite, Workers, say
+from ghostkit.cli.options import (
+    BatchSize,
+    Data,
+    Json,
+    Labels,
+    LeaveOut,
+    Overwrite,
+    ValSplit,
+    Workers,
+    say,
+)
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -28,6 +38,8 @@ def calibrate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
     labels: Labels = None,
     leave_out: LeaveOut = None,
+    val_split: ValSplit = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of --val-split, as in training.")] = 42,
     keep: Annotated[
         float | None,
         typer.Option(min=0.01, max=1, help="Accept at least this share of the answers: 0.95."),
@@ -47,8 +59,9 @@ def calibrate(
 ) -> None:
     """Write a model whose card has a temperature, and a threshold below which nothing is accepted.
 
-    DATA are labelled photos that it was not trained on; the val part, where there is one. With
-    --keep, --accuracy or --unknown there is a threshold. No answer changes, only how sure it is.
+    DATA are labelled photos that it was not trained on; the val part, where there is one, or what
+    --val-split held out. With --keep, --accuracy or --unknown there is a threshold. No answer
+    changes, only how sure it is.
 
     Example: ghostkit calibrate model.onnx photos/ -o calibrated.onnx --unknown others/
     """
@@ -69,7 +82,7 @@ def calibrate(
         raise UsageError("--keep and --accuracy each choose the threshold; give one of them")
     check_target(output, overwrite=overwrite)
     classifier, content = _open(model)
-    dataset = _open_data(data, labels, leave_out, classifier.classes)
+    dataset = _open_data(data, labels, leave_out, val_split, seed, classifier.card)
     answers = classifier.answers(
         [sample.path for sample in dataset.samples], batch_size=batch_size, workers=workers
     )
@@ -93,6 +106,12 @@ def calibrate(
             keep=keep,
             wanted_accuracy=accuracy,
             unknown=strangers,
+        )
+    dropped = classifier.card.output.reject_threshold
+    if rejection is None and dropped is not None:
+        say(
+            f"the threshold {dropped:g} of {model} is dropped, for it was one of other "
+            "probabilities; --keep, --accuracy or --unknown choose it anew"
         )
     card = _card(classifier.card, found, rejection)
     write_bytes(output, with_metadata(content, ONNX_METADATA_KEY, card.to_json()))
@@ -136,22 +155,48 @@ def _open(model: Path) -> tuple["Classifier", bytes]:
 
 
 def _open_data(
-    data: Path, labels: Path | None, leave_out: Path | None, classes: tuple[str, ...]
+    data: Path,
+    labels: Path | None,
+    leave_out: Path | None,
+    val_split: float | None,
+    seed: int,
+    card: "ModelCard",
 ) -> "Dataset":
-    """The val part, where there are parts, or all of it."""
+    """The val part, where there are parts or one is held out, or all of it.
+
+    Raises:
+        UsageError: there is a train part only.
+    """
     from ghostkit.dataset import open_dataset, parts_in
     from ghostkit.dataset.left_out import read_left_out
+    from ghostkit.errors import UsageError
+    from ghostkit.progress import bars_for
 
     parts = parts_in(data, labels=labels)
+    if val_split is None and parts == ("train",):
+        raise UsageError(
+            f"{data}: it has a train part only, and the photos have to be such that the model was "
+            "not trained on. Give --val-split and --seed as in training, or other photos"
+        )
     dataset = open_dataset(
         data,
-        parts[-1] if parts else None,
+        "val" if val_split is not None or parts else None,
         labels=labels,
-        classes=classes if labels is not None else None,
+        val_split=val_split,
+        seed=seed,
+        classes=card.classes if labels is not None else None,
         left_out=read_left_out(leave_out),
+        bars=bars_for(),
     )
     for note in dataset.notes:
         say(note)
+    trained = card.provenance
+    share = trained.recipe.get("val_split")
+    if share and dataset.split == "all" and trained.data == f"{dataset.name}/train":
+        say(
+            f"the model was trained on {trained.data}, and these may be the same photos; take "
+            f"those that were held out: --val-split {share} --seed {trained.seed}"
+        )
     return dataset
 
 
