@@ -120,3 +120,36 @@ def test_rare_classes_are_recognised_more_often_with_it(balance):
     plain = recall_of_the_rare_one(Recipe(smoothing=0.0))
     balanced = recall_of_the_rare_one(Recipe(smoothing=0.0, balance=balance))
     assert plain < 0.2 and balanced > 0.5
+
+
+def weighted_by_hand(smoothing, mix):
+    """Each picture's smoothed cross entropy times the weight of what it shows."""
+    weights = sum(UNEVEN) / 4 / torch.tensor(UNEVEN, dtype=torch.float64)
+    truth = functional.one_hot(TARGETS, 4).double()
+    total = 0.0
+    for logits, own, other in zip(LOGITS.double(), truth, truth.flip(0), strict=True):
+        parts = [(1.0, own)] if mix is None else [(mix.kept, own), (1 - mix.kept, other)]
+        for share, wanted in parts:
+            target = (1 - smoothing) * wanted + smoothing / 4
+            each = -(target * torch.log_softmax(logits, 0)).sum()
+            total += share * (weights * wanted).sum() * each
+    return total / len(TARGETS)
+
+
+@pytest.mark.parametrize("mix", [None, Mix(0.7)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_weights_multiply_a_pictures_smoothed_loss(smoothing, mix):
+    recipe = Recipe(smoothing=smoothing, balance="weights")
+    loss = Objective(recipe, UNEVEN)(LOGITS, TARGETS, SAMPLES, mix)
+    assert loss.item() == pytest.approx(weighted_by_hand(smoothing, mix).item(), rel=1e-5)
+
+
+def test_the_best_answer_to_a_frequent_class_is_that_class_however_rare_the_other():
+    logits = torch.zeros(1, 2, requires_grad=True)
+    objective = Objective(Recipe(smoothing=0.1, balance="weights"), [970, 30])
+    optimizer = torch.optim.SGD([logits], lr=1.0)
+    for _ in range(200):
+        optimizer.zero_grad()
+        objective(logits, torch.tensor([0]), torch.tensor([0]), None).backward()
+        optimizer.step()
+    assert torch.softmax(logits, 1)[0, 0].item() == pytest.approx(0.95, abs=0.01)

@@ -11,7 +11,7 @@ from ghostkit.errors import CheckpointError, UsageError
 from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
 from ghostkit.train.loop import train
 from ghostkit.train.network.architectures import build
-from ghostkit.train.start import Pretrained, start_from
+from ghostkit.train.start import Pretrained, _load_optimizer, start_from
 
 
 @pytest.fixture
@@ -174,3 +174,16 @@ def test_poisoned_weights_are_refused(splits, tmp_path, pretrained):
     poisoned["conv_stem.weight"] = torch.full_like(poisoned["conv_stem.weight"], np.nan)
     with pytest.raises(CheckpointError, match="conv_stem.weight holds numbers that are not finite"):
         train(*splits, recipe(), tmp_path, pretrained=replace(pretrained, weights=poisoned))
+
+
+def test_a_step_count_goes_where_a_fused_optimizer_of_this_run_wants_it():
+    """Of a run without (float16 on CUDA) into one with; ``meta`` stands for an accelerator."""
+    plain = torch.nn.Linear(2, 2)
+    before = torch.optim.AdamW(plain.parameters())
+    plain(torch.ones(1, 2)).sum().backward()
+    before.step()
+    after = torch.optim.AdamW(torch.nn.Linear(2, 2, device="meta").parameters())
+    after.param_groups[0]["fused"] = True
+    _load_optimizer(after, before.state_dict(), "last.pth.tar")
+    assert {state["step"].device.type for state in after.state.values()} == {"meta"}
+    assert after.param_groups[0]["fused"] is True

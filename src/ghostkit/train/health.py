@@ -16,6 +16,8 @@ from ghostkit.train.state import RunState
 
 def non_finite(values: Mapping[str, torch.Tensor]) -> tuple[str, float] | None:
     """The first of the named numbers that is nan or infinite."""
+    if not values:
+        return None
     for name, value in zip(values, torch.stack(tuple(values.values())).tolist(), strict=True):
         if not math.isfinite(value):
             return name, value

@@ -4,7 +4,6 @@ Local paths in, a run folder out. Validation runs through the Classifier, so it 
 deployment will see. A run that stops at any step goes on from its last checkpoint as if it had not.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -12,23 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
 from ghostkit.progress import Bars, silent
 from ghostkit.train.checkpoint import BEST, LAST, Checkpoint
 from ghostkit.train.distill import TeacherLogits
-from ghostkit.train.features import Features, networks
+from ghostkit.train.features import networks
 from ghostkit.train.health import (
-    copies,
-    non_finite,
     require_finite_weights,
     require_progress,
-    skip_bad_step,
-    worst,
 )
-from ghostkit.train.interruption import StopRequest, stop_on_signal
+from ghostkit.train.interruption import stop_on_signal
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.recording import Network, as_called
@@ -37,20 +31,19 @@ from ghostkit.train.network.torch_backend import TorchBackend
 from ghostkit.train.network.weights import LoadReport
 from ghostkit.train.pictures.draws import mix_generator, step_seed
 from ghostkit.train.pictures.loader import (
-    Batch,
     batch_indices,
     training_batches,
     training_readers,
 )
-from ghostkit.train.pictures.mixing import Mix, draw_mix
-from ghostkit.train.pictures.reading import Readers
+from ghostkit.train.pictures.mixing import draw_mix
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.reporting import Quiet, Report, Reporter
+from ghostkit.train.reporting import Quiet, Reporter
 from ghostkit.train.reporting.events import EventLog
 from ghostkit.train.reporting.trackers import Tracker
-from ghostkit.train.schedule import learning_rate, save_is_due
+from ghostkit.train.schedule import gathering, learning_rate, save_is_due
 from ghostkit.train.start import Pretrained, check, first_card, first_state, go_on
 from ghostkit.train.state import EpochRow, RunState, set_rate, set_training_mode
+from ghostkit.train.stepping import Inputs, Run, take_step
 from ghostkit.train.validation import Validation
 
 CPU = Device("cpu", "float32")
@@ -70,24 +63,6 @@ class TrainingResult:
     images_per_s: float | None  # training steps alone, last epoch; None where no epoch was left
     refused: tuple[str, ...]  # "PATH: REASON" of each picture that could not be used
     load_report: LoadReport | None
-
-
-@dataclass(frozen=True)
-class Run:
-    """What stays the same from the first step to the last."""
-
-    recipe: Recipe
-    folder: Path
-    train_data: Dataset
-    readers: Readers[Batch]
-    features: Features | None  # what is trained on in place of the pictures
-    device: Device
-    objective: Objective
-    report: Report
-    stop: StopRequest
-    bars: Bars
-    world: World
-    refused: dict[str, str]  # path -> reason
 
 
 @torch.random.fork_rng(devices=())  # the seeds set here are not the caller's
@@ -197,17 +172,19 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
             rate = learning_rate(recipe, epoch + step / steps)
             set_rate(state.optimizer, rate)
             torch.manual_seed(step_seed(recipe.seed, epoch, step, world.rank))  # for dropout
+            batches_of_update, due = gathering(recipe, step, steps)
+            inputs: Inputs | None = None
             if not few:  # batch norm needs two, in every process
-                inputs = batch.images.to(device.name, non_blocking=True)
+                images = batch.images.to(device.name, non_blocking=True)
                 if run.features is None:
-                    inputs = inputs.permute(0, 3, 1, 2) * scale + offset  # (N, 3, S, S) float32
+                    images = images.permute(0, 3, 1, 2) * scale + offset  # (N, 3, S, S) float32
                 mix = draw_mix(recipe, epoch, mix_generator(recipe.seed, epoch, step))
-                inputs = inputs if mix is None else mix.images(inputs)
-                share = count / everywhere
-                _step(run, state, network, batch, inputs, mix, share, last=step + 1 == steps)
+                images = images if mix is None else mix.images(images)
+                inputs = Inputs(images, mix, count / everywhere / batches_of_update)
+            take_step(run, state, network, batch, inputs, due=due)
             state.position = replace(state.position, step=step + 1)
-            seen = max(state.position.images, 1)
-            note = f"loss {state.position.loss_sum / seen:.3f}, lr {rate:.2g}"
+            learned = max(state.position.images, 1)
+            note = f"loss {state.position.loss_sum / learned:.3f}, lr {rate:.2g}"
             bar.advance(int(everywhere + refused), note)
             if save_is_due(recipe, step + 1) and step + 1 < steps:
                 run.report.recovery(state)
@@ -217,58 +194,6 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
     require_progress(state, data.root, run.refused, run.folder)
     require_finite_weights(state)
     return (state.position.images - first_images) / (time.perf_counter() - began)
-
-
-def _step(
-    run: Run,
-    state: RunState,
-    network: Network,
-    batch: Batch,
-    inputs: torch.Tensor,
-    mix: Mix | None,
-    share: float,
-    *,
-    last: bool,
-) -> None:
-    """Forward, loss, backward, and an optimizer step where enough batches have been gathered.
-
-    Args:
-        share: of this process in the pictures of the step; the whole step's mean loss is minimised.
-    """
-    recipe, scaler, world = run.recipe, state.scaler, run.world
-    statistics = copies(state.model.buffers())
-    with run.device.autocast():
-        logits = network(inputs)
-    targets = batch.targets.to(run.device.name, non_blocking=True)
-    loss = run.objective(logits, targets, batch.samples, mix)
-    scaler.scale(loss * share / recipe.accumulate).backward()  # type: ignore[no-untyped-call]
-    position = state.position
-    due = last or (position.step + 1) % recipe.accumulate == 0
-    norm = loss.new_zeros(())
-    if due:
-        world.sum_gradients(state.model.parameters())
-        scaler.unscale_(state.optimizer)
-        norm = nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_grad or math.inf)
-    values = {"loss": loss} if scaler.is_enabled() else {"loss": loss, "gradient's norm": norm}
-    bad = non_finite(values)  # an infinite gradient is what loss scaling is for
-    count = len(batch.targets)
-    loss_sum, images, somewhere = world.totals(loss.item() * count, count, bad is not None)
-    if somewhere:
-        if due:
-            scaler.update()  # it has unscaled, and takes no second time before
-        found, paths = worst(world.gathered((bad, batch.paths)))
-        tell = run.report.event
-        skip_bad_step(state, found, statistics, paths, recipe.max_bad_steps, tell)
-        return
-    if due:
-        scaler.step(state.optimizer)
-        scaler.update()
-        state.optimizer.zero_grad(set_to_none=True)
-        if state.average is not None:
-            state.average.update(state.model)
-    state.position = replace(
-        position, loss_sum=position.loss_sum + loss_sum, images=position.images + int(images)
-    )
 
 
 def _exchange_findings(run: Run) -> None:

@@ -56,9 +56,15 @@ class Objective:
         return (1 - recipe.distill_weight) * loss + recipe.distill_weight * taught
 
     def _of_labels(self, logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        smoothing, weights = self.recipe.smoothing, None
+        smoothing = self.recipe.smoothing
+        if self.recipe.balance == "weights":
+            # of the picture, so by what it shows: torch's weights would also weigh what smoothing
+            # gives to the other classes, and teach rare ones on pictures of frequent ones
+            classes = len(self.counts)
+            weighed = wanted / (classes * self._shares.to(logits.device))
+            mass = weighed.sum(1, keepdim=True)
+            target = (1 - smoothing) * weighed + smoothing * mass / classes
+            return functional.cross_entropy(logits, target)
         if self.recipe.balance == "prior":
             logits = logits + self._shares.log().to(logits.device)
-        elif self.recipe.balance == "weights":
-            weights = (1 / (len(self.counts) * self._shares)).to(logits.device)
-        return functional.cross_entropy(logits, wanted, weights, label_smoothing=smoothing)
+        return functional.cross_entropy(logits, wanted, label_smoothing=smoothing)

@@ -30,6 +30,16 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     return recipe.min_lr + 0.5 * (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * progress))
 
 
+def gathering(recipe: Recipe, step: int, steps: int) -> tuple[int, bool]:
+    """How many batches make the update that batch `step` is part of; whether it is the last one.
+
+    An epoch of `steps` batches may end with fewer than `accumulate`.
+    """
+    first = step - step % recipe.accumulate
+    end = min(first + recipe.accumulate, steps)
+    return end - first, step + 1 == end
+
+
 def save_is_due(recipe: Recipe, step: int) -> bool:
     """Whether a recovery checkpoint is due after `step` batches of an epoch.
 

@@ -261,7 +261,10 @@ def _load_optimizer(
         {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
     ]
     try:
-        optimizer.load_state_dict(dict(content))
+        saved = zip(content["param_groups"], settings, strict=True)
+        # first, as where a fused step keeps its count depends on them
+        groups = [{**group, **setting} for group, setting in saved]
+        optimizer.load_state_dict({**content, "param_groups": groups})
         fits = all(
             momentum is None or momentum.shape in (parameter.shape, SCALAR)
             for parameter, state in optimizer.state.items()
@@ -271,8 +274,6 @@ def _load_optimizer(
         fits = False
     if not fits:
         raise CheckpointError(f"{source}: the optimizer's state does not fit the network")
-    for group, setting in zip(optimizer.param_groups, settings, strict=True):
-        group.update(setting)
 
 
 def _changes(before: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:

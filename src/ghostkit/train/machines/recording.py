@@ -61,15 +61,16 @@ class Recorded:
 def record(network: nn.Module, images: torch.Tensor) -> Network:
     """Forward and backward of `network` for batches like `images`, which it leaves as it was.
 
-    Recording runs the network a few times, which moves the statistics of batch norm; they are put
-    back.
+    Recording runs the network a few times, which moves the statistics of batch norm and draws for
+    dropout; both are put back.
     """
     # the nodes that add up gradients were made where it is recorded, which torch would warn of
     quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
     if quiet is not None:  # since torch 2.11
         quiet(False)
     before = [buffer.clone() for buffer in network.buffers()]
-    replayed = torch.cuda.make_graphed_callables(_Inside(network), (images.clone(),))
+    with torch.cuda.device(images.device), torch.random.fork_rng(devices=[images.device]):
+        replayed = torch.cuda.make_graphed_callables(_Inside(network), (images.clone(),))
     for buffer, value in zip(network.buffers(), before, strict=True):
         buffer.copy_(value)
     return cast(Network, replayed)
