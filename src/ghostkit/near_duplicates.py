@@ -58,6 +58,16 @@ def distance(one: Hashes | int, other: Hashes | int) -> npt.NDArray[np.int64]:
     return _count_bits(np.asarray(one, np.uint64) ^ np.asarray(other, np.uint64))
 
 
+def nearest(one: int, others: Hashes) -> tuple[int, int]:
+    """Which of `others` (N,), at least one, is nearest to `one`, and in how many bits they differ.
+
+    As `group` counts them: as they are, or one of them in a mirror, whichever is less.
+    """
+    apart = np.minimum(distance(one, others), distance(one ^ MIRROR, others))
+    index = int(apart.argmin())
+    return index, int(apart[index])
+
+
 def group(hashes: Hashes, max_distance: int = MAX_DISTANCE, *, mirrored: bool = True) -> Indices:
     """A group number for each hash (N,), counted from 0 in the order of first members.
 

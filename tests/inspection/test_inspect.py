@@ -10,6 +10,9 @@ from ghostkit.dataset import open_dataset, open_parts, open_splits
 from ghostkit.dataset.left_out import read_left_out
 from ghostkit.errors import DatasetError
 from ghostkit.inspection import inspect
+from ghostkit.inspection.copies import find_copies
+from ghostkit.inspection.looking import Look
+from ghostkit.inspection.report import left_out_of
 
 
 def scene(number, side=96):
@@ -83,6 +86,37 @@ def test_a_training_picture_with_a_copy_in_val_leaks(photos):
     }
     assert len(report.leaks) == 2
     assert "train/bird/smaller.jpg" not in left_out(report_of(photos, copy_distance=0))
+
+
+def chain(*bits):
+    """Looks at pictures, each so many bits from the one before, and as many more from the first."""
+    number, at = 0x123456789ABCDEF0, 0
+    for index, count in enumerate((0, *bits)):
+        number ^= ((1 << count) - 1) << at
+        at += count
+        name = f"{'train' if index else 'val'}/cat/{index}.png"
+        yield Look(name, name, name.split("/")[0], 0, None, (1, 1), "PNG", bytes([index]), number)
+
+
+def test_a_chain_of_likenesses_leaks_only_as_far_as_it_is_like_one_in_val():
+    looks = list(chain(5, 2, 4, 7, 7))
+    [copies] = find_copies(looks, 7)
+    assert len(copies.members) == 6
+    found = left_out_of(looks, [copies], 7)
+    assert [each.name for each in found] == ["train/cat/1.png", "train/cat/2.png"]
+    assert {each.reason for each in found} == {"looks like val/cat/0.png"}
+
+
+def test_the_picture_in_val_that_is_nearest_is_named_be_it_in_a_mirror(photos):
+    far, near = scene(50).resize((6, 6)), scene(50)
+    save(photos / "val" / "cat" / "0.png", far.resize((96, 96)))
+    save(photos / "val" / "cat" / "9.png", near)
+    mirrored = near.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    save(photos / "train" / "cat" / "mirrored.jpg", mirrored, quality=90)
+    assert left_out(report_of(photos, copy_distance=12))["train/cat/mirrored.jpg"] == (
+        "leak",
+        "looks like val/cat/9.png",
+    )
 
 
 def test_of_the_same_pixels_in_one_class_the_first_stays(photos):

@@ -40,7 +40,7 @@ def inspect(
         parts=tuple(part.split for part in parts),
         looks=looks,
         copies=copies,
-        left_out=left_out_of(looks, copies),
+        left_out=left_out_of(looks, copies, copy_distance),
         skipped=skipped,
         notes=notes,
     )

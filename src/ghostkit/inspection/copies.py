@@ -1,18 +1,18 @@
 """Which pictures are one photo: the same pixels, or so alike that one was made of the other."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ghostkit.inspection.looking import Look
-from ghostkit.near_duplicates import group
+from ghostkit.near_duplicates import group, nearest
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Two or more pictures of one photo."""
+    """Two or more pictures of one photo; a chain of likenesses joins those that are only alike."""
 
     members: tuple[Look, ...]  # in the data set's order
 
@@ -37,6 +37,20 @@ class Copies:
         for each in self.members:
             found[each.digest].append(each)
         return [Copies(tuple(same)) for same in found.values() if len(same) > 1]
+
+    def leaking(self, copy_distance: int) -> Iterator[tuple[Look, Look]]:
+        """Each picture of train that is a copy of one of val itself, with the nearest of val."""
+        held = [each for each in self.members if each.part == "val"]
+        if not held:
+            return
+        hashes = np.array([each.hash for each in held], np.uint64)
+        first = {each.digest: each for each in reversed(held)}
+        for each in self.members:
+            if each.part != "train" or each.hash is None:
+                continue
+            index, bits = nearest(each.hash, hashes)
+            if bits <= copy_distance:
+                yield each, first.get(each.digest, held[index])
 
 
 def find_copies(looks: Sequence[Look], copy_distance: int) -> tuple[Copies, ...]:

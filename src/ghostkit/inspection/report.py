@@ -128,12 +128,15 @@ class Report:
         }
 
 
-def left_out_of(looks: Sequence[Look], copies: Sequence[Copies]) -> tuple[LeftOut, ...]:
+def left_out_of(
+    looks: Sequence[Look], copies: Sequence[Copies], copy_distance: int
+) -> tuple[LeftOut, ...]:
     """Which pictures are better left out; each once, for the first of the `KINDS` that holds.
 
     Refused: it cannot be read. Two labels: the same pixels are in two classes, so that neither can
-    be believed. Leak: a training picture of a photo that is in val, too, or looks so. Copy: the
-    same pixels are there already, in its class and part.
+    be believed. Leak: a training picture of a photo that is in val, too, or one that differs from
+    it in at most `copy_distance` bits. Copy: the same pixels are there already, in its class and
+    part.
     """
     found: dict[str, LeftOut] = {}
 
@@ -150,12 +153,9 @@ def left_out_of(looks: Sequence[Look], copies: Sequence[Copies]) -> tuple[LeftOu
                 other = next(each for each in same.members if each.target != look.target)
                 leave(look, "two labels", f"the same pixels as {other.name}")
     for each in copies:
-        held = [look for look in each.members if look.part == "val"]
-        for look in each.members if held else ():
-            if look.part == "train":
-                same_pixels = [other for other in held if other.digest == look.digest]
-                how = "the same pixels as" if same_pixels else "looks like"
-                leave(look, "leak", f"{how} {(same_pixels or held)[0].name}")
+        for look, held in each.leaking(copy_distance):
+            how = "the same pixels as" if look.digest == held.digest else "looks like"
+            leave(look, "leak", f"{how} {held.name}")
     for same in twins:
         first: dict[tuple[str, int], str] = {}
         for look in same.members:
