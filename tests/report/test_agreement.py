@@ -14,6 +14,10 @@ class Shifted(FakeBackend):
         return super().infer(images) + np.array([3, 0, 0], np.float32)
 
 
+class OnTheProcessor(FakeBackend):
+    fallback = "the CPU runs it: there is no <cuda>"
+
+
 @pytest.fixture
 def sides():
     return (
@@ -59,6 +63,12 @@ def test_the_cards_are_told_in_words_and_side_by_side(sides, photos):
     assert "A's model takes RGB, B's BGR" in page.text
     assert "8x8, float32 NCHW RGB 8x8, float32 NCHW BGR" in page.text
     assert "Their cards say the same" in read(sides, photos).text
+
+
+def test_what_stepped_in_for_the_device_is_told(sides, photos):
+    assert "fallback" not in read(sides, photos).text
+    page = read((sides[0], ("b.onnx", Classifier(OnTheProcessor(), tiny_card()))), photos)
+    assert "fallback" in page.text and "the CPU runs it: there is no <cuda>" in page.text
 
 
 def test_models_that_agree_have_no_disputed_pictures(sides, photos):

@@ -21,8 +21,8 @@ def photos(tmp_path):
     return tmp_path / "<photos>"
 
 
-def read(photos, card=None):
-    classifier = Classifier(FakeBackend(), card or tiny_card())
+def read(photos, card=None, backend=None):
+    classifier = Classifier(backend or FakeBackend(), card or tiny_card())
     evaluation = evaluate(classifier, open_dataset(photos))
     return evaluation, Reader(evaluation_page(evaluation, "tiny & good.onnx"))
 
@@ -69,6 +69,15 @@ def test_a_threshold_shows_what_it_accepts(photos):
     evaluation, page = read(photos, card.model_copy(update={"output": output}))
     assert evaluation.accepted.value == 1.0
     assert "of the answers are accepted" in page.text
+
+
+def test_what_stepped_in_for_the_device_is_told(photos):
+    class OnTheProcessor(FakeBackend):
+        fallback = "the CPU runs it: there is no <cuda>"
+
+    assert "fallback" not in read(photos)[1].text
+    _, page = read(photos, backend=OnTheProcessor())
+    assert "fallback: the CPU runs it: there is no <cuda>" in page.text
 
 
 def test_of_many_classes_the_most_frequent_confusions_are_listed(photos):

@@ -5,6 +5,7 @@ In: an `Agreement`, the two classifiers and what they are called; out: one HTML 
 
 from collections.abc import Sequence
 
+from ghostkit.backend import fallback_of
 from ghostkit.report.charts import decade_histogram, paired_bars
 from ghostkit.report.page import Html, element, join, page, table, text, tiles
 from ghostkit.report.photos import photo
@@ -63,7 +64,8 @@ def _notes(notes: Sequence[str]) -> Html:
 
 def _cards(sides: Sequence[tuple[str, Answering]]) -> Html:
     columns = [_facts(classifier) for _, classifier in sides]
-    rows = [(name, value, columns[1][name]) for name, value in columns[0].items()]
+    pairs = [(name, value, columns[1][name]) for name, value in columns[0].items()]
+    rows = [pair for pair in pairs if any(pair[1:])]
     return table(("", "A", "B"), rows, marked=[one != two for _, one, two in rows])
 
 
@@ -74,6 +76,7 @@ def _facts(classifier: Answering) -> dict[str, str]:
     return {
         "network": card.architecture.name + ("" if width is None else f" {width:g}x"),
         "run by": classifier.backend.name,
+        "fallback": fallback_of(classifier.backend) or "",
         "steps before the model": describe(card.steps),
         "input": f"{size}, {wants.dtype} {wants.layout} {wants.color}",
         "output": f"{card.output.kind}, temperature {card.output.temperature:g}",
