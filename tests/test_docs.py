@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import io
 import re
 import subprocess
 import textwrap
@@ -12,12 +13,19 @@ from pathlib import Path
 import click
 import pytest
 import typer.main
+from rich.console import Console
 
 from ghostkit import card, errors, steps
 from ghostkit.artifacts import load
+from ghostkit.backend import FakeBackend
+from ghostkit.classifier import Classifier
 from ghostkit.cli import app
+from ghostkit.cli.report import evaluation_tables
+from ghostkit.dataset import open_dataset
+from ghostkit.evaluate import evaluate
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.recipe.seed_flags import SEED_FLAGS
+from tiny import BLUE, save_square, tiny_card
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -151,6 +159,39 @@ def test_every_field_of_the_card_is_in_its_section(heading):
 def test_the_page_of_the_card_has_a_section_for_every_record_in_it():
     nested = {n for n, f in card.ModelCard.model_fields.items() if n not in ("schema_version",)}
     assert nested - {"classes", "titles"} == set(SECTIONS_OF_THE_CARD) - {"Fields"}
+
+
+def test_the_page_of_evaluate_has_every_row_and_every_key(tmp_path):
+    class OnTheProcessor(FakeBackend):
+        fallback = "the CPU runs it"
+
+    save_square(tmp_path / "red" / "1.png", BLUE)
+    save_square(tmp_path / "blue" / "1.png", BLUE)
+    (tmp_path / "blue" / "2.png").write_bytes(b"")
+    plain = tiny_card()
+    output = plain.output.model_copy(update={"reject_threshold": 0.1})
+    full = plain.model_copy(update={"output": output, "titles": ("Red", "Green", "Blue")})
+    evaluation = evaluate(Classifier(OnTheProcessor(), full), open_dataset(tmp_path))
+    page = sections(DOCS / "evaluate.md")
+
+    printed = io.StringIO()
+    evaluation_tables(evaluation, Console(file=printed, width=200))
+    rows = re.findall(r"^(.+?)  ", printed.getvalue().partition("class ")[0], re.MULTILINE)
+    assert "top-1 of these" in rows and "fallback" in rows
+    named = re.findall(r"^\| (.+?) \|", page["What it prints"], re.MULTILINE)
+    told = {name for cell in named for name in cell.split(", ")} | {"data"}
+    assert set(rows) <= told
+    sample = fences(DOCS / "evaluate.md", "")[1]
+    assert set(rows) - {"accepted answers", "top-1 of these", "fallback"} <= set(
+        re.findall(r"^(.+?)  ", sample, re.MULTILINE)
+    )
+
+    record = evaluation.to_record()
+    cells = re.findall(r"^\| (`.+?) \| (.+) \|$", page["JSON"], re.MULTILINE)
+    assert set(record) == {name for cell, _ in cells for name in re.findall(r"`(\w+)`", cell)}
+    content = dict(cells)
+    for key in ("per_class", "confidences", "mistakes", "unanswered"):
+        assert set(record[key][0]) <= set(re.findall(r"`(\w+)`", content[f"`{key}`"])), key
 
 
 @trees
