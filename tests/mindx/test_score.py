@@ -58,7 +58,7 @@ def test_the_percentages_round_as_numpy_rounds(tmp_path):
 def _score(images, hits):
     from ghostkit.mindx.score import Score
 
-    return Score(images, 10, hits, (), (), (), (), ())
+    return Score(images, 10, hits, (), (), (), (), (), ())
 
 
 def test_an_empty_result_is_wrong_and_not_class_0(tmp_path):
@@ -67,6 +67,32 @@ def test_an_empty_result_is_wrong_and_not_class_0(tmp_path):
     assert (scored.images, scored.hits) == (2, (1, 0))
     assert scored.unanswered == ("a.jpg",)
     assert "50.0%" in scored.to_json()
+
+
+def test_where_every_result_is_empty_the_accuracy_is_0_and_said(tmp_path):
+    folder = write(tmp_path / "r", a_1__txt="", b_1__txt="")
+    scored = score(folder, labels(tmp_path, "a.jpg 0", "b.jpg 1"))
+    assert scored.to_record()["value"][2] == {"key": "Top1 accuracy", "value": "0.0%"}
+    elsewhere = write(tmp_path / "other", x_1__txt="0 \n")
+    whole = score(elsewhere, tmp_path / "val_label.txt")
+    part = score(elsewhere, tmp_path / "val_label.txt", subset=True)
+    assert (whole.images, whole.hits) == (2, (0,)) and (part.images, part.hits) == (0, ())
+
+
+def test_a_result_that_two_labels_claim_is_of_neither(ghostkit, tmp_path):
+    folder = write(tmp_path / "r", a_1__txt="0 \n", b_1__txt="1 \n")
+    truths = labels(tmp_path, "a.jpg 0", "a.png 1", "b.jpg 1")
+    scored = score(folder, truths)
+    assert scored.ambiguous == ("a_1.txt",) and scored.missing == ("a.jpg", "a.png")
+    assert (scored.images, scored.hits) == (3, (1,))
+    outcome = ghostkit("score", folder, truths, tmp_path, "result.json")
+    assert outcome.status == 1 and "Results of several labels: 1: a_1.txt" in outcome.err
+    only = write(tmp_path / "only", a_1__txt="0 \n")
+    assert score(only, truths, subset=True).images == 0
+    (folder / "a_1.txt").unlink()
+    write(folder, a__jpg_1__txt="0 \n", a__png_1__txt="0 \n")
+    whole_names = score(folder, truths)
+    assert whole_names.well_formed and whole_names.hits == (2,)
 
 
 def test_a_label_without_a_result_counts_as_wrong_unless_it_is_a_subset(tmp_path):

@@ -7,7 +7,8 @@ whatever does not pair up. On well-formed input the JSON is the original's, byte
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Score:
     missing: tuple[str, ...]  # labelled, without a result file; wrong unless left out
     unanswered: tuple[str, ...]  # result files without a class id; wrong
     unlabelled: tuple[str, ...]  # results of pictures that have no label; not counted
+    ambiguous: tuple[str, ...]  # results that may be of several labels' pictures; not counted
     unreadable: tuple[str, ...]  # files in the folder that are no results; not counted
     repeated: tuple[str, ...]  # second results of one picture; not counted
 
@@ -47,6 +49,7 @@ class Score:
             ("Images without a result", self.missing),
             ("Images without an answer", self.unanswered),
             ("Results without a label", self.unlabelled),
+            ("Results of several labels", self.ambiguous),
             ("Files that are no result", self.unreadable),
             ("Second results of one image", self.repeated),
         )
@@ -81,7 +84,8 @@ def score(
     """The accuracy of the result files in `results`.
 
     A picture whose result is empty or missing is wrong, not "class 0". Names pair up by everything
-    before the picture's last suffix, so dots in a name do no harm.
+    before the picture's last suffix, so dots in a name do no harm. A name that several labels share
+    says of none of them what the result is.
 
     Args:
         class_count: how many classes there are; `known_class_count` where None.
@@ -100,7 +104,8 @@ def score(
     found = _read_results(results, truths)
     missing = tuple(name for name in truths if name not in found.answers)
     counted = [name for name in truths if not subset or name in found.answers]
-    depth = min(MOST_RANKS, max((len(ids) for ids in found.answers.values()), default=0))
+    longest = max((len(ids) for ids in found.answers.values()), default=0)
+    depth = min(MOST_RANKS, max(1, longest)) if counted else 0
     hits = [0] * depth
     for name in counted:
         ids = found.answers.get(name, ())[:depth]
@@ -112,7 +117,7 @@ def score(
         tuple(hits),
         () if subset else missing,
         tuple(name for name, ids in found.answers.items() if not ids),
-        *map(tuple, (found.unlabelled, found.unreadable, found.repeated)),
+        *map(tuple, (found.unlabelled, found.ambiguous, found.unreadable, found.repeated)),
     )
 
 
@@ -144,25 +149,33 @@ def known_class_count(truths: Iterable[int]) -> int:
 class _Results:
     answers: dict[str, tuple[int, ...]]  # picture name as in the label file -> ids, best first
     unlabelled: list[str]
+    ambiguous: list[str]
     unreadable: list[str]
     repeated: list[str]
 
 
 def _read_results(folder: str | os.PathLike[str], truths: Mapping[str, int]) -> _Results:
     names = _listing(folder)
-    by_stem = {os.path.splitext(name)[0]: name for name in truths} | {n: n for n in truths}
-    found = _Results({}, [], [], [])
+    pictures: dict[str, list[str]] = defaultdict(list)  # what a result may call them
+    for name in truths:
+        for called in {name, os.path.splitext(name)[0]}:
+            pictures[called].append(name)
+    found = _Results({}, [], [], [], [])
     for name in names:
         path = Path(folder, name)
         if not _RESULT_ENDING.search(name) or not path.is_file():
             found.unreadable.append(name)
             continue
-        picture = _picture_of(name, by_stem)
+        candidates = _pictures_of(name, pictures)
         ids = read_ids(path)
-        if picture is None:
+        if not candidates:
             found.unlabelled.append(name)
-        elif ids is None:
+            continue
+        picture = candidates[0]
+        if ids is None:
             found.unreadable.append(name)
+        elif len(candidates) > 1:
+            found.ambiguous.append(name)
         elif picture not in found.answers:
             found.answers[picture] = ids
         elif not found.answers[picture]:  # NAME.txt of a failed run, then NAME_1.txt
@@ -170,7 +183,7 @@ def _read_results(folder: str | os.PathLike[str], truths: Mapping[str, int]) -> 
             found.repeated.append(name)
         else:
             found.repeated.append(name)
-    if not found.answers and not found.unlabelled:
+    if not (found.answers or found.unlabelled or found.ambiguous):
         raise UsageError(
             f"{os.fspath(folder)!r} holds no result; expected files NAME_1.txt with class ids"
         )
@@ -187,10 +200,10 @@ def _listing(folder: str | os.PathLike[str]) -> list[str]:
         ) from error
 
 
-def _picture_of(result: str, by_stem: Mapping[str, str]) -> str | None:
-    """The labelled picture that a file is the result of; without ``_1`` where that has a label."""
+def _pictures_of(result: str, pictures: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """The labelled pictures a file may be the result of; without ``_1`` where that has a label."""
     without_rank = _RESULT_ENDING.sub("", result)
-    return by_stem.get(without_rank) or by_stem.get(result[: -len(".txt")])
+    return pictures.get(without_rank) or pictures.get(result[: -len(".txt")]) or ()
 
 
 def read_ids(path: Path) -> tuple[int, ...] | None:
