@@ -113,6 +113,27 @@ def test_the_photos_that_training_held_out_are_taken(ghostkit, make_model, photo
     assert json.loads(held.out)["images"] == len(split) < 40
 
 
+def test_where_every_answer_is_right_a_threshold_can_be_chosen_and_no_temperature(
+    ghostkit, make_model, tmp_path
+):
+    colors = {"red": RED, "green": (0, 255, 0), "blue": (0, 0, 255)}
+    for name, color in colors.items():
+        for number in range(8):
+            save_square(tmp_path / "easy" / name / f"{number}.png", color, (20, 16 + number))
+    target = tmp_path / "calibrated.onnx"
+    outcome = ghostkit("calibrate", make_model(), tmp_path / "easy", "-o", target)
+    assert outcome.status == 2 and not target.exists()
+    assert "each of 24 answers is right, so no temperature can be told" in outcome.err
+    strangers = save_square(tmp_path / "others" / "grey.png", (99, 99, 99)).parent
+    arguments = ("-o", target, "--unknown", strangers)
+    outcome = ghostkit("calibrate", make_model(), tmp_path / "easy", *arguments, "--json")
+    assert outcome.status == 0 and "the lower, the likelier; it stays 1" in outcome.err
+    record = json.loads(outcome.out)
+    assert record["temperature"] is None and record["rejection"]["refused"]["hits"] == 1
+    output = package.load(target).card.output
+    assert output.temperature == 1 and 0.3 < output.reject_threshold < 0.9
+
+
 def test_a_train_part_alone_is_refused(ghostkit, make_model, photos, tmp_path):
     (tmp_path / "parted").mkdir()
     photos.rename(tmp_path / "parted" / "train")

@@ -21,7 +21,7 @@ LEAST = 20  # labelled pictures
 class Calibration:
     """A temperature, and what it changes on pictures that did not choose it."""
 
-    temperature: float  # chosen by all pictures
+    temperature: float | None  # chosen by all pictures; None: every answer is right, so none is
     images: int
     loss: tuple[float, float]  # mean cross entropy in nats, at temperature 1 and calibrated
     error: tuple[float, float]  # expected calibration error, 15 bins, 0..1, likewise
@@ -30,14 +30,15 @@ class Calibration:
 def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibration:
     """The temperature that makes the labels likeliest.
 
-    A half that tells none leaves the other as it is, in the figures.
+    Where every answer is right there is none: the colder, the likelier. A half of which that holds
+    leaves the other as it is, in the figures.
 
     Args:
         logits: ``(N, K)``.
         targets: class indices ``(N,)``.
 
     Raises:
-        UsageError: there are too few pictures, or they tell no temperature.
+        UsageError: there are too few pictures, or their labels are no likelier than other classes.
     """
     if len(targets) < LEAST:
         raise UsageError(
@@ -45,8 +46,12 @@ def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibr
             "more that the model was not trained on"
         )
     temperature = fit_temperature(logits, targets)
-    if temperature is None:
-        raise UsageError(_why_none(logits, targets))
+    if temperature is None and not _all_right(logits, targets):
+        raise UsageError(
+            f"the labels of {len(targets)} answered pictures are no likelier than other classes, "
+            "so no temperature can be told: the higher, the likelier. Do model and labels belong "
+            "together?"
+        )
     plain = softmax(logits)
     calibrated = plain.copy()
     for half, other in halves(len(targets)):
@@ -79,7 +84,7 @@ def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> 
         means = (weights * centred).sum(axis=1) / weights.sum(axis=1)
         return float(means.mean() - right.mean())
 
-    if not right.any() or slope(0.0) >= 0:
+    if _all_right(logits, targets) or slope(0.0) >= 0:
         return None
     low = high = 1.0
     while slope(low) >= 0:
@@ -92,14 +97,6 @@ def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> 
     return float((low * high) ** -0.5)
 
 
-def _why_none(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> str:
-    count = len(targets)
-    if (logits[np.arange(count), targets] == logits.max(axis=1)).all():
-        return (
-            f"each of {count} answers is right, so no temperature can be told: the lower, the "
-            "likelier. Give more photos, or harder ones, so that some answers are wrong"
-        )
-    return (
-        f"the labels of {count} answered pictures are no likelier than other classes, so no "
-        "temperature can be told: the higher, the likelier. Do model and labels belong together?"
-    )
+def _all_right(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> bool:
+    of_labels = logits[np.arange(len(targets)), targets]
+    return bool((of_labels == logits.max(axis=1)).all())

@@ -89,9 +89,11 @@ def calibrate(
     answered = gather(classifier, dataset, answers, "Answering", bars_for())
     unanswered = answered.unanswered
     found = temperatures.calibrate(answered.logits, answered.targets)
+    wants_threshold = keep is not None or accuracy is not None or bool(unknown)
+    temperature = _temperature(found, classifier.card, wants_threshold)
     rejection = None
-    if keep is not None or accuracy is not None or unknown:
-        calibrated = with_temperature(classifier, found.temperature)
+    if wants_threshold:
+        calibrated = with_temperature(classifier, temperature)
         strangers = None
         if unknown:
             pictures = find_pictures(unknown).pictures
@@ -113,7 +115,7 @@ def calibrate(
             f"the threshold {dropped:g} of {model} is dropped, for it was one of other "
             "probabilities; --keep, --accuracy or --unknown choose it anew"
         )
-    card = _card(classifier.card, found, rejection)
+    card = _card(classifier.card, found.images, temperature, rejection)
     write_bytes(output, with_metadata(content, ONNX_METADATA_KEY, card.to_json()))
     if as_json:
         print_json(_record(found, rejection))
@@ -200,12 +202,34 @@ def _open_data(
     return dataset
 
 
-def _card(card: "ModelCard", found: "Calibration", rejection: "Rejection | None") -> "ModelCard":
+def _temperature(found: "Calibration", card: "ModelCard", wants_threshold: bool) -> float:
+    """What was found, or, where that is nothing, the card's own.
+
+    Raises:
+        UsageError: nothing was found, and no threshold is wanted either.
+    """
+    from ghostkit.errors import UsageError
+
+    if found.temperature is not None:
+        return found.temperature
+    why = (
+        f"each of {found.images} answers is right, so no temperature can be told: the lower, the "
+        "likelier"
+    )
+    if not wants_threshold:
+        raise UsageError(f"{why}. Give more photos, or harder ones, so that some are wrong")
+    say(f"{why}; it stays {card.output.temperature:g}")
+    return card.output.temperature
+
+
+def _card(
+    card: "ModelCard", images: int, temperature: float, rejection: "Rejection | None"
+) -> "ModelCard":
     from ghostkit.convert.derived import derived
 
-    settings: dict[str, JsonValue] = {"images": found.images, "temperature": found.temperature}
+    settings: dict[str, JsonValue] = {"images": images, "temperature": temperature}
     threshold = None if rejection is None else rejection.threshold
-    changes = {"temperature": found.temperature, "reject_threshold": threshold}
+    changes = {"temperature": temperature, "reject_threshold": threshold}
     output = card.output.model_copy(update=changes)
     return derived(card, "calibrated", settings, output=output, measurements=card.measurements)
 
@@ -216,7 +240,7 @@ def _rows(found: "Calibration", rejection: "Rejection | None") -> list[tuple[str
 
     rows = [
         ("photos", str(found.images)),
-        ("temperature", f"{found.temperature:.4f}"),
+        ("temperature", "none" if found.temperature is None else f"{found.temperature:.4f}"),
         ("loss", change(found.loss, ".4f")),
         ("calibration error, %", change(found.error, ".1f", 100)),
     ]
