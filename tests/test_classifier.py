@@ -210,6 +210,10 @@ def test_outputs_that_the_card_calls_probabilities_are_taken_as_they_are_or_not_
     [prediction] = model.stream([white])  # 1, 1, 1
     assert prediction.status == "failed"
     assert prediction.error.startswith("probabilities 1..1 sum to 3")
+    rows = np.array([[0.5, 0.5, 0], [-0.5, 1, 0.5], [1, 1, 0]], np.float32)
+    assert model.probabilities(rows[:1]).tolist() == [[0.5, 0.5, 0]]
+    with pytest.raises(ModelError, match=r"probabilities -0.5..1 sum to 1:"):  # of the first wrong
+        model.probabilities(rows)
 
 
 def test_a_model_of_other_classes_than_its_card_fails_every_picture():

@@ -15,14 +15,14 @@ from ghostkit.card import ModelCard
 from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
 from ghostkit.inferring import Answer, Infer
-from ghostkit.predictions import Prediction, softmax
+from ghostkit.predictions import Prediction, check_distributions, softmax
 from ghostkit.sources import find_pictures
 from ghostkit.steps import scaled_decode, with_fast_decode
 from ghostkit.stream import Rows, Schedule, alone, answers
 from ghostkit.timing import StageTimes, Stopwatch
 from ghostkit.trial import Trials
 
-Picture = str | os.PathLike[str] | bytes | NDArray[np.uint8]
+Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8]
 """A path, the bytes of a picture file, or decoded pixels: uint8 (H, W, 3) RGB."""
 
 
@@ -205,13 +205,18 @@ class Classifier:
         return Prediction(name, self.classes, None, str(error), "failed")
 
     def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities ``(…, K)`` from the model's outputs, by what the card says they are."""
+        """Probabilities ``(…, K)`` from the model's outputs, by what the card says they are.
+
+        Raises:
+            ModelError: there are others than the card has classes, or they are no distribution.
+        """
         if outputs.shape[-1] != len(self.classes):
             raise ModelError(
                 f"the model answers {outputs.shape[-1]} classes, its card names "
                 f"{len(self.classes)}; give the card as many names as the model has outputs"
             )
         if self.card.output.kind == "probabilities":
+            check_distributions(outputs)
             return outputs
         return softmax(outputs, self.card.output.temperature)
 

@@ -49,6 +49,19 @@ def finite_rows(logits: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isfinite(logits).all(axis=-1))
 
 
+def check_distributions(probabilities: npt.NDArray[Any]) -> None:
+    """Raise ModelError if a row of (..., K) is not in 0..1, or does not sum to 1."""
+    low, high = probabilities.min(axis=-1), probabilities.max(axis=-1)
+    total = probabilities.sum(axis=-1, dtype=np.float64)
+    right = (low >= 0.0) & (high <= 1.0) & (abs(total - 1.0) <= SUM_TOLERANCE)  # not if nan
+    if not right.all():
+        low, high, total = (np.ravel(each)[np.argmin(right)] for each in (low, high, total))
+        raise ModelError(
+            f"probabilities {low:.6g}..{high:.6g} sum to {total:.6g}: expected "
+            "0..1 and a sum of 1; if these are logits, the card's output kind is wrong"
+        )
+
+
 def top_k(probabilities: npt.NDArray[Any], k: int) -> npt.NDArray[np.intp]:
     """Indices of the `k` largest of (K,), largest first; of equal ones the lower index first."""
     if k < 1:
@@ -167,10 +180,7 @@ def _check(probabilities: Probabilities, num_classes: int, source: str) -> None:
             f"{source}: the model gave {len(probabilities)} values for {num_classes} class names; "
             "its card and its output do not belong together"
         )
-    low, high = float(probabilities.min()), float(probabilities.max())
-    total = float(probabilities.sum(dtype=np.float64))
-    if not (0.0 <= low and high <= 1.0 and abs(total - 1.0) <= SUM_TOLERANCE):  # or nan
-        raise ModelError(
-            f"{source}: probabilities {low:.6g}..{high:.6g} sum to {total:.6g}: expected "
-            "0..1 and a sum of 1; if these are logits, the card's output kind is wrong"
-        )
+    try:
+        check_distributions(probabilities)
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}") from None

@@ -1,6 +1,7 @@
 """What comes in is counted while it comes."""
 
 import asyncio
+from concurrent.futures import Future
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_declared_size_is_refused_before_a_byte_is_read():
 def test_all_requests_together_have_a_bound_and_give_back_what_they_held():
     memory = Memory(150)
     with memory.share() as other:
-        other.take(100)
+        other.hold(100)
         with pytest.raises(Overloaded, match="try again"):
             body_of(b"a" * 60, memory=memory)
     assert memory.held == 0
@@ -58,3 +59,30 @@ def test_a_sender_that_dawdles_is_refused():
     with pytest.raises(Refused, match="not whole") as refused:
         body_of(b"a", b"b", b"c", seconds=0.05, pause_s=0.04)
     assert refused.value.status == 408
+
+
+def test_memory_of_work_that_has_not_ended_is_not_given_back():
+    memory, done, off, fails = Memory(100), Future(), Future(), Future()
+    with memory.share() as share:
+        share.hold(60)
+        share.keep_for([done, off, fails])
+    assert memory.held == 60  # the request has its answer, a thread still has its pictures
+    assert done.set_running_or_notify_cancel() and fails.set_running_or_notify_cancel()
+    assert off.cancel()
+    fails.set_exception(ValueError())
+    assert memory.held == 60
+    done.set_result(0)
+    assert memory.held == 0
+
+
+def test_a_share_grows_and_shrinks():
+    memory = Memory(100)
+    with memory.share() as share:
+        share.hold(90)
+        share.hold(30)
+        assert memory.held == 30
+        with pytest.raises(Refused, match="send less at once") as refused:
+            share.hold(101)
+        assert refused.value.status == 413  # there will never be room for it
+        assert memory.held == 30
+    assert memory.held == 0

@@ -1,6 +1,7 @@
 """A running server, by the eyes of its clients."""
 
 import base64
+import gc
 import http.client
 import json
 import socket
@@ -13,6 +14,7 @@ import pytest
 
 from ghostkit import load
 from ghostkit.backend import FakeBackend
+from ghostkit.card import Output
 from ghostkit.classifier import Classifier
 from ghostkit.image.limits import Limits
 from serving import running
@@ -70,6 +72,27 @@ def form(*files):
     return parts + b"--edge--\r\n", FORM
 
 
+def asking(*contents):
+    """A request of the protocol for files."""
+    texts = [base64.b64encode(each).decode() for each in contents]
+    shape = [len(contents)]
+    return json.dumps(
+        {"inputs": [{"name": "picture", "datatype": "BYTES", "shape": shape, "data": texts}]}
+    ).encode()
+
+
+def closed_after(connection):
+    """Seconds until the other side closes it, which says nothing before."""
+    began = time.monotonic()
+    assert connection.recv(4096) == b""
+    return time.monotonic() - began
+
+
+def no_fault_is_logged(caplog):
+    gc.collect()  # asyncio complains of what nobody looked at when it is freed
+    return [each for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 def head_of(length):
     """What a request that uploads so many bytes begins with."""
     return f"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n".encode()
@@ -90,6 +113,23 @@ def test_an_uploaded_photo_is_answered_as_predict_answers_it(site, photos):
         local = tiny()(content).to_record(2, model=tiny_card().hash)
         del local["path"]
         assert record == local
+
+
+def test_a_form_is_answered_as_one_whatever_its_files_are_called(site, photos):
+    body, kind = form(("", photos["green"]))
+    status, answer = site.json("POST", "/classify", body, Content_Type=kind)
+    [record] = answer["predictions"]
+    assert (status, record["path"], record["top"][0]["class_name"]) == (200, "", "green")
+
+
+def test_a_form_that_is_cut_off_is_refused_and_a_whole_one_may_end_bare(site, photos):
+    body, kind = form(("a.jpg", photos["red"]), ("b.jpg", photos["green"]))
+    end = body.rindex(b"--edge--")
+    for cut in (end, end - 2, end - 100, end + 6, end + 7):
+        status, answer = site.json("POST", "/classify", body[:cut], Content_Type=kind)
+        assert status == 400 and "it is cut off" in answer["error"], cut
+    status, answer = site.json("POST", "/classify", body[: end + 8], Content_Type=kind)
+    assert status == 200 and len(answer["predictions"]) == 2
 
 
 def test_every_picture_of_a_form_has_its_answer_in_order(site, photos, tmp_path):
@@ -181,6 +221,76 @@ def test_a_refused_element_is_named(site, photos):
     assert status == 422 and answer["error"].startswith("picture: element 1: not a picture")
 
 
+def test_pictures_after_a_refused_one_are_counted(photos):
+    contents = [photos["red"], b"no picture", *photos.values()]
+    with running({"tiny": tiny()}) as site:
+        assert site.json("POST", "/v2/models/tiny/infer", asking(*contents))[0] == 422
+        assert metric(site, 'ghostkit_pictures_total{model="tiny",status="answered"}') == 4
+        assert metric(site, 'ghostkit_pictures_total{model="tiny",status="refused"}') == 1
+
+
+def test_what_is_no_distribution_is_not_answered_as_one(tmp_path):
+    white = save_square(tmp_path / "white.png", (255, 255, 255)).read_bytes()
+    red = save_square(tmp_path / "red.png", RED).read_bytes()
+    card = tiny_card().model_copy(
+        update={"output": Output(name="probabilities", kind="probabilities")}
+    )
+    with running({"tiny": Classifier(FakeBackend(), card)}) as site:
+        path = "/v2/models/tiny/infer"
+        assert site.json("POST", path, asking(red))[1]["outputs"][0]["data"] == [1, 0, 0]
+        status, answer = site.json("POST", path, asking(red, white))
+        assert status == 500
+        assert "picture: element 1: probabilities 1..1 sum to 3" in answer["error"]
+        assert metric(site, 'ghostkit_pictures_total{model="tiny",status="failed"}') == 1
+        given = {"name": "image", "datatype": "FP32", "shape": [2, 3, 8, 8]}
+        given["data"] = np.broadcast_to(
+            np.reshape([1, 0, 0, -5, -5, -5], (2, 3, 1, 1)), (2, 3, 8, 8)
+        )
+        asked = json.dumps({"inputs": [given | {"data": given["data"].tolist()}]})
+        status, answer = site.json("POST", path, asked.encode())
+        assert status == 500 and "probabilities -5..-5 sum to -15" in answer["error"]
+
+
+def test_more_pictures_than_may_wait_are_too_many_at_any_time(site, photos):
+    status, body, headers = site.ask("POST", "/v2/models/tiny/infer", asking(*[photos["red"]] * 41))
+    assert status == 413 and b"41 pictures; a request may have 40" in body
+    assert "Retry-After" not in headers
+
+
+@pytest.mark.parametrize("path", ["/classify", "/v2/models/tiny/infer"])
+def test_a_content_that_is_coded_is_refused_by_its_name(site, photos, path):
+    status, answer = site.json("POST", path, photos["red"], Content_Encoding="gzip")
+    assert status == 415 and "Content-Encoding 'gzip'" in answer["error"]
+    assert site.ask("POST", "/classify", photos["red"], Content_Encoding="identity")[0] == 200
+
+
+def test_a_fault_that_nobody_thought_of_is_counted_and_written_down(photos, caplog):
+    class Broken(FakeBackend):
+        def infer(self, images):
+            if images[:, 0].min() > 0.9:  # red
+                raise RuntimeError("a secret path")
+            return super().infer(images)
+
+    with running({"tiny": tiny(Broken())}) as site:
+        status, answer = site.json("POST", "/classify", photos["red"])
+        assert status == 500 and answer["error"].startswith("unexpected RuntimeError")
+        assert "secret" not in answer["error"]
+        assert metric(site, 'ghostkit_requests_total{route="/classify",status="500"}') == 1
+        assert site.json("POST", "/classify", photos["green"])[0] == 200
+    assert "a secret path" in caplog.text
+
+
+def test_numbers_in_json_are_counted_as_what_they_become(photos):
+    given = {"name": "image", "datatype": "FP32", "shape": [1, 3, 8, 8], "data": [0.5] * 192}
+    asked = json.dumps({"inputs": [given]}).encode()
+    with running({"tiny": tiny()}, all_bytes=10 * len(asked)) as site:
+        status, answer = site.json("POST", "/v2/models/tiny/infer", asked)
+        assert status == 413 and "of memory" in answer["error"]
+        assert metric(site, "ghostkit_held_bytes") == 0
+    with running({"tiny": tiny()}, all_bytes=100 * len(asked)) as site:
+        assert site.json("POST", "/v2/models/tiny/infer", asked)[0] == 200
+
+
 def test_the_server_says_what_it_is_and_has(site):
     assert site.json("GET", "/v2/health/live") == (200, {"live": True})
     assert site.json("GET", "/v2/health/ready") == (200, {"ready": True})
@@ -270,7 +380,7 @@ def test_more_than_may_wait_is_told_to_come_again(photos):
         assert site.ask("POST", "/classify", photos["red"])[0] == 200
 
 
-def test_an_answer_that_takes_too_long_is_a_timeout_and_its_work_is_called_off(photos):
+def test_an_answer_that_takes_too_long_is_a_timeout_and_its_work_is_called_off(photos, caplog):
     backend = Slow()
     with slow_site(backend, answer_s=0.3) as site:
         backend.seconds = 0.5
@@ -281,9 +391,10 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_its_work_is_called_off(p
         time.sleep(0.6)
         assert metric(site, "ghostkit_waiting_pictures") == 0
         assert metric(site, "ghostkit_batch_pictures_count") == 2  # warm-up, and one had begun
+    assert no_fault_is_logged(caplog)
 
 
-def test_a_client_that_leaves_is_forgotten(photos):
+def test_a_client_that_leaves_is_forgotten(photos, caplog):
     backend = Slow()
     with slow_site(backend) as site:
         backend.seconds = 0.4
@@ -297,7 +408,21 @@ def test_a_client_that_leaves_is_forgotten(photos):
             assert time.monotonic() < end
             time.sleep(0.02)
         assert metric(site, "ghostkit_batch_pictures_count") == 2
-        assert metric(site, "ghostkit_held_bytes") == 0
+        while metric(site, "ghostkit_held_bytes"):  # of the one that a thread has begun
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    assert no_fault_is_logged(caplog)
+
+
+def test_clients_that_left_leave_room_for_others(photos):
+    backend, content = Slow(), photos["red"]
+    with slow_site(backend, waiting=3) as site:
+        backend.seconds = 0.6
+        for _ in range(8):
+            with socket.create_connection(("127.0.0.1", site.port)) as connection:
+                connection.sendall(head_of(len(content)) + content)
+                time.sleep(0.05)
+        assert site.json("POST", "/classify", content)[0] == 200
 
 
 def test_a_request_that_does_not_come_whole_is_refused(photos):
@@ -305,6 +430,37 @@ def test_a_request_that_does_not_come_whole_is_refused(photos):
         with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
             connection.sendall(head_of(99) + b"abc")
             assert connection.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_a_request_that_does_not_begin_is_not_waited_for(photos):
+    content = photos["red"]
+    with running({"tiny": tiny()}, read_s=0.3) as site:
+        address = ("127.0.0.1", site.port)
+        with (
+            socket.create_connection(address, timeout=10) as silent,
+            socket.create_connection(address, timeout=10) as half,
+        ):
+            half.sendall(head_of(99)[:-2])
+            assert closed_after(half) < 5
+            assert closed_after(silent) < 5
+        kept = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+        kept.request("POST", "/classify", content)
+        assert kept.getresponse().read()
+        kept.sock.sendall(b"POST")  # uvicorn's own timer ends with the first byte
+        assert closed_after(kept.sock) < 5
+        kept.close()
+
+
+def test_a_request_that_begins_in_time_may_take_longer(photos):
+    backend, content = Slow(), photos["red"]
+    with slow_site(backend, read_s=0.3) as site:
+        backend.seconds = 0.5
+        kept = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+        for _ in range(2):
+            kept.request("POST", "/classify", content)
+            response = kept.getresponse()
+            assert response.status == 200 and response.read()
+        kept.close()
 
 
 def test_answers_leave_at_once(site):

@@ -1,6 +1,9 @@
 """Pictures of many requests through one model: each has its own answer, and so many may wait."""
 
+import gc
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ImageRefused, ModelError
 from ghostkit.serve.batcher import Batcher
-from ghostkit.serve.refusals import Overloaded
+from ghostkit.serve.refusals import Overloaded, Refused
 from tiny import tiny_card
 
 WAIT_S = 20
@@ -124,6 +127,45 @@ def test_a_picture_whose_client_has_left_is_not_answered(make, backend):
     backend.gate.set()
     assert best(stays) == 2
     assert backend.sizes == [1, 1]
+
+
+def test_what_is_called_off_leaves_the_queue_and_memory_at_once(make, backend):
+    batcher = make(most_waiting=4)
+    busy = batcher.pictures([RED])
+    assert backend.entered.acquire(timeout=WAIT_S)
+    pictures = [GREEN.copy() for _ in range(3)]
+    left = [weakref.ref(each) for each in pictures]
+    [*futures, stays] = batcher.pictures([*pictures, BLUE])
+    tensors = np.zeros((1, 3, 8, 8), np.float32)
+    del pictures
+    for each in futures:
+        assert each.cancel()
+    gc.collect()
+    assert batcher.waiting == 1 and [each() for each in left] == [None] * 3
+    off = batcher.tensor(tensors)
+    last = batcher.pictures([GREEN, RED])
+    assert off.cancel() and batcher.waiting == 3
+    backend.gate.set()
+    assert [best(each) for each in (*busy, stays, *last)] == [0, 2, 1, 0]
+
+
+def test_a_thread_that_waits_keeps_nothing_of_what_it_did(make, backend):
+    backend.gate.set()
+    batcher, picture = make(), GREEN.copy()
+    seen = weakref.ref(picture)
+    assert best(batcher.pictures([picture])[0]) == 1
+    del picture
+    end = time.monotonic() + WAIT_S
+    while seen() is not None:
+        assert time.monotonic() < end
+        gc.collect()
+
+
+def test_more_than_may_ever_wait_is_not_told_to_come_again(make, backend):
+    backend.gate.set()
+    with pytest.raises(Refused, match="17 pictures; a request may have 16") as refused:
+        make().pictures([RED] * 17)
+    assert refused.value.status == 413
 
 
 def test_a_refused_picture_leaves_its_neighbours_alone(make, backend):

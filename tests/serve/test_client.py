@@ -2,10 +2,12 @@
 
 import http.server
 import threading
+import time
 
 import pytest
 
 from ghostkit.backend import FakeBackend
+from ghostkit.card import Output
 from ghostkit.classifier import Classifier
 from ghostkit.errors import CardError, UsageError
 from ghostkit.serve import client
@@ -70,6 +72,37 @@ def test_a_busy_server_is_asked_again(photos, monkeypatch):
     monkeypatch.setattr(client, "PAUSE_S", 0.02)
     with running({"tiny": local()}, workers=1, batch_size=1, waiting=1) as site:
         assert compare(local(), RemoteClassifier(site.url), photos * 5, batch_size=6).passed
+
+
+def test_answers_are_as_sure_as_the_served_card_asks_for(photos):
+    asked = {"output": Output(temperature=0.5, reject_threshold=0.6)}
+    here = Classifier(FakeBackend(), tiny_card().model_copy(update=asked))
+    with running({"tiny": here}) as site:
+        remote = RemoteClassifier(site.url)
+        there = [remote.prediction(each).accepted for each in remote.answers(photos)]
+        assert there == [here.prediction(each).accepted for each in here.answers(photos)]
+        assert True in there
+        assert remote.card.output.reject_threshold == 0.6
+        notes = compare(here, remote, photos).notes
+        assert notes == ("A's model gives logits, B's gives probabilities",)
+
+
+def test_a_server_that_takes_too_long_is_not_said_to_be_none(photos, monkeypatch):
+    class Slow(FakeBackend):
+        seconds = 0.0
+
+        def infer(self, images):
+            time.sleep(self.seconds)
+            return super().infer(images)
+
+    backend = Slow()
+    monkeypatch.setattr(client, "TIMEOUT_S", 0.2)
+    with running({"slow": Classifier(backend, tiny_card())}) as site:
+        remote = RemoteClassifier(site.url)
+        assert [each.error for each in remote.answers(photos[:1])] == [None]
+        backend.seconds = 0.8
+        with pytest.raises(UsageError, match="no answer within 0.2 s; the server has too much"):
+            list(remote.answers(photos[:1]))
 
 
 @pytest.mark.parametrize(

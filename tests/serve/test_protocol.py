@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -100,7 +101,9 @@ ONE = (1, 3, 8, 8)
         (tensor((1, 3, 8, 9), [0] * 216), "shape [1, 3, 8, 9], expected [-1, 3, 8, 8]"),
         (tensor((192,), [0] * 192), "shape [192], expected [-1, 3, 8, 8]"),
         (tensor(ONE, [0] * 191), "191 numbers, but its shape is [1, 3, 8, 8]"),
-        (tensor(ONE, ["a"] * 192), "no array of numbers"),
+        (tensor(ONE, ["1.5"] * 192), "no array of numbers: it has str in it"),
+        (tensor(ONE, [None] * 191 + [0]), "it has NoneType in it"),
+        (tensor(ONE, [True] + [0.5] * 191), "it has bool in it"),
         (tensor(ONE, [[0, 1], [2]]), "no array of numbers"),
         (tensor(ONE, [0] * 192, "INT8"), "INT8, expected FP32"),
         (tensor(ONE, [0] * 192, "FP128"), "FP128, expected FP32"),
@@ -108,6 +111,8 @@ ONE = (1, 3, 8, 8)
         (tensor((0, 3, 8, 8), []), "has nothing in it"),
         (tensor(ONE, None) | {"parameters": {"binary_data_size": -1}}, "binary_data_size -1"),
         (tensor(ONE, None) | {"parameters": {"binary_data_size": 768}}, "but 0 bytes follow"),
+        (tensor((10**30, 3, 8, 8), [0]), "inputs.0.shape.0"),
+        (tensor(ONE, [0] * 192, "Q" * 200_000), "inputs.0.datatype"),
     ],
 )
 def test_what_is_wrong_with_an_input_is_said(given_input, words):
@@ -132,6 +137,74 @@ def test_what_is_wrong_with_a_request_is_said():
     assert "9 bytes, 2 are left" in refusal(*request(cut, tail=b"\x09\0\0\0ab"))
     cut["parameters"] = {"binary_data_size": 3}
     assert "3 bytes after the last element" in refusal(*request(cut, tail=b"\x09\0\0"))
+
+
+@pytest.mark.parametrize("member", ["inputs", "outputs"])
+def test_a_list_that_is_far_too_long_costs_little(member):
+    body = request(files(b"a"))[0][:-1] + b', "%s": [%s0]}' % (member.encode(), b"0," * 100_000)
+    tracemalloc.start()
+    try:
+        assert f"{member}: List should have at most 16 items" in refusal(body)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000  # an error of each took 200 times it
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_request_says_is_not_repeated_at_any_length():
+    long = "q" * 100_000
+    wanted = {"name": "logits", "parameters": {"classification": long}}
+    said = refusal(*request(files(b"a"), outputs=[wanted]))
+    assert "classification 'qqq" in said and len(said) < 200
+    many = tensor(ONE, None) | {"parameters": {"binary_data_size": [long] * 1000}}
+    assert len(refusal(*request(many))) < 400
+    assert len(refusal(b"{}", long)) < 200
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1, 256, 0.5])
+def test_a_number_that_is_no_pixel_is_refused(value):
+    card = CARD.model_copy(update={"input": CARD.input.model_copy(update={"dtype": "uint8"})})
+    body, _ = request(tensor(ONE, [value] * 192, "UINT8"))
+    with pytest.raises(Refused, match="UINT8 has whole numbers of 0 to 255 alone"):
+        read_request(body, None, card)
+    body, _ = request(tensor(ONE, [255, 0.0, 7] * 64, "UINT8"))
+    assert read_request(body, None, card).images.ravel().tolist() == [255, 0, 7] * 64
+
+
+def test_binary_parts_are_not_copied():
+    content = b"a" * 1_000_000
+    tail = b"".join(struct.pack("<I", len(content)) + content for _ in range(3))
+    binary = {"name": "picture", "datatype": "BYTES", "shape": [3]}
+    binary["parameters"] = {"binary_data_size": len(tail)}
+    body, length = request(binary, tail=tail)
+    tracemalloc.start()
+    try:
+        asked = read_request(body, length, CARD)
+        assert tracemalloc.get_traced_memory()[1] < len(content) / 4
+    finally:
+        tracemalloc.stop()
+    assert asked.pictures == [content] * 3 and asked.size == 3 * len(content)
+
+
+@pytest.mark.parametrize("pad", range(4))
+def test_a_tensor_lies_in_memory_as_a_model_reads_it(pad):
+    values = np.arange(192, dtype="<f4").reshape(ONE)
+    raw = tensor(ONE, None) | {"parameters": {"binary_data_size": values.nbytes}}
+    body, length = request(raw, tail=values.tobytes(), id="a" * pad)
+    images = read_request(bytearray(body), length, CARD).images
+    assert images.flags.aligned and images.flags.c_contiguous and images.tolist() == values.tolist()
+
+
+def test_memory_is_asked_for_before_json_is_read():
+    def full(count):
+        held.append(count)
+        raise Refused(503, "full")
+
+    held = []
+    body, _ = request(tensor(ONE, [0.5] * 192))
+    with pytest.raises(Refused, match="full"):
+        read_request(body, None, CARD, full)
+    assert held[0] > 192 * 32 + len(body)
 
 
 @given(st.binary(max_size=200), st.none() | st.integers(-2, 210).map(str) | st.text(max_size=5))

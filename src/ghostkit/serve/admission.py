@@ -1,9 +1,12 @@
 """How much a server takes in: bytes of a request, counted while they come, and of all at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from ghostkit.image.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
 from ghostkit.serve.refusals import Overloaded, Refused
@@ -22,28 +25,41 @@ class Admission:
 
 
 class Memory:
-    """Bytes that are held for requests, all together."""
+    """Bytes that are held for requests, all together. Of any thread."""
 
     def __init__(self, most: int) -> None:
         self.held, self._most = 0, most
+        self._lock = threading.Lock()
 
     @contextmanager
     def share(self) -> Iterator["Share"]:
-        """What one request holds, given back with the block."""
+        """What one request holds; given back with the block, or when the last of its work ends."""
         share = Share(self)
         try:
             yield share
         finally:
-            self.held -= share.held
+            share.leave()
 
-    def take(self, count: int) -> None:
-        """Hold `count` more; raises `Overloaded`."""
-        if self.held + count > self._most:
-            raise Overloaded(
-                f"requests of {self.held / MEBIBYTE:.0f} MiB are being answered, of "
-                f"{self._most / MEBIBYTE:.0f} at most; try again"
-            )
-        self.held += count
+    def change(self, count: int, whole: int) -> None:
+        """Hold `count` more, of a request that holds `whole` then; below 0: so many less.
+
+        Raises:
+            Overloaded: there is no room for it now.
+            Refused: there never is.
+        """
+        with self._lock:
+            if count > 0 and whole > self._most:
+                raise Refused(
+                    413,
+                    f"the request takes {whole / MEBIBYTE:.1f} MiB of memory, and all together "
+                    f"may take {self._most / MEBIBYTE:.1f}; send less at once",
+                )
+            if count > 0 and self.held + count > self._most:
+                raise Overloaded(
+                    f"requests of {self.held / MEBIBYTE:.0f} MiB are being answered, of "
+                    f"{self._most / MEBIBYTE:.0f} at most; try again"
+                )
+            self.held += count
 
 
 class Share:
@@ -51,16 +67,33 @@ class Share:
 
     def __init__(self, memory: Memory) -> None:
         self._memory, self.held = memory, 0
+        self._lock = threading.Lock()
+        self._holders = 1  # the request, and each work of its that has not ended
 
-    def take(self, count: int) -> None:
-        """Hold `count` more; raises `Overloaded`."""
-        self._memory.take(count)
-        self.held += count
+    def hold(self, count: int) -> None:
+        """Hold `count` altogether; raises as `Memory.change`."""
+        self._memory.change(count - self.held, count)
+        self.held = count
+
+    def keep_for(self, work: Iterable[Future[Any]]) -> None:
+        """Give nothing back before all of `work` has ended too, or was called off."""
+        for future in work:
+            with self._lock:
+                self._holders += 1
+            future.add_done_callback(self.leave)
+
+    def leave(self, work: Future[Any] | None = None) -> None:
+        """One holder less; the last one gives everything back."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders:
+                return
+        self.hold(0)
 
 
 async def read_body(
     chunks: AsyncIterator[bytes], declared: str | None, most: int, seconds: float, share: Share
-) -> bytes:
+) -> bytearray:
     """The content of a request.
 
     Args:
@@ -78,13 +111,13 @@ async def read_body(
             async for chunk in chunks:
                 if len(content) + len(chunk) > most:
                     raise _too_large(len(content) + len(chunk), most)
-                share.take(len(chunk))
+                share.hold(share.held + len(chunk))
                 content += chunk
     except TimeoutError as error:
         raise Refused(
             408, f"{len(content)} bytes came in {seconds:g} s, and the request is not whole"
         ) from error
-    return bytes(content)
+    return content
 
 
 def _too_large(count: int, most: int) -> Refused:

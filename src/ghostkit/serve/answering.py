@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from reprlib import repr as short
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,13 +17,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ghostkit.backend import fallback_of
-from ghostkit.errors import ImageRefused
+from ghostkit.errors import ModelError
 from ghostkit.predictions import Prediction
 from ghostkit.serve import protocol
 from ghostkit.serve.admission import Share, read_body
 from ghostkit.serve.refusals import Refused
 from ghostkit.serve.server import Server
-from ghostkit.serve.uploads import pictures_in
+from ghostkit.serve.uploads import is_form, pictures_in
 
 Result = TypeVar("Result")
 
@@ -35,20 +36,27 @@ async def infer(server: Server, request: Request, share: Share) -> Response:
     classifier = batcher.classifier
     body = await _body(server, request, share)
     length = request.headers.get(protocol.JSON_LENGTH)
-    asked = await asyncio.to_thread(protocol.read_request, body, length, classifier.card)
+    asked = await asyncio.to_thread(
+        protocol.read_request, body, length, classifier.card, share.hold
+    )
+    share.hold(max(len(body), asked.size))  # without its JSON, and perhaps without the body
+    del body
     if asked.images is not None:
-        [logits] = await _outcome(server, request, [batcher.tensor(asked.images)])
+        [logits] = await _outcome(server, request, share, [batcher.tensor(asked.images)])
         if not np.isfinite(logits).all():
             raise Refused(400, "the model gives nan or infinity for this tensor")
     else:
         assert asked.pictures is not None, "a request has one of the two"
-        answers = await _outcome(server, request, batcher.pictures(asked.pictures))
-        for number, each in enumerate(answers):
-            _count(server, name, classifier.prediction(each))
-            if isinstance(each.error, ImageRefused):
-                raise Refused(422, f"{protocol.PICTURE}: element {number}: {each.error.reason}")
-            if each.error is not None:
-                raise each.error
+        answers = await _outcome(server, request, share, batcher.pictures(asked.pictures))
+        predictions = list(map(classifier.prediction, answers))
+        for prediction in predictions:
+            _count(server, name, prediction)
+        for number, prediction in enumerate(predictions):
+            said = f"{protocol.PICTURE}: element {number}: {prediction.error}"
+            if prediction.status == "refused":
+                raise Refused(422, said)
+            if prediction.status == "failed":
+                raise ModelError(said)
         logits = np.stack([each.logits for each in answers if each.logits is not None])
     content, json_length = await asyncio.to_thread(
         protocol.response, name, classifier, asked, logits
@@ -65,8 +73,12 @@ async def classify(server: Server, request: Request, share: Share) -> Response:
     classifier = batcher.classifier
     top_k = _number(request.query_params.get("top_k", "5"))
     body = await _body(server, request, share)
+    if is_form(request.headers):
+        share.hold(2 * len(body))  # its files beside it
     uploads = await pictures_in(body, request.headers, server.admission.waiting)
-    answers = await _outcome(server, request, batcher.pictures([each for _, each in uploads]))
+    share.hold(sum(len(content) for _, content in uploads))
+    futures = batcher.pictures([content for _, content in uploads])
+    answers = await _outcome(server, request, share, futures)
     extra = {"model": classifier.card.hash}
     if (fallback := fallback_of(classifier.backend)) is not None:
         extra["fallback"] = fallback
@@ -101,18 +113,21 @@ def _count(server: Server, model: str, prediction: Prediction) -> None:
 def _number(text: str) -> int:
     if text.isdecimal() and len(text) <= 6 and 1 <= int(text) <= MOST_NAMED:
         return int(text)
-    raise Refused(400, f"top_k {text[:40]!r}: expected 1 to {MOST_NAMED}")
+    raise Refused(400, f"top_k {short(text)}: expected 1 to {MOST_NAMED}")
 
 
-async def _body(server: Server, request: Request, share: Share) -> bytes:
+async def _body(server: Server, request: Request, share: Share) -> bytearray:
     bounds = server.admission
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        raise Refused(415, f"Content-Encoding {short(coding)}: send the content as it is")
     declared = request.headers.get("content-length")
     chunks = request.stream()
     return await read_body(chunks, declared, bounds.request_bytes, bounds.read_s, share)
 
 
 async def _outcome(
-    server: Server, request: Request, futures: Sequence[Future[Result]]
+    server: Server, request: Request, share: Share, futures: Sequence[Future[Result]]
 ) -> list[Result]:
     """The results of a request's work, which is called off when its client leaves.
 
@@ -120,20 +135,23 @@ async def _outcome(
         Refused: it takes too long.
         ClientDisconnect: nobody waits for it any more.
     """
-    done = asyncio.gather(*map(asyncio.wrap_future, futures))
+    share.keep_for(futures)
+    waiting = list(map(asyncio.wrap_future, futures))
+    done = asyncio.gather(*waiting, return_exceptions=True)
     gone = asyncio.create_task(_gone(request))
     both: set[asyncio.Future[Any]] = {done, gone}
     try:
         seconds = server.admission.answer_s
         await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if done.done():
-            return await done
+            return [each.result() for each in waiting]
         if gone.done():
             raise ClientDisconnect
         raise Refused(504, f"no answer within {seconds:g} s; the server has too much to do")
     finally:
         gone.cancel()
-        done.cancel()
+        for each in waiting:  # one by one: a gather that is cancelled wants to be awaited
+            each.cancel()
 
 
 async def _gone(request: Request) -> None:

@@ -4,6 +4,7 @@ In: a `Server`; out: a Starlette application. What a model answers is in `answer
 loads a model, fetches a URL or opens a path that a request names.
 """
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -25,6 +26,7 @@ from ghostkit.serve.server import Server
 
 Handler = Callable[[Server, Request, Share], Awaitable[Response]]
 
+_log = logging.getLogger(__name__)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -79,6 +81,10 @@ async def _answered(handler: Handler, server: Server, request: Request, share: S
         return Response(status_code=499)  # nobody reads it; counted
     except ModelError as error:
         return JSONResponse({"error": str(error)}, 500)
+    except Exception as error:  # a fault of ours, or of a model's; counted, and others are answered
+        _log.exception("%s %s", request.method, request.url.path)
+        said = f"unexpected {type(error).__name__}; the server has written down where"
+        return JSONResponse({"error": said}, 500)
 
 
 async def _no_such_address(request: Request, error: Exception) -> Response:

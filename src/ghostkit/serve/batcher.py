@@ -6,7 +6,7 @@ more comes than the workers do, batches fill by themselves.
 """
 
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 
 from ghostkit.classifier import Classifier
 from ghostkit.inferring import Answer
-from ghostkit.serve.refusals import Overloaded
+from ghostkit.serve.refusals import Overloaded, Refused
 
+File = bytes | bytearray | memoryview
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     """One picture, or a tensor that the model takes as it is."""
 
-    picture: bytes | Pixels | None
+    picture: File | Pixels | None
     images: NDArray[np.generic] | None = None
     future: Future[Any] = field(default_factory=Future)
 
@@ -52,7 +53,7 @@ class Batcher:
     ) -> None:
         self.classifier = classifier
         self._batch_size, self._most_waiting, self._told = batch_size, most_waiting, told
-        self._jobs: deque[_Job] = deque()
+        self._jobs: OrderedDict[Future[Any], _Job] = OrderedDict()
         self._changed = threading.Condition()
         self._idle, self._closing = 0, False
         self._turn = threading.Lock()  # of a model that runs one batch at a time
@@ -69,11 +70,14 @@ class Batcher:
         """How many pictures and tensors no thread has taken yet."""
         return len(self._jobs)
 
-    def pictures(self, pictures: Sequence[bytes | Pixels]) -> list[Future[Answer[Any]]]:
+    def pictures(self, pictures: Sequence[File | Pixels]) -> list[Future[Answer[Any]]]:
         """An answer to each, or none is taken in; a refused picture's answer holds the reason.
+
+        One that is cancelled leaves at once.
 
         Raises:
             Overloaded: too many are waiting.
+            Refused: they are more than may ever wait.
         """
         return self._put([_Job(picture) for picture in pictures])
 
@@ -98,28 +102,49 @@ class Batcher:
         with self._changed:
             if self._closing:
                 raise Overloaded("the server is stopping")
+            if len(jobs) > self._most_waiting:
+                raise Refused(
+                    413,
+                    f"{len(jobs)} pictures; a request may have {self._most_waiting}, as many as "
+                    "may wait",
+                )
             if len(self._jobs) + len(jobs) > self._most_waiting:
                 raise Overloaded(
                     f"{len(self._jobs)} pictures are waiting, {len(jobs)} more would be above the "
                     f"{self._most_waiting} that may; try again"
                 )
-            self._jobs.extend(jobs)
+            self._jobs.update((job.future, job) for job in jobs)
             self._changed.notify(len(jobs))
-        return [job.future for job in jobs]
+        futures = [job.future for job in jobs]
+        for future in futures:
+            future.add_done_callback(self._forget)
+        return futures
+
+    def _forget(self, future: Future[Any]) -> None:
+        """Work that was called off takes no room, neither in the queue nor in memory."""
+        if future.cancelled():
+            with self._changed:
+                self._jobs.pop(future, None)
 
     def _work(self) -> None:
-        while jobs := self._next():
-            taken = [job for job in jobs if job.future.set_running_or_notify_cancel()]
-            if not taken:  # their clients have left
-                continue
-            try:
-                results = self._answers(taken)
-            except BaseException as error:  # whoever waits is told; the thread goes on
-                for job in taken:
-                    job.future.set_exception(error)
-                continue
-            for job, result in zip(taken, results, strict=True):
-                job.future.set_result(result)
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:
+        """Answer a batch, False at the end. A thread that waits for the next holds none of it."""
+        jobs = self._next()
+        taken = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+        if not taken:  # their clients have left
+            return bool(jobs)
+        try:
+            results = self._answers(taken)
+        except BaseException as error:  # whoever waits is told; the thread goes on
+            for job in taken:
+                job.future.set_exception(error)
+            return True
+        for job, result in zip(taken, results, strict=True):
+            job.future.set_result(result)
+        return True
 
     def _next(self) -> list[_Job]:
         """Wait for work; none at the end."""
@@ -131,9 +156,9 @@ class Batcher:
             share = -(-len(self._jobs) // (self._idle + 1))  # of the threads that do nothing
             jobs: list[_Job] = []
             while self._jobs and len(jobs) < min(self._batch_size, share):
-                if self._jobs[0].images is not None and jobs:
+                if jobs and next(iter(self._jobs.values())).images is not None:
                     break
-                jobs.append(self._jobs.popleft())
+                jobs.append(self._jobs.popitem(last=False)[1])
                 if jobs[-1].images is not None:
                     break
             return jobs

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from ghostkit.backend import Backend
-from ghostkit.card import ModelCard, Output
+from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier, Picture, picture_name
 from ghostkit.errors import GhostkitError, ImageRefused, ModelError, UsageError
 from ghostkit.image.limits import DEFAULT_LIMITS, Refusal
@@ -77,9 +77,8 @@ class RemoteClassifier:
         if status != 200:
             raise UsageError(f"{url}: {_error(status, body)}")
         card = ModelCard.from_json(body, url)
-        self.card = card.model_copy(
-            update={"output": Output(name="probabilities", kind="probabilities")}
-        )
+        given = {"name": "probabilities", "kind": "probabilities", "temperature": 1.0}
+        self.card = card.model_copy(update={"output": card.output.model_copy(update=given)})
         self.backend: Backend = _There(f"the server at {parts.scheme}://{parts.netloc}")
         self._classifier = Classifier(self.backend, self.card)
 
@@ -167,7 +166,13 @@ class RemoteClassifier:
                 response = connection.getresponse()
                 content = response.read(MOST_ANSWER_BYTES)
             except (OSError, http.client.HTTPException) as error:
+                reached = connection.sock is not None
                 connection.close()
+                if isinstance(error, TimeoutError) and reached:
+                    raise UsageError(
+                        f"{self.url}: no answer within {TIMEOUT_S:g} s; the server has too much "
+                        "to do, try again later or with a smaller --batch-size"
+                    ) from error
                 if kept:
                     continue
                 raise UsageError(

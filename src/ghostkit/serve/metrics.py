@@ -47,7 +47,9 @@ class Metrics:
             registry=self._registry,
         )
         held = Gauge(
-            "ghostkit_held_bytes", "Of requests that are read or answered", registry=self._registry
+            "ghostkit_held_bytes",
+            "Of requests that are read, answered or in a thread",
+            registry=self._registry,
         )
         held.set_function(held_bytes)
 

@@ -7,8 +7,9 @@ BYTES, and the model's own, as its card names it; a request has one of them. The
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from reprlib import repr as short
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,9 +20,13 @@ from ghostkit.backend import fallback_of
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.predictions import top_k
+from ghostkit.serve.json_cost import json_cost
 from ghostkit.serve.refusals import Refused
 from ghostkit.serve.tensors import (
     BYTES,
+    FLOAT32,
+    UINT8,
+    File,
     Given,
     read_bytes_elements,
     read_numbers,
@@ -31,7 +36,8 @@ from ghostkit.serve.tensors import (
 VERSION = "1"  # of every model: another model has another name
 PICTURE, PROBABILITIES = "picture", "probabilities"
 JSON_LENGTH = "inference-header-content-length"  # the header that says where the JSON ends
-_DATATYPES = {"float32": "FP32", "uint8": "UINT8"}
+_DATATYPES = {"float32": FLOAT32, "uint8": UINT8}
+_MOST = 16  # inputs, and outputs; enough to name all that there are
 
 
 class _Wanted(BaseModel):
@@ -42,8 +48,8 @@ class _Wanted(BaseModel):
 class _Request(BaseModel):
     id: Annotated[str, Field(max_length=1024)] | None = None
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
-    inputs: Annotated[list[Given], Field(min_length=1)]
-    outputs: list[_Wanted] | None = None
+    inputs: Annotated[list[Given], Field(min_length=1, max_length=_MOST)]
+    outputs: Annotated[list[_Wanted], Field(max_length=_MOST)] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,16 @@ class Inference:
     """A request that was read: files, or else a tensor as the card describes it."""
 
     id: str | None
-    pictures: list[bytes] | None
+    pictures: list[File] | None
     images: NDArray[Any] | None
     outputs: tuple[Output, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files or of its tensor."""
+        if self.images is not None:
+            return self.images.nbytes
+        return sum(map(len, self.pictures or ()))
 
 
 def describe(name: str, card: ModelCard) -> dict[str, Any]:
@@ -84,25 +97,33 @@ def describe(name: str, card: ModelCard) -> dict[str, Any]:
     }
 
 
-def read_request(body: bytes, json_length: str | None, card: ModelCard) -> Inference:
-    """What a request asks for.
+def read_request(
+    body: bytes | bytearray,
+    json_length: str | None,
+    card: ModelCard,
+    hold: Callable[[int], None] = lambda count: None,
+) -> Inference:
+    """What a request asks for; its binary parts stay in `body`.
 
     Args:
         json_length: its header `JSON_LENGTH`. 0: the body is one picture and nothing else.
+        hold: told how much memory the body and its JSON take, before that is read; may refuse it.
 
     Raises:
-        Refused: it is malformed, or asks for what the model does not have.
+        Refused: it is malformed, or asks for what the model does not have, or for too much.
     """
     length = _length(json_length, len(body))
     if length == 0 and json_length is not None:
         return Inference(None, [body], None, (Output(PROBABILITIES, True, 0),))
+    head = body if length == len(body) else body[:length]
+    hold(len(body) + json_cost(head))
     try:
-        asked = _Request.model_validate_json(body[:length])
+        asked = _Request.model_validate_json(head)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise Refused(400, f"the request: {where + ': ' if where else ''}{first['msg']}") from error
-    raws = _raw_parts(asked.inputs, body[length:])
+    raws = _raw_parts(asked.inputs, memoryview(body)[length:])
     if len(asked.inputs) != 1:
         names = ", ".join(repr(each.name) for each in asked.inputs)
         raise Refused(400, f"the inputs {names}: expected one, {PICTURE!r} or {card.input.name!r}")
@@ -129,7 +150,7 @@ def response(
         logits: the model's outputs ``(N, K)``.
 
     Raises:
-        ModelError: they are no distribution.
+        ModelError: no probabilities follow from them.
     """
     said: dict[str, Any] = {"card": classifier.card.hash, "backend": classifier.backend.name}
     if (fallback := fallback_of(classifier.backend)) is not None:
@@ -161,13 +182,13 @@ def _length(text: str | None, most: int) -> int:
     if text is None:
         return most
     if not text.isdecimal() or len(text) > 12 or int(text) > most:
-        raise Refused(400, f"{JSON_LENGTH}: {text[:40]!r}, and the request has {most} bytes")
+        raise Refused(400, f"{JSON_LENGTH}: {short(text)}, and the request has {most} bytes")
     return int(text)
 
 
-def _raw_parts(inputs: Sequence[Given], rest: bytes) -> list[bytes | None]:
+def _raw_parts(inputs: Sequence[Given], rest: memoryview) -> list[memoryview | None]:
     """What follows the JSON, shared out among the inputs; None for one whose data is in it."""
-    parts: list[bytes | None] = []
+    parts: list[memoryview | None] = []
     at = 0
     for given in inputs:
         size = given.parameters.get("binary_data_size")
@@ -178,7 +199,8 @@ def _raw_parts(inputs: Sequence[Given], rest: bytes) -> list[bytes | None]:
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(rest) - at:
             raise Refused(
-                400, f"{given.name}: binary_data_size {size!r}, but {len(rest) - at} bytes follow"
+                400,
+                f"{given.name}: binary_data_size {short(size)}, but {len(rest) - at} bytes follow",
             )
         parts.append(rest[at : at + size])
         at += size
@@ -195,7 +217,9 @@ def _output(wanted: _Wanted, binary: bool, card: ModelCard) -> Output:
         )
     best = wanted.parameters.get("classification", 0)
     if not isinstance(best, int) or isinstance(best, bool) or best < 0:
-        raise Refused(400, f"{wanted.name}: classification {best!r}; expected a number of classes")
+        raise Refused(
+            400, f"{wanted.name}: classification {short(best)}; expected a number of classes"
+        )
     chosen = wanted.parameters.get("binary_data", binary)
     return Output(wanted.name, chosen is True, min(best, len(card.classes)))
 
@@ -206,7 +230,7 @@ def _input_shape(card: ModelCard) -> list[int]:
     return [-1, 3, *sides] if card.input.layout == "NCHW" else [-1, *sides, 3]
 
 
-def _images(given: Given, raw: bytes | None, card: ModelCard) -> NDArray[Any]:
+def _images(given: Given, raw: memoryview | None, card: ModelCard) -> NDArray[Any]:
     wants = card.input
     if given.name != wants.name:
         raise Refused(

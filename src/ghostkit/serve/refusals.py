@@ -1,4 +1,7 @@
-"""Why a request gets no answer: an HTTP status, and a sentence."""
+"""Why a request gets no answer: an HTTP status, and a sentence.
+
+A value that a request has stands there as `reprlib.repr` gives it, which is short whatever it is.
+"""
 
 
 class Refused(Exception):

@@ -9,11 +9,12 @@ import uvicorn
 
 from ghostkit.errors import UsageError
 from ghostkit.serve.app import make_app
+from ghostkit.serve.connections import closing_after
 from ghostkit.serve.server import Server
 from ghostkit.signals import handled_by
 
-WAITING_CONNECTIONS = 256  # that the system keeps for us
-MOST_CONNECTIONS = 1000
+MOST_CONNECTIONS = 1000  # uvicorn answers 503 to a request on one more
+WAITING_CONNECTIONS = 2048  # that the system keeps for us, and at the start while models are loaded
 STOP_S = 30  # for requests that are being answered when it is told to stop
 
 
@@ -59,6 +60,8 @@ def config_of(server: Server) -> uvicorn.Config:
     """How uvicorn runs it."""
     return uvicorn.Config(
         make_app(server),
+        http=closing_after(server.admission.read_s),
+        backlog=WAITING_CONNECTIONS,
         log_level="warning",
         access_log=False,
         server_header=False,

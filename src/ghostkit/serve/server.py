@@ -39,8 +39,10 @@ class Server:
         self.metrics = Metrics(lambda: self.memory.held)
         self.ready = False
         self.batchers: dict[str, Batcher] = {}
-        for name, classifier in models.items():
-            classifier.limits = admission.picture
+        for name, given in models.items():
+            classifier = Classifier(
+                given.backend, given.card, limits=admission.picture, host_card=given.host_card
+            )
             self.batchers[name] = batcher = Batcher(
                 classifier,
                 batch_size=batch_size,

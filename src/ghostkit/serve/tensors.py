@@ -8,6 +8,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,21 +17,18 @@ from pydantic import BaseModel, Field, JsonValue
 
 from ghostkit.serve.refusals import Refused
 
-BYTES = "BYTES"
-DTYPES = {
-    **{f"INT{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
-    **{f"UINT{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
-    **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
-}
+BYTES, FLOAT32, UINT8 = "BYTES", "FP32", "UINT8"
+DTYPES = {FLOAT32: "<f4", UINT8: "u1"}  # of what a card may ask for
 MOST_DIMENSIONS = 8
+File = bytes | bytearray | memoryview
 
 
 class Given(BaseModel):
     """An input as a request has it."""
 
     name: Annotated[str, Field(max_length=256)]
-    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MOST_DIMENSIONS)]
-    datatype: str
+    shape: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=MOST_DIMENSIONS)]
+    datatype: Annotated[str, Field(max_length=16)]
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     data: list[Any] | None = None
 
@@ -43,7 +41,7 @@ class Given(BaseModel):
         return count
 
 
-def read_bytes_elements(given: Given, raw: bytes | None) -> list[bytes]:
+def read_bytes_elements(given: Given, raw: memoryview | None) -> list[File]:
     """The elements of a BYTES input; in JSON they are base64.
 
     Raises:
@@ -57,7 +55,7 @@ def read_bytes_elements(given: Given, raw: bytes | None) -> list[bytes]:
     return elements
 
 
-def read_numbers(given: Given, raw: bytes | None) -> NDArray[Any]:
+def read_numbers(given: Given, raw: memoryview | None) -> NDArray[Any]:
     """An input of numbers, in its shape.
 
     Raises:
@@ -71,7 +69,11 @@ def read_numbers(given: Given, raw: bytes | None) -> NDArray[Any]:
                 f"{given.name}: {len(raw)} bytes, but shape {given.shape} of {given.datatype} has "
                 f"{given.count * dtype.itemsize}",
             )
-        return np.frombuffer(raw, dtype).reshape(given.shape)
+        return np.require(np.frombuffer(raw, dtype), requirements="A").reshape(given.shape)
+    others = set(map(type, _flat(given.data or []))) - {int, float}
+    if others:
+        names = ", ".join(sorted(each.__name__ for each in others))
+        raise Refused(400, f"{given.name}: data is no array of numbers: it has {names} in it")
     try:
         values = np.array(given.data, np.float64).ravel()  # nested lists or a flat one
     except (ValueError, TypeError, OverflowError) as error:
@@ -80,7 +82,9 @@ def read_numbers(given: Given, raw: bytes | None) -> NDArray[Any]:
         raise Refused(400, f"{given.name}: {len(values)} numbers, but its shape is {given.shape}")
     if dtype.kind != "f":
         limits = np.iinfo(dtype)
-        if not ((values >= limits.min) & (values <= limits.max) & (values % 1 == 0)).all():
+        if not (
+            (values >= limits.min) & (values <= limits.max) & (values == np.trunc(values))
+        ).all():
             raise Refused(
                 400,
                 f"{given.name}: {given.datatype} has whole numbers of {limits.min} to "
@@ -98,8 +102,8 @@ def to_binary(values: NDArray[Any] | Sequence[str]) -> bytes:
     return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
 
 
-def _from_json(given: Given) -> list[bytes]:
-    found = []
+def _from_json(given: Given) -> list[File]:
+    found: list[File] = []
     for number, text in enumerate(_flat(given.data or [])):
         try:
             found.append(base64.b64decode(text, validate=True))
@@ -117,12 +121,12 @@ def _flat(data: list[Any]) -> list[Any]:
     for _ in range(MOST_DIMENSIONS):
         if not any(isinstance(each, list) for each in data):
             break
-        data = [x for each in data for x in (each if isinstance(each, list) else [each])]
+        data = list(chain.from_iterable(x if isinstance(x, list) else [x] for x in data))
     return data
 
 
-def _split(name: str, raw: bytes) -> list[bytes]:
-    found: list[bytes] = []
+def _split(name: str, raw: memoryview) -> list[File]:
+    found: list[File] = []
     at = 0
     while at < len(raw):
         if at + 4 > len(raw):

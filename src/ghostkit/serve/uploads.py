@@ -8,40 +8,70 @@ from collections.abc import AsyncGenerator
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from ghostkit.image.limits import MEBIBYTE
 from ghostkit.serve.refusals import Refused
 
 FORM = "multipart/form-data"
 MOST_FIELDS = 16  # beside the files
 
 
+class _Parser(MultiPartParser):
+    """Starlette's, but that it takes a form which is cut off for a whole one without the last file.
+
+    It eats `content`, so that the form and its files together need little more than one.
+    """
+
+    def __init__(self, content: bytearray, headers: Headers, most: int) -> None:
+        self.spool_max_size = len(content)  # it is in memory already; no temporary files
+        pieces = self._pieces(content)
+        super().__init__(headers, pieces, max_files=most, max_fields=MOST_FIELDS)
+        self._ended = False
+
+    def on_end(self) -> None:
+        """The boundary that closes a form has come."""
+        self._ended = True
+
+    async def _pieces(self, content: bytearray) -> AsyncGenerator[bytes, None]:
+        while content:
+            piece = bytes(content[:MEBIBYTE])
+            del content[:MEBIBYTE]
+            yield piece
+        if not self._ended:
+            raise MultiPartException("it is cut off: the boundary that closes it is missing")
+
+
+def is_form(headers: Headers) -> bool:
+    """Whether a request says of itself that it is a form."""
+    return headers.get("content-type", "").lower().startswith(FORM)
+
+
 async def pictures_in(
-    content: bytes, headers: Headers, most: int
-) -> list[tuple[str | None, bytes]]:
-    """The pictures, with the names that a form gives them; one without a name, where it is no form.
+    content: bytearray, headers: Headers, most: int
+) -> list[tuple[str | None, bytes | bytearray]]:
+    """The pictures, with the names that a form gives them; None where it is no form.
+
+    A form leaves nothing of `content`.
 
     Raises:
-        Refused: the form is malformed, or has no file, or more than `most`.
+        Refused: the form is malformed or cut off, or has no file, or more than `most`.
     """
-    if not headers.get("content-type", "").lower().startswith(FORM):
+    if not is_form(headers):
         if not content:
             raise Refused(400, "the request is empty; send a picture's bytes, or a form with files")
         return [(None, content)]
-    parser = MultiPartParser(headers, _once(content), max_files=most, max_fields=MOST_FIELDS)
-    parser.spool_max_size = len(content)  # it is in memory already; no temporary files
     try:
-        form = await parser.parse()
+        form = await _Parser(content, headers, most).parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:
         said = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
         raise Refused(400, f"the form cannot be read: {said}") from error
+    found: list[tuple[str | None, bytes | bytearray]] = []
     try:
-        files = [each for _, each in form.multi_items() if isinstance(each, UploadFile)]
-        found = [(each.filename or None, await each.read()) for each in files]
+        for _, each in form.multi_items():
+            if isinstance(each, UploadFile):
+                found.append((each.filename or "", await each.read()))
+                await each.close()
     finally:
         await form.close()
     if not found:
         raise Refused(400, "the form has no file; send one as in: curl -F picture=@cat.jpg ADDRESS")
     return found
-
-
-async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
-    yield content
