@@ -186,3 +186,24 @@ def test_an_unwritable_folder_is_told_before_the_first_epoch(splits, tmp_path):
     with pytest.raises(OutputError):
         train(*splits, recipe(), tmp_path / "file" / "run", log=said.append)
     assert said == []
+
+
+def test_what_is_told_of_the_validations_reading_processes_stands_among_the_events(
+    splits, tmp_path, monkeypatch
+):
+    """They are used on accelerators alone; so one dies in words."""
+
+    class Dying(loop.Validation):
+        def __init__(self, *given):
+            super().__init__(*given)
+            *_, self.log = given
+
+        def measure(self):
+            self.log("a process that reads the pictures died")
+            return super().measure()
+
+    monkeypatch.setattr(loop, "Validation", Dying)
+    train(*splits, recipe(epochs=1), tmp_path)
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    [died] = [event for event in events if event["event"] == "reader died"]
+    assert died["what"] == "a process that reads the pictures died"

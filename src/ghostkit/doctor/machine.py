@@ -14,7 +14,7 @@ from ghostkit.files import cache_folder
 
 ROOM = "this machine"
 MIB, GIB = 2**20, 2**30
-SHARED_ENOUGH = 256 * MIB  # reading processes hand over a few batches; containers have 64 MiB
+SHARED_ENOUGH = 256 * MIB  # gradients of several GPUs may go through it; containers have 64 MiB
 
 X86 = {  # flag of /proc/cpuinfo: what people call it
     "avx2": "AVX2",
@@ -110,13 +110,15 @@ def _shared_memory(root: Path) -> Finding:
     try:
         status = os.statvfs(folder)
     except OSError as error:
-        words = f"{folder}: {error.strerror}; only training with several reading processes needs it"
+        words = (
+            f"{folder}: {error.strerror}; only training with reading processes (workers) needs it"
+        )
         return Finding(ROOM, part, "note", detail=words)
     size = status.f_frsize * status.f_blocks
     words = f"{folder}: {size / GIB:.2f} GiB"
     if size >= SHARED_ENOUGH:
         return Finding(ROOM, part, "works", detail=words)
-    words += "; training with reading processes may die (Bus error), or use: workers=0"
+    words += "; training on several GPUs, which exchange gradients through it, may need more"
     return Finding(ROOM, part, "note", detail=words, command="docker run --shm-size=1g ...")
 
 

@@ -113,13 +113,12 @@ def train(
     network = as_called(trained, recipe, device, log)
     objective = Objective(recipe, train_data.counts.tolist(), teacher)
     images_per_s: float | None = None
-    readers = training_readers(
-        train_data,
-        recipe,
-        lambda what: told.own_event("reader died", what=what),
-        pinned=device.kind == "cuda",
-    )
-    validation = Validation(classifier, val_data, device, recipe.workers, bars, world)
+
+    def died(what: str) -> None:
+        told.own_event("reader died", what=what)
+
+    readers = training_readers(train_data, recipe, died, pinned=device.kind == "cuda")
+    validation = Validation(classifier, val_data, device, recipe.workers, bars, world, died)
     with stop_on_signal() as stop, events, closing(readers), closing(validation):
         run = Run(
             *(recipe, folder, train_data, readers, features, device, objective),
@@ -131,6 +130,7 @@ def train(
             images_per_s = _train_epoch(run, state, network)
             world.copy_first(state.statistics())
             evaluation = validation.measure()
+            _exchange_findings(run)
             run.refused.update(evaluation.unanswered)
             state.finish_epoch(evaluation)
             told.epoch(state, evaluation, images_per_s)
@@ -197,7 +197,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
 
 
 def _exchange_findings(run: Run) -> None:
-    """What each process has met in the epoch, told to all."""
+    """What each process has met since it was last asked, told to all."""
     findings = (run.refused, run.report.unheard())
     for rank, (refused, events) in enumerate(run.world.gathered(findings)):
         run.refused.update(refused)

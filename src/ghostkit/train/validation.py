@@ -6,7 +6,7 @@ accelerator the pictures are loaded by reading processes: it answers far more of
 than the threads of one Python load. `loop` calls it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 
+from ghostkit.card import Input
 from ghostkit.classifier import Classifier, Picture, load
 from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, ModelError
@@ -25,7 +26,8 @@ from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.world import World
 from ghostkit.train.pictures.reading import Readers
 
-BATCH, ACCELERATED_BATCH = 32, 256  # pictures, on a CPU and elsewhere
+BATCH, ACCELERATED_BATCH = 32, 256  # pictures, on a CPU and at most elsewhere
+ACCELERATED_BYTES = 64 << 20  # of a batch there: each process that loads them has a few ready
 
 
 class Validation:
@@ -34,6 +36,7 @@ class Validation:
     Args:
         device: where the classifier's network is.
         workers: processes that load the pictures for an accelerator; with none the threads do.
+        log: told of each of them that died.
     """
 
     def __init__(
@@ -44,15 +47,16 @@ class Validation:
         workers: int,
         bars: Bars,
         world: World,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._classifier, self._data, self._bars, self._world = classifier, data, bars, world
         accelerated = device.kind != "cpu"
-        self._size = ACCELERATED_BATCH if accelerated else BATCH
+        self._size = accelerated_batch(classifier.host_card.input) if accelerated else BATCH
         self._paths: list[Picture] = [sample.path for sample in data.samples]
         self._own = world.batches(self._paths, self._size)
         self._readers: Readers[_Batch] | None = None
         if accelerated and workers:
-            self._readers = Readers(_Loaded(classifier), _collate, workers)
+            self._readers = Readers(_Loaded(classifier), _collate, workers, log=log)
 
     def close(self) -> None:
         """End the reading processes."""
@@ -100,6 +104,12 @@ class Validation:
                 answers[place] = Answer(theirs[place], None, error)
             parts.append(answers)
         return world.merged(parts, self._size)
+
+
+def accelerated_batch(wants: Input) -> int:
+    """How many pictures of its input size an accelerator answers at once."""
+    each_bytes = 3 * (wants.height or 1) * (wants.width or 1) * np.dtype(wants.dtype).itemsize
+    return max(1, min(ACCELERATED_BATCH, ACCELERATED_BYTES // each_bytes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from typing import Self, TypeVar
 
 from ghostkit.cloud.archives import hold, let_go
 from ghostkit.cloud.room import limit_bytes, sizes_in
-from ghostkit.errors import GhostkitError
 
-WINDOW = 24  # archives that are fetched or held beyond those that have been read
+WINDOW = 24  # archives that are fetched or held, and more where the steps under way need more
 SMALL_BYTES = 16 << 20  # an archive up to this size is one request, so that many are under way
 POLL_S = 1.0  # until another process is asked again whether it has let one go
 
@@ -36,7 +35,8 @@ class ArchivesAhead:
         self._held: dict[str, int] = {}
         self._changed = threading.Condition()
         self._begun = self._passed = self._read = 0  # archives, archives, steps
-        self._error: GhostkitError | OSError | None = None
+        self._due = 0  # archives of the steps that have been asked for: the first in the order
+        self._error: Exception | None = None
         self._started = self._over = False
 
     def __enter__(self) -> Self:
@@ -61,6 +61,8 @@ class ArchivesAhead:
             if not self._started:  # not before: those who read are forked by now
                 self._start()
             with self._changed:
+                self._due = max([self._due, *(self._place[p] + 1 for p in self._needed[number])])
+                self._changed.notify_all()
                 self._changed.wait_for(
                     lambda: self._error or self._needed[number] <= self._held.keys()  # noqa: B023
                 )
@@ -93,18 +95,22 @@ class ArchivesAhead:
         try:
             while (path := self._next()) is not None:
                 self._hold(path)
-        except (GhostkitError, OSError) as error:
+        except Exception as error:  # whatever it is: the one who waits raises it
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
 
     def _next(self) -> str | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._ended() or self._begun - self._passed < WINDOW)
+            self._changed.wait_for(lambda: self._ended() or self._begun < self._wanted())
             if self._ended():
                 return None
             self._begun += 1
             return self._order[self._begun - 1]
+
+    def _wanted(self) -> int:
+        """Up to which archive they may come; who waits for a step waits for all of its archives."""
+        return max(self._due, self._passed + WINDOW)
 
     def _ended(self) -> bool:
         return self._over or self._begun == len(self._order)

@@ -53,7 +53,13 @@ def training_readers(
     pictures = _AugmentedPictures(data, recipe)
     kept = archives is None or not is_streamed(archives[0])
     collate = partial(_collate, data)
-    return Readers(pictures, collate, recipe.workers, pinned=pinned, kept=kept, log=log)
+    return Readers(
+        *(pictures, collate, recipe.workers),
+        saves_memory="batch_size",
+        pinned=pinned,
+        kept=kept,
+        log=log,
+    )
 
 
 def training_batches(

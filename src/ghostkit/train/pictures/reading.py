@@ -6,22 +6,29 @@
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from ghostkit.errors import UsageError
 from ghostkit.train.interruption import leave_signals_to_the_parent
+from ghostkit.train.pictures.parcel import Lost, Parcel
 
-# Of a process that died with a batch ready: its memory is handed over by a socket of its own.
-GONE = (ConnectionError, EOFError, FileNotFoundError)
 DEATHS = 2  # of reading processes in an epoch that are made good
-AHEAD = 2  # batches that each process has ready; all together they fit a container's 64 MiB
+AHEAD = 2  # batches that each process has ready, in memory
+DIED = (
+    "DataLoader worker (pid"  # how torch begins to tell of it; what failed in one begins otherwise
+)
 
 Batch = TypeVar("Batch")
 Steps = Callable[[int], Iterable[Sequence[Any]]]
 """Which items of the pictures are read for each step, from the step of this number on."""
+
+
+class _Died(RuntimeError):
+    """A reading process has died with a batch ready."""
 
 
 class Readers(Generic[Batch]):
@@ -32,6 +39,7 @@ class Readers(Generic[Batch]):
 
     Args:
         collate: from the items of a step to its batch.
+        saves_memory: what else than `workers` can be lowered, e.g. ``batch_size``.
         pinned: batches lie in memory that a CUDA device reads by itself; they need `pin_memory`.
         log: told of each process that died.
     """
@@ -42,11 +50,13 @@ class Readers(Generic[Batch]):
         collate: Callable[[Sequence[Any]], Batch],
         workers: int,
         *,
+        saves_memory: str = "",
         pinned: bool = False,
         kept: bool = True,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._pictures, self._collate, self._workers = pictures, collate, workers
+        self._memory_by = f"{saves_memory} or workers" if saves_memory else "workers"
         self._pinned, self._kept, self._log = pinned, kept, log
         self._order = _Order()
         self._loader: DataLoader[Any] | None = None
@@ -58,26 +68,32 @@ class Readers(Generic[Batch]):
         is the same again.
 
         Raises:
-            UsageError: they died once more than `DEATHS`.
+            UsageError: they died once more than `DEATHS`, or there is no memory for a batch.
         """
         done = deaths = 0
         while True:
             try:
                 for batch in self._started(steps(done)):
+                    if isinstance(batch, Lost) and batch.died:
+                        raise _Died(batch.reason)
+                    if isinstance(batch, Lost):
+                        raise UsageError(
+                            "a process that reads the pictures cannot hand over a batch: "
+                            f"{batch.reason}; lower {self._memory_by}"
+                        )
                     yield batch
                     done += 1
                 return
-            except (RuntimeError, *GONE) as error:
-                if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-                    raise
+            except RuntimeError as error:
+                if not (isinstance(error, _Died) or str(error).startswith(DIED)):
+                    raise  # our own mistake, here or in one of them
                 self.close()
                 deaths += 1
                 what = f"a process that reads the pictures died: {error}"
                 if deaths > DEATHS:
                     raise UsageError(
-                        f"{what}. If memory ran out, lower batch_size or workers; workers=0 needs "
-                        "no shared memory, of which a container may have little (docker run "
-                        "--shm-size=1g). What was saved goes on with --resume"
+                        f"{what}. If memory ran out, lower {self._memory_by}. What was saved goes "
+                        "on with --resume"
                     ) from error
                 self._log(f"{what}; reading goes on with new ones, nothing is lost")
 
@@ -91,7 +107,7 @@ class Readers(Generic[Batch]):
                 self._pictures,
                 batch_sampler=self._order,
                 num_workers=self._workers,
-                collate_fn=self._collate,
+                collate_fn=partial(_packed, self._collate),
                 worker_init_fn=leave_signals_to_the_parent,
                 prefetch_factor=AHEAD if self._workers else None,
                 persistent_workers=self._kept and self._workers > 0,
@@ -105,6 +121,20 @@ class Readers(Generic[Batch]):
             # dead process too, within 5 s
             signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
         return batches
+
+
+def _packed(collate: Callable[[Sequence[Any]], Batch], items: Sequence[Any]) -> object:
+    """The batch of `items`, in a reading process as a parcel.
+
+    What goes wrong in packing is told as the batch: an exception would come with its traceback.
+    """
+    batch = collate(items)
+    if get_worker_info() is None:
+        return batch
+    try:
+        return Parcel(batch)
+    except OSError as error:
+        return Lost(str(error), died=False)
 
 
 class _Order:
