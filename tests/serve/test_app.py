@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ghostkit.backend import FakeBackend
 from ghostkit.card import Output
 from ghostkit.classifier import Classifier
 from ghostkit.image.limits import Limits
+from ghostkit.serve.running import listen
 from serving import running
 from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad, write_odd
 
@@ -449,6 +451,35 @@ def test_a_request_that_does_not_begin_is_not_waited_for(photos):
         kept.sock.sendall(b"POST")  # uvicorn's own timer ends with the first byte
         assert closed_after(kept.sock) < 5
         kept.close()
+
+
+def test_a_client_that_takes_no_answer_keeps_nobody_out(monkeypatch):
+    def narrow(host, port):
+        listening = listen(host, port)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return listening
+
+    images = np.zeros((4000, 3, 8, 8), "<f4")
+    given = {"name": "image", "datatype": "FP32", "shape": list(images.shape)}
+    given["parameters"] = {"binary_data_size": images.nbytes}
+    head = json.dumps({"inputs": [given]}).encode()
+    size = len(head) + images.nbytes
+    lines = f"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n"
+    lines += f"Inference-Header-Content-Length: {len(head)}\r\n\r\n"
+    monkeypatch.setattr("serving.listen", narrow)
+    monkeypatch.setattr("ghostkit.serve.running.MOST_CONNECTIONS", 3)
+    with running({"tiny": tiny()}, read_s=1.0) as site, ExitStack() as stack:
+        for _ in range(2):
+            deaf = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+            deaf.sendall(lines.encode() + head + images.tobytes())
+        end = time.monotonic() + 10
+        while b'infer",status="200"} 2.0' not in site.server.metrics.text():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert site.ask("GET", "/v2/health/live")[0] == 503
+        while site.ask("GET", "/v2/health/live")[0] == 503:
+            assert time.monotonic() < end
+            time.sleep(0.1)
 
 
 def test_a_request_that_begins_in_time_may_take_longer(photos):
