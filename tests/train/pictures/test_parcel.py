@@ -52,10 +52,16 @@ def sent(batch):
     return found, message
 
 
-@pytest.mark.parametrize("memory", ["of the system", "a file"])
+def forbidden(*_):
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+@pytest.mark.parametrize("memory", ["of the system", "none but files", "forbidden"])
 def test_it_arrives_as_it_was(monkeypatch, memory):
-    if memory == "a file":  # on macOS, or where Python was built against an old C library
+    if memory == "none but files":  # on macOS, or where Python was built against an old C library
         monkeypatch.delattr(os, "memfd_create", raising=False)
+    if memory == "forbidden":  # in a sandbox
+        monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
     found, _ = sent(THINGS)
     for name in ("images", "logits"):
         theirs, ours = getattr(found, name), getattr(THINGS, name)

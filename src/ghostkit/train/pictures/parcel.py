@@ -12,6 +12,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
 from typing import Any
@@ -68,7 +69,8 @@ class _Pickler(pickle.Pickler):
 def _new_memory() -> int:
     """The descriptor of an empty file that is in no folder: in memory, where the system can."""
     if hasattr(os, "memfd_create"):  # Linux, unless Python was built against an old C library
-        return os.memfd_create("ghostkit-batch", os.MFD_CLOEXEC)
+        with suppress(OSError):  # a sandbox may forbid it, of which the file knows nothing
+            return os.memfd_create("ghostkit-batch", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
