@@ -39,13 +39,12 @@ from ghostkit.train.checkpoint import (
     Checkpoint,
     best_epoch,
     open_checkpoint,
-    open_resume,
-    resume_folder,
     save_epoch,
     save_recovery,
 )
 from ghostkit.train.loop import CPU
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.resuming import open_resume, resume_folder
 from ghostkit.train.start import first_card, first_state
 from ghostkit.train.state import EpochRow, Position, RunState
 

@@ -174,10 +174,10 @@ def run_to_the_end(photos: Path, folder: Path, workers: int, seed: int) -> None:
 
     from ghostkit.dataset import open_splits
     from ghostkit.errors import UsageError
-    from ghostkit.train.checkpoint import open_resume
     from ghostkit.train.loop import Stopped, train
     from ghostkit.train.machines.devices import pick_device
     from ghostkit.train.recipe import Recipe
+    from ghostkit.train.resuming import open_resume
 
     torch.set_num_threads(1)
     print(READY, flush=True)

@@ -131,7 +131,7 @@ def test_all_wrong_values_are_told_at_once(ghostkit, photos):
         (["--pretrained-weight", "gone.pth"], "gone.pth"),
         (["--epochs", 1], "warmup_epochs=2 leaves none of epochs=1; lower it too"),
         (["oops"], "override 'oops' is not of the form key=value"),
-        (["--freeze", "backbone"], "freeze=backbone keeps the weights it starts from"),
+        (["--freeze", "backbone"], "freeze=backbone keeps weights that the run starts from"),
     ],
 )
 def test_wrong_usage_is_one_message_and_exit_status_2(

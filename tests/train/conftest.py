@@ -14,8 +14,10 @@ if find_spec("torch") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
     import torch
+    from saved_epochs import RECIPE, state_after
 
     from ghostkit.dataset import open_splits
+    from ghostkit.train.checkpoint import open_checkpoint, save_epoch
     from ghostkit.train.loop import train
     from ghostkit.train.recipe import Recipe
 
@@ -38,3 +40,20 @@ def splits(photos):
 def learned(splits, tmp_path_factory):
     """A finished run whose best epoch tells the colours apart; its files are only read."""
     return train(*splits, Recipe(**QUICK), tmp_path_factory.mktemp("learned"))
+
+
+@pytest.fixture(scope="session")
+def card(learned):
+    return open_checkpoint(learned.best_checkpoint).card
+
+
+@pytest.fixture
+def save(tmp_path, card):
+    """Saves a run's epochs into `tmp_path`/run; each has its number as a weight."""
+
+    def save(*top1s, folder=tmp_path / "run", recipe=RECIPE):
+        for epoch in range(len(top1s)):
+            save_epoch(folder, state_after(*top1s[: epoch + 1]), recipe, card)
+        return folder
+
+    return save

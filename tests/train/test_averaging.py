@@ -53,20 +53,3 @@ def test_the_average_is_a_network_of_its_own_that_is_not_trained():
     assert all(map(torch.equal, before, average.model.parameters()))
     assert not any(p.requires_grad for p in average.model.parameters())
     assert all(p.requires_grad for p in model.parameters())
-
-
-def test_a_loaded_average_goes_on_as_the_unbroken_one():
-    model = network()
-    unbroken = AveragedWeights(model, 0.99)
-    for _ in range(3):
-        shift(model, 0.5)
-        unbroken.update(model)
-    weights = {name: value.clone() for name, value in unbroken.model.state_dict().items()}
-    resumed = AveragedWeights(network(), 0.99)
-    resumed.load(weights, unbroken.updates)
-    shift(model, 0.5)
-    for average in (unbroken, resumed):
-        average.update(model)
-    assert resumed.updates == unbroken.updates == 4
-    for name, value in resumed.model.state_dict().items():
-        assert torch.equal(value, unbroken.model.state_dict()[name]), name

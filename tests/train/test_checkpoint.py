@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 import yaml
+from saved_epochs import RECIPE, epoch_of, rows, state_after
 
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.errors import OutputError
@@ -22,52 +23,13 @@ from ghostkit.train.checkpoint import (
     PREVIOUS,
     best_epoch,
     open_checkpoint,
-    resume_folder,
     save_epoch,
     save_recovery,
 )
 from ghostkit.train.network.architectures import build_carded
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import first_card
-from ghostkit.train.state import EpochRow, Position, RunState
-from squares import QUICK
-
-RECIPE = Recipe(**QUICK | {"clip_grad": None})
-
-
-def rows(*top1s):
-    return [EpochRow(epoch, 1.5, 1.25, top1, 100.0) for epoch, top1 in enumerate(top1s)]
-
-
-def state_after(*top1s, step=0):
-    """Where a run stands; its only weight is the number of the last finished epoch."""
-    model = torch.nn.Linear(1, 1)
-    torch.nn.init.constant_(model.weight, len(top1s) - 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return RunState(model, optimizer, scaler, None, rows(*top1s), Position(step, 1.5 * step, step))
-
-
-@pytest.fixture(scope="module")
-def card(learned):
-    return open_checkpoint(learned.best_checkpoint).card
-
-
-@pytest.fixture
-def save(tmp_path, card):
-    """Saves a run's epochs into `tmp_path`/run; each has its number as a weight."""
-
-    def save(*top1s, folder=tmp_path / "run"):
-        for epoch in range(len(top1s)):
-            save_epoch(folder, state_after(*top1s[: epoch + 1]), RECIPE, card)
-        return folder
-
-    return save
-
-
-def epoch_of(path):
-    return int(torch.load(path, weights_only=False)["state_dict"]["weight"])
-
+from ghostkit.train.state import EpochRow
 
 # --- writing -----------------------------------------------------------------------------------
 
@@ -130,9 +92,9 @@ def test_best_is_the_first_of_the_best_epochs_and_stays_when_last_is_replaced(sa
     assert epoch_of(folder / PREVIOUS) == 2
 
 
-def test_only_so_many_epochs_are_kept_the_best_ones(save, monkeypatch):
-    monkeypatch.setitem(globals(), "RECIPE", RECIPE.model_copy(update={"checkpoint_hist": 2}))
-    folder = save(50.0, 75.0, 60.0, 10.0)
+def test_only_so_many_epochs_are_kept_the_best_ones(save):
+    recipe = RECIPE.model_copy(update={"checkpoint_hist": 2})
+    folder = save(50.0, 75.0, 60.0, 10.0, recipe=recipe)
     kept = sorted(path.name for path in folder.glob("checkpoint-*"))
     assert kept == ["checkpoint-1.pth.tar", "checkpoint-2.pth.tar"]
     assert epoch_of(folder / LAST) == 3
@@ -162,69 +124,6 @@ def test_a_folder_that_cannot_be_written_is_named(save, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="file"):
         save(50.0, folder=tmp_path / "file" / "run")
-
-
-# --- where a stopped run left off --------------------------------------------------------------
-
-
-def test_recoveries_of_finished_epochs_go_when_the_run_is_gone_on_with(save, card):
-    folder = save(50.0, 60.0)
-    for name in ("recovery-1-4.pth.tar", "recovery-2-2.pth.tar"):  # a kill left the first of them
-        (folder / name).write_bytes(b"recovery")
-    resume_folder(folder, open_checkpoint(folder / LAST))
-    assert [path.name for path in folder.glob("recovery-*")] == ["recovery-2-2.pth.tar"]
-
-
-def test_a_run_killed_between_last_and_best_gets_its_best_again(save):
-    folder = save(50.0, 75.0)
-    os.unlink(folder / BEST)
-    (folder / "summary.csv").unlink()
-    resume_folder(folder, open_checkpoint(folder / LAST))
-    assert epoch_of(folder / BEST) == 1
-    assert len((folder / "summary.csv").read_text().splitlines()) == 3
-
-
-def test_an_outdated_best_gives_way_to_the_best_that_was_saved(save, tmp_path):
-    old, new = save(50.0), save(50.0, 75.0, folder=tmp_path / "new")
-    os.replace(new / LAST, old / LAST)
-    resume_folder(old, open_checkpoint(old / LAST))
-    assert epoch_of(old / BEST) == 1
-
-
-def test_in_another_folder_best_comes_from_beside_the_checkpoint(save, tmp_path):
-    folder, other = save(50.0, 75.0, 60.0), tmp_path / "other"
-    resume_folder(other, open_checkpoint(folder / LAST))
-    assert epoch_of(other / BEST) == 1
-    resume_folder(other, open_checkpoint(folder / LAST))  # once more changes nothing
-    assert sorted(os.listdir(other)) == [BEST, "summary.csv"]
-
-
-def test_a_checkpoint_without_its_best_stands_in_for_it(save, tmp_path):
-    folder, other = save(75.0, 60.0), tmp_path / "other"
-    (folder / BEST).unlink()
-    resume_folder(other, open_checkpoint(folder / LAST))
-    assert epoch_of(other / BEST) == 1
-
-
-def test_what_a_killed_writer_left_is_removed_and_nothing_else(save):
-    folder = save(50.0)
-    left = folder / f".{LAST}.0123456789ab.tmp"
-    kept = [
-        folder / name for name in (".mine.tmp", "notes.0123456789ab.tmp", ".a.0123456789AB.tmp")
-    ]
-    for path in (left, *kept):
-        path.write_bytes(b"half")
-    resume_folder(folder, open_checkpoint(folder / LAST))
-    assert not left.exists()
-    assert all(path.exists() for path in kept)
-
-
-def test_a_damaged_last_is_not_what_the_next_epoch_puts_aside(save):
-    folder = save(50.0, 75.0)
-    (folder / LAST).unlink()
-    (folder / LAST).write_bytes(b"PK damaged")
-    resume_folder(folder, open_checkpoint(folder / PREVIOUS))
-    assert epoch_of(folder / LAST) == 0
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, Sample
-from ghostkit.errors import UsageError
+from ghostkit.errors import ModelError, UsageError
 from ghostkit.train.distill import distillation_loss, soft_targets, teacher_logits
 from ghostkit.train.loop import train
 from ghostkit.train.machines.devices import Device
@@ -81,6 +81,29 @@ def test_it_is_asked_once_and_the_bar_moves_by_picture(teacher, data, tmp_path):
     assert np.array_equal(first, again)
     assert teacher.backend.asked == 3
     assert len(advanced) == 3
+
+
+@pytest.mark.parametrize("answer", [ModelError("out of memory"), np.nan, np.inf])
+def test_a_teacher_that_fails_is_an_error_and_nothing_is_kept(data, tmp_path, answer):
+    class Failing(Counting):
+        def infer(self, images):
+            if isinstance(answer, ModelError):
+                raise answer
+            return np.full((len(images), 3), answer, np.float32)
+
+    with pytest.raises(ModelError, match="the teacher's answer to .*0.png"):
+        teacher_logits(Classifier(Failing(), tiny_card()), data, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_picture_that_cannot_be_read_gets_no_opinion_which_is_told(teacher, data, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    samples = (data.samples[0], Sample(str(broken), 1))
+    said = []
+    rows = teacher_logits(teacher, replace(data, samples=samples), tmp_path, log=said.append)
+    assert rows.tolist() == [[0, 0, 1], [0, 0, 0]]
+    assert said == ["the teacher has no answer to 1 of 2 pictures, which cannot be read"]
 
 
 def test_other_data_order_classes_or_card_are_asked_anew(teacher, data, tmp_path):

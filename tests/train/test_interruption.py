@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from ghostkit.errors import CheckpointError, UsageError
-from ghostkit.train.checkpoint import LAST, PREVIOUS, open_checkpoint, open_resume
+from ghostkit.train.checkpoint import LAST, PREVIOUS, open_checkpoint
 from ghostkit.train.interruption import stop_on_signal
 from ghostkit.train.loop import Stopped, train
 from ghostkit.train.machines.devices import pick_device
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.resuming import open_resume
 from squares import QUICK
 
 DEVICE = pick_device("cpu", "bfloat16")
@@ -31,8 +32,8 @@ EVERYTHING = QUICK | {
 }
 
 
-def bars_that_signal(number, after):
-    """Bars that send the process a signal once `after` steps of training are done."""
+def bars_that_signal(number, after, what="Epoch"):
+    """Bars that send the process a signal once a bar of `what` has advanced `after` times."""
     steps = 0
 
     @contextmanager
@@ -40,8 +41,8 @@ def bars_that_signal(number, after):
         class Bar:
             def advance(self, count, note=""):
                 nonlocal steps
-                steps += title.startswith("Epoch")
-                if steps == after and title.startswith("Epoch"):
+                steps += title.startswith(what)
+                if steps == after and title.startswith(what):
                     os.kill(os.getpid(), number)
 
         yield Bar()
@@ -84,6 +85,21 @@ def test_a_run_stopped_at_any_step_ends_bit_equal(splits, tmp_path, unbroken, wo
     for part in ("weights", "average", "average_updates", "optimizer", "history", "position"):
         assert same(getattr(one, part), getattr(other, part)), part
     assert not list(tmp_path.glob("recovery-*"))
+
+
+@pytest.mark.parametrize("after", [1, 13])  # in the first epoch's validation, and the last one's
+def test_a_run_stopped_in_a_validation_saves_itself_before_it_ends(
+    splits, tmp_path, unbroken, after
+):
+    answered = bars_that_signal(signal.SIGTERM, after, "Evaluating")
+    with pytest.raises(Stopped):
+        train(*splits, Recipe(**EVERYTHING), tmp_path, device=DEVICE, bars=answered)
+    stopped = open_resume(tmp_path, print)
+    assert (stopped.epoch, stopped.position.step) == (after // 12 - 1, 7)  # all batches of 5
+    train(*splits, Recipe(**EVERYTHING), tmp_path, device=DEVICE, resume=stopped)
+    one, other = (open_checkpoint(folder / LAST) for folder in (tmp_path, unbroken.folder))
+    for part in ("weights", "average", "optimizer", "history", "position"):
+        assert same(getattr(one, part), getattr(other, part)), part
 
 
 def test_recoveries_are_kept_by_twos_and_the_newest_sound_one_is_taken(splits, tmp_path):

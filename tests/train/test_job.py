@@ -56,6 +56,21 @@ def test_a_single_class_is_no_classification(tmp_path):
         opened(tmp_path)
 
 
+def test_averaged_weights_are_started_from_as_their_card_measured_them(learned, tmp_path):
+    content = torch.load(learned.folder / LAST, weights_only=False)
+    content["state_dict_ema"] = {
+        name: tensor + 1 if tensor.is_floating_point() else tensor
+        for name, tensor in content["state_dict"].items()
+    }
+    torch.save(content, tmp_path / "averaged.pth.tar")
+    found = open_pretrained(tmp_path / "averaged.pth.tar").weights["classifier.bias"]
+    assert found.equal(content["state_dict"]["classifier.bias"] + 1)
+    del content["card"]  # of somebody else, whose two kinds of weights we do not know apart
+    torch.save(content, tmp_path / "foreign.pth.tar")
+    found = open_pretrained(tmp_path / "foreign.pth.tar").weights["classifier.bias"]
+    assert found.equal(content["state_dict"]["classifier.bias"])
+
+
 def test_weights_of_ours_come_with_their_card(learned):
     pretrained = open_pretrained(learned.folder / LAST)
     assert pretrained.card.classes == ("blue", "green", "red")

@@ -198,9 +198,9 @@ def test_what_is_told_of_the_validations_reading_processes_stands_among_the_even
             super().__init__(*given)
             *_, self.log = given
 
-        def measure(self):
+        def measure(self, stop):
             self.log("a process that reads the pictures died")
-            return super().measure()
+            return super().measure(stop)
 
     monkeypatch.setattr(loop, "Validation", Dying)
     train(*splits, recipe(epochs=1), tmp_path)

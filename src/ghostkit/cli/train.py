@@ -131,7 +131,7 @@ def train(
                 if resume is None
                 else folder_of(resume)
             )
-        teacher = open_teacher(effective, train_data, run_folder, bars=bars, world=world)
+        teacher = open_teacher(effective, train_data, run_folder, bars=bars, log=tell, world=world)
         try:
             told = (track or ()) if world.first else ()
             with open_trackers(told, run_folder, effective) as trackers:
@@ -218,7 +218,7 @@ def _pick_device(
 
 def _open_resume(resume: Path | None, options: "Options", tell: Tell) -> "Checkpoint | None":
     """The checkpoint to go on from, as --no-resume-opt and --start-epoch would have it."""
-    from ghostkit.train.checkpoint import open_resume
+    from ghostkit.train.resuming import open_resume
 
     checkpoint = None if resume is None else open_resume(resume, tell)
     stands = 0 if checkpoint is None else checkpoint.epoch + 1

@@ -1,7 +1,6 @@
 """An exponential moving average of the weights, which often answers better than the last ones."""
 
 import copy
-from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
@@ -34,11 +33,6 @@ class AveragedWeights:
         for kept, value in zip(self.model.buffers(), model.buffers(), strict=True):
             if not kept.dtype.is_floating_point:
                 kept.copy_(value)
-
-    def load(self, weights: Mapping[str, torch.Tensor], updates: int) -> None:
-        """Go on from a checkpoint's average."""
-        self.model.load_state_dict(dict(weights))
-        self.updates = updates
 
 
 def _values(model: nn.Module) -> list[torch.Tensor]:

@@ -9,7 +9,7 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,9 @@ import torch
 import yaml
 
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
-from ghostkit.errors import CardError, CheckpointError, UsageError
+from ghostkit.errors import CardError, CheckpointError
 from ghostkit.files import (
     durable,
-    remove_leftovers,
     sync_folder,
     temporary_beside,
     write_text,
@@ -47,26 +46,26 @@ def save_epoch(folder: Path, state: RunState, recipe: Recipe, card: ModelCard) -
     ``last.previous`` is the one before; ``summary.csv``. Until the new file is whole, the names of
     the old ones stay as they are: two epochs, not one under two names.
     """
-    last, new = folder / LAST, folder / _epoch_name(state.epoch - 1)
+    last, new = folder / LAST, folder / epoch_name(state.epoch - 1)
     _save(new, state, recipe, card)
     if last.exists():
-        _link_over(last, folder / PREVIOUS)
-    _link_over(new, last)
+        link_over(last, folder / PREVIOUS)
+    link_over(new, last)
     if best_epoch(state.history) == state.epoch - 1:
-        _link_over(last, folder / BEST)
+        link_over(last, folder / BEST)
     ranked = sorted(state.history, key=lambda row: (-row.eval_top1, row.epoch))
     for row in ranked[recipe.checkpoint_hist :]:
-        (folder / _epoch_name(row.epoch)).unlink(missing_ok=True)
+        (folder / epoch_name(row.epoch)).unlink(missing_ok=True)
     for recovery in folder.glob(RECOVERIES):
         recovery.unlink()
-    write_text(folder / "summary.csv", _summary(state.history))
+    write_text(folder / "summary.csv", summary_csv(state.history))
 
 
 def save_recovery(folder: Path, state: RunState, recipe: Recipe, card: ModelCard) -> Path:
     """Write ``recovery-EPOCH-STEP.pth.tar`` in the middle of an epoch; the two newest are kept."""
     path = folder / f"recovery-{state.epoch}-{state.position.step}.pth.tar"
     _save(path, state, recipe, card)
-    for older in sorted(folder.glob(RECOVERIES), key=_recovery_position)[:-2]:
+    for older in sorted(folder.glob(RECOVERIES), key=recovery_position)[:-2]:
         older.unlink()
     return path
 
@@ -94,31 +93,6 @@ def _save(path: Path, state: RunState, recipe: Recipe, card: ModelCard) -> None:
 def best_epoch(history: Sequence[EpochRow]) -> int:
     """The first of the epochs that share the best top-1."""
     return max(range(len(history)), key=lambda epoch: history[epoch].eval_top1)
-
-
-def resume_folder(folder: Path, checkpoint: "Checkpoint") -> None:
-    """Make `folder` what it was when `checkpoint` was written, whatever was lost since.
-
-    ``model_best`` comes from beside the checkpoint; where there is none, the checkpoint stands in.
-    What a killed writer left half written is removed, and so are recoveries of epochs that are
-    finished, which a kill after the last of them can leave. A finished epoch's checkpoint becomes
-    the folder's last, so that a damaged or later one is not what the next epoch puts aside.
-    """
-    remove_leftovers(folder)
-    if not checkpoint.history:
-        return
-    for recovery in folder.glob(RECOVERIES):
-        if 0 <= _recovery_position(recovery)[0] < len(checkpoint.history):
-            recovery.unlink()
-    here, best = Path(checkpoint.path), Path(checkpoint.path).with_name(BEST)
-    finished = checkpoint.position.step == 0
-    if finished and here.name != LAST and here.resolve().parent == folder.resolve():
-        _link_over(here, folder / LAST)
-        if here.name != PREVIOUS:
-            (folder / PREVIOUS).unlink(missing_ok=True)
-    is_best = finished and best_epoch(checkpoint.history) == len(checkpoint.history) - 1
-    write_text(folder / "summary.csv", _summary(checkpoint.history))
-    _link_over(here if is_best or not best.is_file() else best, folder / BEST)
 
 
 def seed_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
@@ -195,39 +169,14 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     )
 
 
-def open_resume(path: str | os.PathLike[str], log: Callable[[str], None]) -> Checkpoint:
-    """The checkpoint to go on from: a file, or the furthest sound one of a run folder.
-
-    Raises:
-        CheckpointError: the file, or every checkpoint in the folder, is damaged.
-        UsageError: there is no checkpoint in the folder.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        return open_checkpoint(path)
-    recoveries = sorted(folder.glob(RECOVERIES), key=_recovery_position, reverse=True)
-    finished = [folder / name for name in (LAST, PREVIOUS) if (folder / name).is_file()]
-    problems = []
-    sound = []
-    for candidate in (*recoveries, *finished):
-        try:
-            sound.append(open_checkpoint(candidate))
-        except (CheckpointError, CardError) as error:
-            problems.append(str(error))
-            log(f"passed over: {error}")
-    if sound:
-        return max(sound, key=lambda c: (len(c.history), c.position.step))
-    if problems:
-        raise CheckpointError(f"{folder}: every checkpoint is damaged; the first: {problems[0]}")
-    raise UsageError(f"{folder}: no {LAST} and no recovery checkpoint in this folder to resume")
-
-
-def _recovery_position(path: Path) -> tuple[int, int]:
+def recovery_position(path: Path) -> tuple[int, int]:
+    """Epoch and step in a recovery's name; (-1, -1) where the name is another's."""
     _, epoch, step = path.name.removesuffix(".pth.tar").split("-")
     return (int(epoch), int(step)) if epoch.isdigit() and step.isdigit() else (-1, -1)
 
 
-def _epoch_name(epoch: int) -> str:
+def epoch_name(epoch: int) -> str:
+    """Of a finished epoch's checkpoint; epochs count from 0."""
     return f"checkpoint-{epoch}.pth.tar"
 
 
@@ -255,7 +204,8 @@ def _history(rows: Any, position: Position, source: str) -> list[EpochRow]:
     raise CheckpointError(f"{source}: its 'history' is not that of epochs 0, 1, 2 …")
 
 
-def _summary(history: Sequence[EpochRow]) -> str:
+def summary_csv(history: Sequence[EpochRow]) -> str:
+    """The content of ``summary.csv``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SUMMARY_FIELDS)
@@ -263,7 +213,7 @@ def _summary(history: Sequence[EpochRow]) -> str:
     return text.getvalue()
 
 
-def _link_over(source: Path, target: Path) -> None:
+def link_over(source: Path, target: Path) -> None:
     """Make `target` another name of `source`'s content, or a copy where there are no hard links."""
     if target.exists() and target.samefile(source):
         return

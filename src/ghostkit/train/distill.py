@@ -7,7 +7,7 @@ its logits are cached, so it costs nothing while training.
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
-from ghostkit.errors import UsageError
+from ghostkit.errors import ImageRefused, ModelError, UsageError
 from ghostkit.files import write_bytes
 from ghostkit.progress import Bars, silent
 from ghostkit.train.linked import linked_files
@@ -31,30 +31,39 @@ def teacher_logits(
     cache_folder: Path,
     *,
     bars: Bars = silent,
+    log: Callable[[str], None] = lambda line: None,
 ) -> TeacherLogits:
     """The teacher's logits ``(N, K)`` for each sample of `data`, over the classes of `data`.
 
     Read from `cache_folder` where the same teacher has answered the same data before. A picture
-    that the teacher cannot answer gets equal logits, that is, no opinion.
+    that cannot be read gets equal logits, that is, no opinion; training refuses it too.
 
     Raises:
+        ModelError: the teacher fails on a picture, or gives nan or infinity; nothing is kept.
         UsageError: the teacher lacks a class of `data`, or answers probabilities.
     """
     columns = _columns(teacher, data.classes)
-    path = cache_folder / f"teacher-{_key(teacher, data)}.npy"
-    cached = _read(path)
+    cache = cache_folder / f"teacher-{_key(teacher, data)}.npy"
+    cached = _read(cache)
     if cached is not None and cached.shape == (len(data.samples), len(columns)):
         return cached
     rows = np.zeros((len(data.samples), len(columns)), np.float16)
-    answers = teacher.answers([sample.path for sample in data.samples])
+    paths, refused = [sample.path for sample in data.samples], 0
+    answers = teacher.answers(paths)
     with bars("Asking the teacher", len(rows)) as bar:
-        for row, answer in zip(rows, answers, strict=True):
-            if answer.logits is not None:
+        for path, row, answer in zip(paths, rows, answers, strict=True):
+            if isinstance(answer.error, ImageRefused):
+                refused += 1
+            elif answer.logits is None:
+                raise ModelError(f"the teacher's answer to {path}: {answer.error}")
+            else:
                 row[:] = np.clip(answer.logits[columns], -6e4, 6e4)  # float16 ends at 65504
             bar.advance(1)
+    if refused:
+        log(f"the teacher has no answer to {refused} of {len(rows)} pictures, which cannot be read")
     content = io.BytesIO()
     np.save(content, rows, allow_pickle=False)
-    write_bytes(path, content.getvalue())
+    write_bytes(cache, content.getvalue())
     return rows
 
 

@@ -11,8 +11,8 @@ from ghostkit.dataset.left_out import read_left_out
 from ghostkit.progress import Bars
 from ghostkit.train.distill import TeacherLogits, teacher_logits
 from ghostkit.train.machines.world import ALONE, World
-from ghostkit.train.network.carded import card_in
-from ghostkit.train.network.weights import read_checkpoint, weights_in
+from ghostkit.train.network.carded import card_in, measured_weights
+from ghostkit.train.network.weights import read_checkpoint
 from ghostkit.train.published.catalogue import resolve
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import Pretrained
@@ -45,15 +45,24 @@ def open_data(
 
 
 def open_pretrained(path: str | os.PathLike[str]) -> Pretrained:
-    """Weights to start from, by path or by a name of ``ghostkit weights``; their card if any."""
+    """Weights to start from, by path or by a name of ``ghostkit weights``; their card if any.
+
+    Of a run that averaged its weights they are the averaged ones.
+    """
     path = resolve(path)
     source = os.fspath(path)
     content = read_checkpoint(path)
-    return Pretrained(weights_in(content, source), source, card_in(content, source))
+    return Pretrained(measured_weights(content, source), source, card_in(content, source))
 
 
 def open_teacher(
-    recipe: Recipe, data: Dataset, cache_folder: Path, *, bars: Bars, world: World = ALONE
+    recipe: Recipe,
+    data: Dataset,
+    cache_folder: Path,
+    *,
+    bars: Bars,
+    log: Log = lambda line: None,
+    world: World = ALONE,
 ) -> TeacherLogits | None:
     """The answers of the recipe's teacher to the training pictures; None without a teacher.
 
@@ -64,5 +73,5 @@ def open_teacher(
     backend = OnnxBackend(recipe.teacher)
     teacher = Classifier(backend, backend.card)
     return world.first_then_others(
-        "the teacher", lambda: teacher_logits(teacher, data, cache_folder, bars=bars)
+        "the teacher", lambda: teacher_logits(teacher, data, cache_folder, bars=bars, log=log)
     )

@@ -129,7 +129,9 @@ def train(
         while state.epoch < recipe.total_epochs:
             images_per_s = _train_epoch(run, state, network)
             world.copy_first(state.statistics())
-            evaluation = validation.measure()
+            evaluation = validation.measure(lambda: stop.requested)
+            if evaluation is None:
+                raise _stopped_within(run, state)
             _exchange_findings(run)
             run.refused.update(evaluation.unanswered)
             state.finish_epoch(evaluation)

@@ -256,9 +256,10 @@ def first_card(
 def _load_optimizer(
     optimizer: torch.optim.Optimizer, content: Mapping[str, Any], source: str
 ) -> None:
-    """Take the momenta over; rates, decay and momentum stay as the recipe set them."""
+    """Take the momenta over; decay and the like stay as the recipe set them, rates come by step."""
     settings = [
-        {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
+        {k: v for k, v in group.items() if k not in ("params", "lr")}
+        for group in optimizer.param_groups
     ]
     try:
         saved = zip(content["param_groups"], settings, strict=True)

@@ -7,6 +7,7 @@ than the threads of one Python load. `loop` calls it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,10 @@ from ghostkit.train.pictures.reading import Readers
 
 BATCH, ACCELERATED_BATCH = 32, 256  # pictures, on a CPU and at most elsewhere
 ACCELERATED_BYTES = 64 << 20  # of a batch there: each process that loads them has a few ready
+
+
+class _Stopped(Exception):
+    """The validation is called off."""
 
 
 class Validation:
@@ -63,15 +68,28 @@ class Validation:
         if self._readers is not None:
             self._readers.close()
 
-    def measure(self) -> Evaluation:
-        """What `ghostkit.evaluate` measures, in every process; raises what it raises."""
-        if self._world.size > 1:
-            answers = self._shared()
-            return evaluate(self._classifier, self._data, answers=answers)
-        return evaluate(self._classifier, self._data, answers=self._answers(), bars=self._bars)
+    def measure(self, stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
+        """What `ghostkit.evaluate` measures, in every process; raises what it raises.
+
+        None in all of them where `stop` became true in one before its pictures were answered.
+        """
+        try:
+            if self._world.size == 1:
+                answers = self._until(stop)
+                return evaluate(self._classifier, self._data, answers=answers, bars=self._bars)
+            shared = self._shared(stop)
+        except _Stopped:
+            return None
+        return evaluate(self._classifier, self._data, answers=shared)
+
+    def _until(self, stop: Callable[[], bool]) -> Iterator[Answer[Picture]]:
+        """To this process's pictures, in order; `_Stopped` is raised as soon as `stop` says so."""
+        for answer in self._answers():
+            if stop():
+                raise _Stopped
+            yield answer
 
     def _answers(self) -> Iterator[Answer[Picture]]:
-        """To this process's pictures, in order."""
         if self._readers is None:
             yield from self._classifier.answers(self._own, batch_size=self._size)
             return
@@ -80,13 +98,13 @@ class Validation:
         for sources, batch in zip(steps, batches, strict=True):
             yield from answers_of(sources, batch.errors, batch.images.numpy(), infer)
 
-    def _shared(self) -> list[Answer[Picture]]:
+    def _shared(self, stop: Callable[[], bool]) -> list[Answer[Picture]]:
         """The answers of all processes to all of the data, in its order."""
         world, own = self._world, self._own
         logits = np.zeros((len(own), len(self._classifier.classes)), np.float32)
         errors: list[tuple[int, bool, list[str]]] = []  # place in `own`, refused or not, its words
-        with self._bars("Evaluating", len(own)) as bar:
-            for place, answer in enumerate(self._answers()):
+        with self._bars("Evaluating", len(own)) as bar, suppress(_Stopped):
+            for place, answer in enumerate(self._until(stop)):
                 bar.advance(1)
                 if isinstance(answer.error, ImageRefused):
                     errors.append((place, True, [answer.error.reason, answer.error.path]))
@@ -94,6 +112,8 @@ class Validation:
                     errors.append((place, False, [str(answer.error)]))
                 else:
                     logits[place] = answer.logits
+        if world.any(stop()):
+            raise _Stopped
         parts = []
         everything = zip(world.gathered_rows(logits), world.gathered(errors), strict=True)
         for rank, (rows, failed) in enumerate(everything):

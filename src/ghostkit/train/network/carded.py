@@ -15,7 +15,7 @@ from torch import Tensor
 from ghostkit.card import CHECKPOINT_KEY, ONNX_METADATA_KEY, ModelCard
 from ghostkit.errors import CardError, CheckpointError, MissingExtra
 from ghostkit.files import write_bytes
-from ghostkit.train.network.weights import read_checkpoint
+from ghostkit.train.network.weights import read_checkpoint, weights_in
 
 METADATA_KEY = ONNX_METADATA_KEY  # one name for the card in every file that has metadata
 
@@ -68,7 +68,20 @@ def read_carded(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], ModelC
             f"are unknown; train from its weights: ghostkit train DATA --pretrained-weight "
             f"{os.fspath(path)}; or give it a card: ghostkit weights add {os.fspath(path)}"
         )
-    return content.get("state_dict_ema") or content["state_dict"], card
+    return measured_weights(content, os.fspath(path)), card
+
+
+def measured_weights(content: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """The weights in what `read_checkpoint` gave, whose accuracy the card states.
+
+    Of a run of ours that averaged its weights they are the averaged ones; without a card, those
+    that `weights_in` takes.
+
+    Raises:
+        CheckpointError: there are no weights in it.
+    """
+    averaged = bool(content.get("state_dict_ema")) and card_in(content, source) is not None
+    return weights_in(content, source, ema=averaged)
 
 
 def card_in(content: Mapping[str, Any], source: str) -> ModelCard | None:

@@ -1,8 +1,9 @@
 """Training augmentation, each sample from its own generator.
 
 The generator is seeded by (seed, epoch, sample), so a picture's augmentation does not depend on the
-number of workers nor on what ran before. A key of the recipe that is off draws nothing. In and out:
-uint8 (H, W, 3) RGB; normalisation is the card's and is done on the batch.
+number of workers nor on what ran before. Mirroring always draws, other keys of the recipe only
+where they are on. In and out: uint8 (H, W, 3) RGB; normalisation is the card's and is done on the
+batch.
 """
 
 import math

@@ -17,8 +17,8 @@ from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.errors import CheckpointError, OutputError, UsageError
 from ghostkit.steps import Step, output_size
 from ghostkit.train.network.architectures import ARCHITECTURES, Shape, build, build_carded, identify
-from ghostkit.train.network.carded import card_in, write_carded
-from ghostkit.train.network.weights import load_into, read_checkpoint, read_weights, weights_in
+from ghostkit.train.network.carded import card_in, measured_weights, write_carded
+from ghostkit.train.network.weights import load_into, read_checkpoint, read_weights
 from ghostkit.train.published.catalogue import Published, by_hand, path_of
 from ghostkit.train.published.download import Progress, download
 
@@ -141,7 +141,7 @@ def keep_carded(file: str | os.PathLike[str], name: str, *, overwrite: bool = Fa
             f"{source} carries no card, and {name!r} is not a name that 'ghostkit weights' lists; "
             f"say what it is: --as NAME, or --architecture {'|'.join(ARCHITECTURES)}"
         )
-    model = build_carded(card, weights_in(content, source), source)
+    model = build_carded(card, measured_weights(content, source), source)
     return write_carded(target, model.state_dict(), card)
 
 

@@ -133,7 +133,7 @@ class Recipe(BaseModel):
     warmup_epochs: Annotated[int, Field(ge=0)] = 2
     """Epochs in which the rate grows from warmup_lr to lr."""
     cooldown_epochs: Annotated[int, Field(ge=0)] = 0
-    """Epochs at min_lr after `epochs`."""
+    """Epochs after `epochs`; the cosines stay at min_lr in them."""
     decay_epochs: Annotated[int, Field(ge=1)] = 30
     """Epochs between two drops of `step`."""
     decay_rate: Fraction = 0.1

@@ -1,0 +1,123 @@
+"""Which checkpoint a run goes on from, and its folder as it was when that was written.
+
+A run may go on from an earlier checkpoint than its last, say with another rate. What came after it
+belongs to a branch that is left: it must neither be gone on with nor be taken for the best.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ghostkit.errors import CardError, CheckpointError, UsageError
+from ghostkit.files import remove_leftovers, write_text
+from ghostkit.train.checkpoint import (
+    BEST,
+    LAST,
+    PREVIOUS,
+    RECOVERIES,
+    Checkpoint,
+    best_epoch,
+    epoch_name,
+    link_over,
+    open_checkpoint,
+    recovery_position,
+    summary_csv,
+)
+from ghostkit.train.state import EpochRow
+
+LEFT = "left-branch"  # the folder, in a run's, of what an abandoned branch had reached
+
+
+def open_resume(path: str | os.PathLike[str], log: Callable[[str], None]) -> Checkpoint:
+    """The checkpoint to go on from: a file, or the furthest sound one of a run folder.
+
+    Raises:
+        CheckpointError: the file, or every checkpoint in the folder, is damaged.
+        UsageError: there is no checkpoint in the folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return open_checkpoint(path)
+    recoveries = sorted(folder.glob(RECOVERIES), key=recovery_position, reverse=True)
+    finished = [folder / name for name in (LAST, PREVIOUS) if (folder / name).is_file()]
+    problems = []
+    sound = []
+    for candidate in (*recoveries, *finished):
+        try:
+            sound.append(open_checkpoint(candidate))
+        except (CheckpointError, CardError) as error:
+            problems.append(str(error))
+            log(f"passed over: {error}")
+    if sound:
+        return max(sound, key=lambda c: (len(c.history), c.position.step))
+    if problems:
+        raise CheckpointError(f"{folder}: every checkpoint is damaged; the first: {problems[0]}")
+    raise UsageError(f"{folder}: no {LAST} and no recovery checkpoint in this folder to resume")
+
+
+def resume_folder(folder: Path, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Make `folder` what it was when `checkpoint` was written, whatever was lost since.
+
+    ``model_best`` is the best of the checkpoint's own epochs, from beside it; where it is not
+    there, the checkpoint stands in. What a killed writer left half written is removed, and so are
+    the recoveries of other epochs and later steps. The epochs of a branch that is left go into the
+    folder `LEFT`. A finished epoch's checkpoint becomes the folder's last, so that a damaged or
+    later one is not what the next epoch puts aside.
+
+    Returns:
+        The names of what now lies in `LEFT` and did not before.
+    """
+    remove_leftovers(folder)
+    here, history, step = Path(checkpoint.path), checkpoint.history, checkpoint.position.step
+    for recovery in folder.glob(RECOVERIES):
+        epoch, at = recovery_position(recovery)
+        if epoch >= 0 and not (epoch == len(history) and at <= step):
+            recovery.unlink()
+    best = _best_of(checkpoint) if history else None
+    left = _left_behind(folder, history)
+    for path in left:
+        (folder / LEFT).mkdir(exist_ok=True)
+        os.replace(path, folder / LEFT / path.name)
+    if step == 0 and here.name != LAST and here.resolve().parent == folder.resolve():
+        link_over(here, folder / LAST)
+        if here.name != PREVIOUS:
+            (folder / PREVIOUS).unlink(missing_ok=True)
+    if best is not None:
+        write_text(folder / "summary.csv", summary_csv(history))
+        link_over(best, folder / BEST)
+    return tuple(path.name for path in left)
+
+
+def _left_behind(folder: Path, history: Sequence[EpochRow]) -> list[Path]:
+    """The files of epochs that `history` does not have; damaged ones are of none."""
+    later = [
+        path
+        for path in folder.glob("checkpoint-*.pth.tar")
+        if (number := path.name.removesuffix(".pth.tar").partition("-")[2]).isdigit()
+        and int(number) >= len(history)
+    ]
+    named = [
+        folder / name
+        for name in (LAST, PREVIOUS, BEST)
+        if (own := _history_of(folder / name)) is not None and own != list(history[: len(own)])
+    ]
+    return sorted(later) + named
+
+
+def _best_of(checkpoint: Checkpoint) -> Path:
+    """The file that holds the best of the checkpoint's epochs, or the checkpoint in its place."""
+    here, best = Path(checkpoint.path), best_epoch(checkpoint.history)
+    if checkpoint.position.step == 0 and best == checkpoint.epoch:
+        return here
+    for name in (epoch_name(best), BEST):
+        if _history_of(here.with_name(name)) == checkpoint.history[: best + 1]:
+            return here.with_name(name)
+    return here
+
+
+def _history_of(path: Path) -> list[EpochRow] | None:
+    """The epochs behind a checkpoint; None where there is none, or it is damaged."""
+    try:
+        return open_checkpoint(path).history if path.is_file() else None
+    except (CheckpointError, CardError):
+        return None
