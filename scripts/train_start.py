@@ -1,6 +1,6 @@
 """The train_start.py of GhostNet for PyTorch: the boot file of a ModelArts job, same arguments.
 
-It needs nothing beside it but ghostkit, installed with: pip install "ghostkit[train,cloud]"
+It needs nothing beside it but ghostkit, installed in a checkout with: pip install ".[train,cloud]"
 """
 
 import sys

@@ -149,3 +149,9 @@ def test_predict_writes_beside_its_output_alone_so_the_rest_may_be_read_only(tmp
     written = [Path(path) for path in done.stdout.split()]
     written = [path for path in written if not path.is_relative_to(os.devnull)]  # tried in vain
     assert written and all(path.is_relative_to(results) for path in written)
+
+
+def test_the_scripts_that_a_shell_starts_are_executable():
+    scripts = [path for path in (ROOT / "scripts").iterdir() if path.suffix in ("", ".sh")]
+    assert {"ghostnet", "run.sh"} <= {path.name for path in scripts}
+    assert [path.name for path in scripts if not os.access(path, os.X_OK)] == []

@@ -38,7 +38,9 @@ class ChipBackend:
         return self._model.infer(values.astype(np.float32))
 
 
-def open_on_chip(model: Path, aipp: Path | None = None) -> Classifier:
+def open_on_chip(
+    model: str | os.PathLike[str], aipp: str | os.PathLike[str] | None = None
+) -> Classifier:
     """The ONNX file `model` behind the AIPP file `aipp`, or behind the one its card needs.
 
     A file whose normalisation is wrong is simulated as it is, so that its harm can be measured.
@@ -47,9 +49,9 @@ def open_on_chip(model: Path, aipp: Path | None = None) -> Classifier:
         AippError: the file is malformed, breaks a rule of ATC, or has no place in the card's steps.
         ModelError, CardError: see `OnnxBackend`.
     """
-    backend = OnnxBackend(model)
+    backend = OnnxBackend(Path(model))
     if aipp is not None:
-        return behind_aipp(backend, _read(aipp), str(aipp))
+        return behind_aipp(backend, _read(Path(aipp)), os.fspath(aipp))
     return behind_aipp(backend, to_text((generate(backend.card),)).encode(), str(model))
 
 
