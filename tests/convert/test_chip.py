@@ -91,6 +91,7 @@ def test_a_crop_on_the_chip_leaves_the_host_a_larger_one(model, pictures, tmp_pa
     aipp = write(tmp_path, text)
     assert agreement(model, pictures, aipp).passed
     assert open_on_chip(model, aipp).card.input.height == 52
+    assert open_on_chip(str(model), str(aipp)).card.input.height == 52
 
 
 def test_what_atc_would_refuse_is_not_simulated(model, tmp_path):

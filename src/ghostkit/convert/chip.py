@@ -4,6 +4,7 @@ In: an ONNX file and an AIPP file. Out: a `Classifier` to be compared with the t
 ``verify``. The network itself still runs in float32; on the chip it runs in float16.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
