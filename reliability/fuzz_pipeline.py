@@ -7,6 +7,7 @@ explains, draws, holds it against the model, corrects it and runs a picture thro
 error of ours, warnings included, is printed, and the exit status is 1. Needs the extra ``mindx``.
 """
 
+import contextlib
 import copy
 import io
 import json
@@ -142,7 +143,7 @@ def main(count: int, seed: int) -> int:
     stream = io.BytesIO()
     Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(stream, "JPEG")
     model = MODEL
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         Path(scratch, "model.onnx").touch()
         begun = seeds_stream()
         begun["mxpi_tensorinfer0"]["props"]["modelPath"] = f"{scratch}/model.onnx"

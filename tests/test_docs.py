@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 import typer.main
+from PIL import Image
 from rich.console import Console
 
 from ghostkit import card, errors, steps
 from ghostkit.artifacts import load
 from ghostkit.backend import FakeBackend
 from ghostkit.classifier import Classifier
-from ghostkit.cli import app
+from ghostkit.cli import app, run
 from ghostkit.cli.report import evaluation_tables
 from ghostkit.dataset import open_dataset
 from ghostkit.evaluate import evaluate
@@ -259,3 +261,16 @@ def test_the_card_for_a_foreign_model_works_as_written(tmp_path, monkeypatch):
     assert classifier("red.png").best[0] == "red"
     exec(write_card, {})
     assert card.ModelCard.from_json(sidecar.read_bytes(), "docs") == classifier.card
+
+
+def test_the_program_for_a_folded_model_answers_as_ghostkit_does(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    assert run(["convert", "default", "--to", "folded", "-o", "folded.onnx"]) == 0
+    pixels = np.linspace(0, 255, 90 * 140 * 3).reshape(90, 140, 3).astype(np.uint8)
+    Image.fromarray(pixels).save("photo.jpg", quality=95)
+    [program] = fences(DOCS / "convert.md", "python")
+    names: dict[str, object] = {}
+    exec(program, names)
+    assert names["pixels"].shape == (96, 96, 3)
+    assert names["best"] == load("folded.onnx")("photo.jpg").best[0]

@@ -415,4 +415,4 @@ def test_args_yaml_of_a_run_lies_under_recipe_flags_and_words(ghostkit, photos, 
 
 
 def test_the_seeds_flags_have_a_panel_of_their_own_in_the_help(ghostkit):
-    assert "The seed's flags" in ghostkit("train", "--help").out
+    assert "The original's flags" in ghostkit("train", "--help").out

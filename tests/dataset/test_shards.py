@@ -95,4 +95,4 @@ def test_the_command_packs_and_refuses_to_pack_over(packed, tmp_path, capsys):
     assert run(["pack", str(photos), str(tmp_path / "new"), "--shard-mb", "1"]) == 0
     assert "21 pictures in 2 archives" in capsys.readouterr().err
     assert run(["pack", str(photos), str(tmp_path / "new")]) == 2
-    assert "index.json' exists" in capsys.readouterr().err
+    assert "index.json' exists; choose another place" in capsys.readouterr().err

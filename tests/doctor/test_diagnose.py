@@ -127,5 +127,28 @@ def test_this_machine_is_examined_from_end_to_end():
     assert cpu.state == "works" and cpu.milliseconds > 0 and cpu.version
     assert [each for each in findings if each.state == "fails"] == []
     rooms = list(dict.fromkeys(each.room for each in findings))
-    assert rooms == ["base install", "this machine", "runtimes", "training", "server", "Ascend"]
+    assert rooms == [
+        *("base install", "this machine", "runtimes", "training", "server", "other extras"),
+        "Ascend",
+    ]
     assert all(each.command for each in findings if each.state == "fails")
+
+
+def test_without_torch_all_other_extras_are_still_looked_for(monkeypatch):
+    for part in ("_base", "_onnxruntime", "_openvino"):
+        monkeypatch.setattr(doctor, part, lambda timeout_s: iter(()))
+    monkeypatch.setattr(doctor.machine, "examine", lambda: iter(()))
+    monkeypatch.setattr(doctor.ascend, "examine", lambda timeout_s: iter(()))
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    found = {finding.part: finding for finding in doctor.diagnose()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = set(project["optional-dependencies"]) - {"dev", "openvino", "openvino-int8"}
+    assert set(found) == {"torch", *(f"extra {extra}" for extra in extras)}
+    assert all(finding.state == "missing" for finding in found.values())
+    assert found["extra cloud"].command == 'pip install "ghostkit[cloud]"'
+
+
+def test_a_package_inside_one_that_is_absent_is_missing(monkeypatch):
+    monkeypatch.setattr(doctor, "INSTALLED", {"mindx": ("no_such_package.inside",)})
+    [finding] = doctor._installed()
+    assert (finding.state, finding.detail) == ("missing", "without no_such_package.inside")

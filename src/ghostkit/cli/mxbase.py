@@ -33,7 +33,7 @@ def mxbase(
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
-    """Classify a folder with the arguments, log lines and files of the seed's mxBase program.
+    """Classify a folder with the arguments, log lines and files of the original's mxBase program.
 
     Example: ghostkit mxbase imagenet_val/ --model ghostnet.onnx --topk 5
     """

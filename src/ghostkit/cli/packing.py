@@ -34,12 +34,14 @@ def run(
         say(note)
     bars = bars_for()
     if not is_url(target):
+        if (Path(target) / INDEX).exists():
+            raise _stands_already(Path(target) / INDEX)
         check_target(Path(target) / INDEX)
         return pack(parts, Path(target), shard_bytes=shard_bytes, seed=seed, bars=bars)
     address = parse(target)
     index = address.below(INDEX)
     if open_store(address).stat(index.key) is not None:
-        raise OutputError(f"{str(index)!r} exists; choose another place for the archives")
+        raise _stands_already(index)
 
     def on_its_way(path: Path) -> None:
         send(path, address.below(path.name))
@@ -54,6 +56,10 @@ def run(
             bars=bars,
             written=on_its_way,
         )
+
+
+def _stands_already(index: object) -> OutputError:
+    return OutputError(f"{str(index)!r} exists; choose another place for the archives")
 
 
 def _parts(

@@ -43,7 +43,9 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="A YAML file of the seed's arguments: its args.yaml."),
+        typer.Option(
+            "--config", "-c", help="A YAML file of the original's arguments: its args.yaml."
+        ),
     ] = None,
     output: Annotated[
         Path | None,

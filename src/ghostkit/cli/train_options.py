@@ -11,7 +11,7 @@ from ghostkit.train.recipe import Amp, Recipe
 from ghostkit.train.recipe.seed_flags import SEED_FLAGS, SeedFlag
 
 MORE_NAMES = {"batch_size": ("-b",), "workers": ("-j",), "decay_rate": ("--dr",)}
-SEED_PANEL = "The seed's flags"
+SEED_PANEL = "The original's flags"
 
 
 class TrainCommand(TyperCommand):

@@ -170,7 +170,8 @@ def _split(
     if not held.any():
         raise DatasetError(
             f"{whole.root!r}: nothing can be held out, since all pictures of a class are copies of "
-            "one photo, or look so; pass a smaller copy_distance, or None, or give a val folder"
+            "one photo, or look so; lay out a val/ folder yourself, or in Python pass a smaller "
+            "copy_distance, or None to split picture by picture"
         )
     sizes = np.bincount(groups)
     notes = [

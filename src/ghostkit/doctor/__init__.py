@@ -17,6 +17,7 @@ from ghostkit.doctor.finding import Finding, State
 __all__ = ["Finding", "State", "diagnose", "exit_status", "report"]
 
 BASE, RUNTIMES, TORCH, SERVER = "base install", "runtimes", "training", "server"
+OTHERS = "other extras"
 TIMEOUT_S = 120.0  # a cold import of torch on a busy machine has taken 38
 
 CPU = "CPUExecutionProvider"
@@ -37,6 +38,13 @@ EXTRAS = {  # where it is shown, and what it brings beside torch that has to be 
     "track": (TORCH, ("tensorboard", "mlflow")),
     "serve": (SERVER, ("starlette", "uvicorn", "python_multipart", "prometheus_client")),
 }
+INSTALLED = {  # what these bring that has to be found; none is imported, for some take seconds
+    "convert": ("onnx",),
+    "parquet": ("pyarrow",),
+    "cloud": ("obstore", "obs"),
+    "ray": ("ray", "pyarrow"),
+    "mindx": ("cv2", "google.protobuf"),
+}
 ACCELERATORS = {  # of torch: what installs each, of torch's own version, and the devices it needs
     "cuda": ("pip install --force-reinstall torch=={}", "/dev/nvidia[0-9]*"),
     "npu": ("pip install torch-npu=={}", "/dev/davinci[0-9]*"),
@@ -54,6 +62,8 @@ def diagnose(timeout_s: float = TIMEOUT_S) -> Iterator[Finding]:
     yield from _onnxruntime(timeout_s)
     yield from _openvino(timeout_s)
     yield from _torch(timeout_s)
+    yield from _extras(timeout_s)
+    yield from _installed()
     yield from ascend.examine(timeout_s)
 
 
@@ -147,7 +157,6 @@ def _torch(timeout_s: float) -> Iterator[Finding]:
             yield _absent(TORCH, part, command, devices, f"torch {there.seen['version']}")
         else:
             yield _finding(TORCH, part, there, command=command)
-    yield from _extras(timeout_s)
 
 
 def _extras(timeout_s: float) -> Iterator[Finding]:
@@ -161,6 +170,23 @@ def _extras(timeout_s: float) -> Iterator[Finding]:
             outcome = run_probe("packages", *here, timeout_s=timeout_s)
             if not gone or not outcome.worked:
                 yield _finding(room, part, outcome, command=command)
+
+
+def _installed() -> Iterator[Finding]:
+    for extra, modules in INSTALLED.items():
+        part, gone = f"extra {extra}", [name for name in modules if not _is_here(name)]
+        if gone:
+            words, command = f"without {', '.join(gone)}", f'pip install "ghostkit[{extra}]"'
+            yield Finding(OTHERS, part, "missing", detail=words, command=command)
+        else:
+            yield Finding(OTHERS, part, "note", detail="installed; not tried")
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it lies in
+        return False
 
 
 def _finding(

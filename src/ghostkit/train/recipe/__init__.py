@@ -35,7 +35,7 @@ class Recipe(BaseModel):
 
     # network
     model: Literal["ghostnet", "ghostnetv2", "ghostnetv3"] = "ghostnet"
-    """The network; upper and lower case are alike, so the seed's GhostNet is meant too."""
+    """The network; upper and lower case are alike, so the original's GhostNet is meant too."""
     width: Annotated[float, Field(gt=0, le=16)] = 1.0
     """Multiplies every channel count; 0.5, 1.0 and 1.3 are the paper's."""
     stem_stride: Literal[1, 2] = 2
@@ -75,7 +75,7 @@ class Recipe(BaseModel):
     color_jitter: NotNegative = 0.4
     """Brightness, contrast and saturation vary by 1 ± this."""
     train_interpolation: Filter | Literal["same", "random"] = "same"
-    """Filter of the training crops; random draws bilinear or bicubic, as the seed does."""
+    """Filter of the training crops; random draws bilinear or bicubic, as the original does."""
     auto_augment: Literal["none", "trivial", "rand"] = "none"
     """One random operation per picture (TrivialAugment), or two (RandAugment)."""
     erase: Fraction = 0.0
@@ -97,7 +97,7 @@ class Recipe(BaseModel):
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Batches whose gradients make one step of the optimizer."""
     opt: Literal["sgd", "momentum", "npufusedsgd", "adamw"] = "sgd"
-    """sgd is with Nesterov; momentum and the seed's npufusedsgd are SGD without."""
+    """sgd is with Nesterov; momentum and the original's npufusedsgd are SGD without."""
     lr: Positive = 0.05
     """Learning rate after the warmup."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -129,7 +129,7 @@ class Recipe(BaseModel):
     epochs: Annotated[int, Field(ge=1)] = 30
     """Epochs of the schedule; the cooldown comes on top."""
     sched: Literal["cosine", "cosine-shifted", "step", "constant"] = "cosine"
-    """cosine is the seed's, by epoch; cosine-shifted goes by step and starts after the warmup."""
+    """cosine is the original's, by epoch; cosine-shifted goes by step, from the warmup's end on."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 2
     """Epochs in which the rate grows from warmup_lr to lr."""
     cooldown_epochs: Annotated[int, Field(ge=0)] = 0
@@ -147,7 +147,7 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     """Seed of everything that is drawn."""
     workers: Annotated[int, Field(ge=0)] = 2
-    """Processes that read and augment; -j of the seed."""
+    """Processes that read and augment; -j of the original."""
     val_split: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share held out of a tree without train/ and val/."""
     sync_bn: bool = False
