@@ -82,13 +82,17 @@ def test_a_damaged_last_is_not_what_the_next_epoch_puts_aside(save):
     assert epoch_of(folder / LAST) == 0
 
 
+RECOVERY = "recovery-5-7.pth.tar"
+
+
 @pytest.fixture
 def left(save, card):
     """A run of five epochs and a part of the sixth that is gone on with from its third."""
     folder = save(50.0, 75.0, 60.0, 90.0, 80.0)
     save_recovery(folder, state_after(50.0, 75.0, 60.0, 90.0, 80.0, step=7), RECIPE, card)
     named = resume_folder(folder, open_checkpoint(folder / "checkpoint-2.pth.tar"))
-    assert named == ("checkpoint-3.pth.tar", "checkpoint-4.pth.tar", LAST, PREVIOUS, BEST)
+    moved = ("checkpoint-3.pth.tar", "checkpoint-4.pth.tar", RECOVERY, LAST, PREVIOUS, BEST)
+    assert named == tuple(f"{LEFT}/{name}" for name in moved)
     return folder
 
 
@@ -113,10 +117,21 @@ def test_what_the_left_branch_reached_is_kept_beside(left):
     assert kept == {
         "checkpoint-3.pth.tar": 3,
         "checkpoint-4.pth.tar": 4,
+        RECOVERY: 4,
         LAST: 4,
         PREVIOUS: 3,
         BEST: 3,
     }
+
+
+def test_a_second_branch_that_is_left_does_not_take_the_first_ones_place(left, card):
+    first = {path.name: path.read_bytes() for path in (left / LEFT).iterdir()}
+    save_epoch(left, state_after(50.0, 75.0, 60.0, 70.0), RECIPE, card)
+    named = resume_folder(left, open_checkpoint(left / "checkpoint-2.pth.tar"))
+    assert named == (f"{LEFT}-2/checkpoint-3.pth.tar", f"{LEFT}-2/{LAST}")
+    assert {path.name: path.read_bytes() for path in (left / LEFT).iterdir()} == first
+    second = open_checkpoint(left / named[0])
+    assert [row.eval_top1 for row in second.history] == [50.0, 75.0, 60.0, 70.0]
 
 
 def test_going_on_from_the_end_leaves_nothing(save):

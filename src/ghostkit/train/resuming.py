@@ -25,7 +25,7 @@ from ghostkit.train.checkpoint import (
 )
 from ghostkit.train.state import EpochRow
 
-LEFT = "left-branch"  # the folder, in a run's, of what an abandoned branch had reached
+LEFT = "left-branch"  # the folder, in a run's, of what an abandoned branch had reached; then -2, …
 
 
 def open_resume(path: str | os.PathLike[str], log: Callable[[str], None]) -> Checkpoint:
@@ -60,24 +60,25 @@ def resume_folder(folder: Path, checkpoint: Checkpoint) -> tuple[str, ...]:
 
     ``model_best`` is the best of the checkpoint's own epochs, from beside it; where it is not
     there, the checkpoint stands in. What a killed writer left half written is removed, and so are
-    the recoveries of other epochs and later steps. The epochs of a branch that is left go into the
-    folder `LEFT`. A finished epoch's checkpoint becomes the folder's last, so that a damaged or
-    later one is not what the next epoch puts aside.
+    the recoveries of finished epochs. What a branch that is left had reached, recoveries too, goes
+    into a new folder, `LEFT` or, where that is taken, ``LEFT-2`` and so on. A finished epoch's
+    checkpoint becomes the folder's last, so that a damaged or later one is not what the next epoch
+    puts aside.
 
     Returns:
-        The names of what now lies in `LEFT` and did not before.
+        What has been moved there, as paths within `folder`.
     """
     remove_leftovers(folder)
     here, history, step = Path(checkpoint.path), checkpoint.history, checkpoint.position.step
+    best = _best_of(checkpoint) if history else None
+    left = _left_behind(folder, history, step)
+    apart = _new_folder(folder) if left else folder
+    for path in left:
+        os.replace(path, apart / path.name)
     for recovery in folder.glob(RECOVERIES):
         epoch, at = recovery_position(recovery)
         if epoch >= 0 and not (epoch == len(history) and at <= step):
             recovery.unlink()
-    best = _best_of(checkpoint) if history else None
-    left = _left_behind(folder, history)
-    for path in left:
-        (folder / LEFT).mkdir(exist_ok=True)
-        os.replace(path, folder / LEFT / path.name)
     if step == 0 and here.name != LAST and here.resolve().parent == folder.resolve():
         link_over(here, folder / LAST)
         if here.name != PREVIOUS:
@@ -85,11 +86,21 @@ def resume_folder(folder: Path, checkpoint: Checkpoint) -> tuple[str, ...]:
     if best is not None:
         write_text(folder / "summary.csv", summary_csv(history))
         link_over(best, folder / BEST)
-    return tuple(path.name for path in left)
+    return tuple(f"{apart.name}/{path.name}" for path in left)
 
 
-def _left_behind(folder: Path, history: Sequence[EpochRow]) -> list[Path]:
-    """The files of epochs that `history` does not have; damaged ones are of none."""
+def _new_folder(folder: Path) -> Path:
+    """A folder in `folder` for one branch, so that none takes another's place."""
+    number, apart = 1, folder / LEFT
+    while apart.exists():
+        number += 1
+        apart = folder / f"{LEFT}-{number}"
+    apart.mkdir()
+    return apart
+
+
+def _left_behind(folder: Path, history: Sequence[EpochRow], step: int) -> list[Path]:
+    """The files beyond `history` and `step` of the epoch after it; damaged names are of none."""
     later = [
         path
         for path in folder.glob("checkpoint-*.pth.tar")
@@ -101,7 +112,12 @@ def _left_behind(folder: Path, history: Sequence[EpochRow]) -> list[Path]:
         for name in (LAST, PREVIOUS, BEST)
         if (own := _history_of(folder / name)) is not None and own != list(history[: len(own)])
     ]
-    return sorted(later) + named
+    recoveries = [
+        path
+        for path in folder.glob(RECOVERIES)
+        if recovery_position(path) > (len(history), step) and _history_of(path) is not None
+    ]
+    return sorted(later) + sorted(recoveries) + named
 
 
 def _best_of(checkpoint: Checkpoint) -> Path:

@@ -22,7 +22,7 @@ from ghostkit.train.recipe.file import to_toml
 from ghostkit.train.reporting.curves import CURVES, write_curves
 from ghostkit.train.reporting.events import EventLog
 from ghostkit.train.reporting.trackers import Tracker
-from ghostkit.train.resuming import LEFT, resume_folder
+from ghostkit.train.resuming import resume_folder
 from ghostkit.train.state import RunState
 
 
@@ -66,7 +66,7 @@ class Reporter:
     def begin(self, resume: Checkpoint | None) -> None:
         """See `Report.begin`."""
         if resume is not None and (left := resume_folder(self._folder, resume)):
-            self._log(f"of the epochs that are left, now in {LEFT}/: {', '.join(left)}")
+            self._log(f"what the branch that is left had reached is kept: {', '.join(left)}")
             self.event("branch left", files=left)
         write_arguments(self._folder, self._recipe, self._card)
         write_text(self._folder / "recipe.toml", to_toml(self._recipe))
