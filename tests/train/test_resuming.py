@@ -134,6 +134,24 @@ def test_a_second_branch_that_is_left_does_not_take_the_first_ones_place(left, c
     assert [row.eval_top1 for row in second.history] == [50.0, 75.0, 60.0, 70.0]
 
 
+def test_an_epoch_whose_writer_was_killed_before_it_became_the_last_is_not_lost(save):
+    folder = save(50.0, 60.0, 75.0)
+    for name in (LAST, BEST):
+        (folder / name).unlink()
+        os.link(folder / "checkpoint-1.pth.tar", folder / name)
+    resumed = open_resume(folder, print)
+    assert resumed.epoch == 2
+    assert resume_folder(folder, resumed) == ()
+    assert epoch_of(folder / LAST) == epoch_of(folder / BEST) == 2
+    assert not (folder / LEFT).exists()
+
+
+def test_an_epoch_of_another_branch_is_not_the_next(save, tmp_path):
+    folder, other = save(50.0, 60.0), save(50.0, 61.0, 75.0, folder=tmp_path / "other")
+    os.replace(other / "checkpoint-2.pth.tar", folder / "checkpoint-2.pth.tar")
+    assert open_resume(folder, print).epoch == 1
+
+
 def test_going_on_from_the_end_leaves_nothing(save):
     folder = save(50.0, 75.0, 60.0)
     before = sorted(os.listdir(folder))

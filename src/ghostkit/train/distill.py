@@ -24,6 +24,8 @@ from ghostkit.train.linked import linked_files
 
 TeacherLogits = NDArray[np.float16]
 
+CACHED = "no opinion is that of a picture that cannot be read"  # a failing teacher's was one, once
+
 
 def teacher_logits(
     teacher: Classifier,
@@ -114,5 +116,5 @@ def _key(teacher: Classifier, data: Dataset) -> str:
     files = () if file is None else (Path(file), *linked_files(file))
     content = "".join(hashlib.sha256(each.read_bytes()).hexdigest() for each in files)
     order = (sample.path.removeprefix(data.root) for sample in data.samples)
-    parts = (teacher.card.hash, content, data.fingerprint, *order, "", *data.classes)
+    parts = (CACHED, teacher.card.hash, content, data.fingerprint, *order, "", *data.classes)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

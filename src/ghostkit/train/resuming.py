@@ -49,10 +49,20 @@ def open_resume(path: str | os.PathLike[str], log: Callable[[str], None]) -> Che
             problems.append(str(error))
             log(f"passed over: {error}")
     if sound:
-        return max(sound, key=lambda c: (len(c.history), c.position.step))
+        furthest = max(sound, key=lambda c: (len(c.history), c.position.step))
+        return _written_last(folder, furthest) or furthest
     if problems:
         raise CheckpointError(f"{folder}: every checkpoint is damaged; the first: {problems[0]}")
     raise UsageError(f"{folder}: no {LAST} and no recovery checkpoint in this folder to resume")
+
+
+def _written_last(folder: Path, furthest: Checkpoint) -> Checkpoint | None:
+    """The next epoch's checkpoint, which a kill has left before it became the folder's last."""
+    try:
+        written = open_checkpoint(folder / epoch_name(len(furthest.history)))
+    except (CheckpointError, CardError):
+        return None
+    return written if written.history[:-1] == furthest.history else None
 
 
 def resume_folder(folder: Path, checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -100,12 +110,13 @@ def _new_folder(folder: Path) -> Path:
 
 
 def _left_behind(folder: Path, history: Sequence[EpochRow], step: int) -> list[Path]:
-    """The files beyond `history` and `step` of the epoch after it; damaged names are of none."""
+    """The sound files beyond `history` and `step` of the epoch after it."""
     later = [
         path
         for path in folder.glob("checkpoint-*.pth.tar")
         if (number := path.name.removesuffix(".pth.tar").partition("-")[2]).isdigit()
         and int(number) >= len(history)
+        and _history_of(path) is not None
     ]
     named = [
         folder / name
