@@ -109,7 +109,8 @@ def check(
 
 
 def _refuse_freezing_random(recipe: Recipe) -> None:
-    for key, default in (("freeze", "none"), ("frozen_stages", 0)):
+    for key in ("freeze", "frozen_stages"):
+        default = Recipe.model_fields[key].default
         if (value := getattr(recipe, key)) != default:
             raise UsageError(
                 f"{key}={value} keeps weights that the run starts from: give --pretrained-weight, "

@@ -63,6 +63,7 @@ def take_step(
             and what the batches before it have gathered is still used.
     """
     scaler, world = state.scaler, run.world
+    scale = scaler.get_scale()
     statistics = copies(state.model.buffers())
     values, count = dict[str, Tensor](), 0
     if inputs is not None:
@@ -71,7 +72,7 @@ def take_step(
     update = due and any(p.grad is not None for p in state.model.parameters())
     if update:
         norm = _gather(run, state)
-        if not scaler.is_enabled() or scaler.get_scale() < 1:
+        if not scaler.is_enabled() or scale < 1:
             values["gradient's norm"] = norm  # infinite ones are what loss scaling is for
     bad = non_finite(values)
     loss_sum = values["loss"].item() * count if count else 0.0
@@ -83,7 +84,7 @@ def take_step(
         skip_bad_step(state, found, statistics, paths, run.recipe.max_bad_steps, run.report.event)
         return
     if update:
-        _update(run, state)
+        _update(run, state, scale)
     position = state.position
     state.position = replace(
         position, loss_sum=position.loss_sum + loss_sum, images=position.images + int(images)
@@ -108,9 +109,9 @@ def _gather(run: Run, state: RunState) -> Tensor:
     return nn.utils.clip_grad_norm_(parameters, run.recipe.clip_grad or math.inf)
 
 
-def _update(run: Run, state: RunState) -> None:
-    """Move the weights, and their average; loss scaling may skip that, and then says so."""
-    scaler, scale = state.scaler, state.scaler.get_scale()
+def _update(run: Run, state: RunState, scale: float) -> None:
+    """Move the weights, and their average; loss scaling, by `scale`, may skip that: it is told."""
+    scaler = state.scaler
     scaler.step(state.optimizer)
     scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
