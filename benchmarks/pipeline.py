@@ -2,8 +2,8 @@
 
     python benchmarks/pipeline.py MODEL PHOTOS [ROUNDS]
 
-Writes the seed's pipeline with the sizes of MODEL's card, stretching as the seed does, and gives
-the classifier the same steps (stretch by OpenCV's bilinear rule, crop, normalise in the graph, as
+Writes the original pipeline with the sizes of MODEL's card, stretching as it does, and gives the
+classifier the same steps (stretch by OpenCV's bilinear rule, crop, normalise in the graph, as
 ``predict`` does). Both go through up to 400 photos below PHOTOS in alternating rounds, without
 writing results; needs the extra ``mindx``.
 """
@@ -27,7 +27,7 @@ from ghostkit.steps import CenterCrop, Normalize, Resize
 
 
 def seeds_pipeline(model: str, size: int, resized: int, classes: int) -> str:
-    """The seed's elements with these sizes."""
+    """The original's elements with these sizes."""
     chain = {
         "appsrc0": {},
         "mxpi_imagedecoder0": {"handleMethod": "opencv"},

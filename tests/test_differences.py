@@ -12,7 +12,7 @@ SEED = SEED.model_copy(
 
 
 def card(*steps, **changes):
-    """The seed's card with other steps, and other fields of its input."""
+    """The original's card with other steps, and other fields of its input."""
     fields = SEED.input.model_copy(update=changes)
     return SEED.model_copy(update={"steps": steps or SEED.steps, "input": fields})
 

@@ -26,7 +26,7 @@ from ghostkit.cli.report import evaluation_tables
 from ghostkit.dataset import open_dataset
 from ghostkit.evaluate import evaluate
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.recipe.seed_flags import SEED_FLAGS
+from ghostkit.train.recipe.original_flags import ORIGINAL_FLAGS
 from tiny import BLUE, save_square, tiny_card
 
 ROOT = Path(__file__).parent.parent
@@ -135,7 +135,7 @@ def test_every_recipe_key_is_in_the_page_of_train_with_its_default(key):
         assert [float(word) for word in rows[0].split()] == pytest.approx(list(values), rel=1e-3)
 
 
-@pytest.mark.parametrize("flag", SEED_FLAGS.values(), ids=lambda flag: flag.key)
+@pytest.mark.parametrize("flag", ORIGINAL_FLAGS.values(), ids=lambda flag: flag.key)
 def test_every_flag_of_the_seed_is_in_the_page_of_train_with_its_fate(flag):
     names = ", ".join(f"`{name}`" for name in flag.names)
     assert f"| {names} | {flag.fate} | {flag.why} |\n" in (DOCS / "train.md").read_text()

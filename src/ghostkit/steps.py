@@ -94,9 +94,9 @@ def evaluation_steps(
     mean: Channels = IMAGENET_MEAN,
     std: Channels = IMAGENET_STD,
 ) -> tuple[Step, ...]:
-    """The steps of the seed's evaluation: short side to ``floor(size / fraction)``, centre crop.
+    """The steps of the original evaluation: short side to ``floor(size / fraction)``, centre crop.
 
-    The seed's numbers, 240 and 0.875, give short side 274.
+    The original's numbers, 240 and 0.875, give short side 274.
     """
     return (
         Resize(short=int(image_size / crop_fraction), filter=filter),

@@ -24,7 +24,7 @@ def refusal(text: str, card: ModelCard | None = None) -> str:
 
 
 def with_keys(**keys: object) -> str:
-    """The seed's file with other values for some keys; None leaves one out."""
+    """The original's file with other values for some keys; None leaves one out."""
     lines = [line for line in SEED_FILE.splitlines() if not any(f" {key} " in line for key in keys)]
     added = [f"    {key} : {value}" for key, value in keys.items() if value is not None]
     return "\n".join([*lines[:-1], *added, "}"])

@@ -17,7 +17,7 @@ torch.set_num_threads(1)  # see tests/train/conftest.py
 
 from ghostkit.train.checkpoint import BEST, LAST, PREVIOUS, open_checkpoint  # noqa: E402
 from ghostkit.train.recipe import Recipe  # noqa: E402
-from ghostkit.train.recipe.seed_flags import SEED_FLAGS  # noqa: E402
+from ghostkit.train.recipe.original_flags import ORIGINAL_FLAGS  # noqa: E402
 
 SMALL = QUICK | {"width": 0.12, "epochs": 1, "batch_size": 6}
 FILES = {"args.yaml", "curves.png", "events.jsonl", LAST, BEST, "recipe.toml", "summary.csv"}
@@ -287,7 +287,7 @@ SEED_MODELARTS = (
     "--num-classes 1000 --epochs 5"
 )
 SEED_TRANSFER = SEED_MODELARTS.replace("1000", "10") + " --pretrained --pretrained_weight"
-WEIGHTS = " obs://bucket/ghostnet/model_best.pth.tar"  # the seed writes it with the space
+WEIGHTS = " obs://bucket/ghostnet/model_best.pth.tar"  # the original writes it with the space
 OF_THE_SEED = {
     "model": "ghostnet",
     "batch_size": 1024,
@@ -335,7 +335,7 @@ def test_the_seeds_command_lines_are_echoed_as_recipes(ghostkit, words, changed)
 
 def test_every_spelling_of_a_flag_that_has_no_effect_is_taken_and_noted(ghostkit):
     samples = {bool: [], int: [7], float: [0.3], str: ["word"]}
-    idle = [flag for flag in SEED_FLAGS.values() if flag.fate == "no effect"]
+    idle = [flag for flag in ORIGINAL_FLAGS.values() if flag.fate == "no effect"]
     words = [word for f in idle for name in f.names for word in (name, *samples[f.kind])]
     outcome = ghostkit("train", *words, "/data", "--print-recipe")
     assert outcome.status == 0

@@ -1,4 +1,4 @@
-"""The seed's ModelArts command on a real server, and what a preempted job finds there."""
+"""The original's ModelArts command on a real server, and what a preempted job finds there."""
 
 import os
 import shutil

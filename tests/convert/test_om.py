@@ -31,7 +31,7 @@ def atc(tmp_path: Path) -> str:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A model for 240 pixels with the seed's names."""
+    """A model for 240 pixels with the original's names."""
     return write_model(tmp_path / "model.onnx", 240)
 
 

@@ -1,4 +1,4 @@
-"""What the seed's scripts do, written anew from their description: black boxes to compare with."""
+"""What the original scripts do, written anew from their description, to compare with."""
 
 import json
 from pathlib import Path

@@ -9,7 +9,7 @@ NAMES = ("red", "green", "blue")
 
 
 def ghostnet(**changes: dict[str, str]) -> dict[str, Any]:
-    """The seed's elements at 32 px; `changes` adds properties by element, without its number."""
+    """The original elements at 32 px; `changes` adds properties by element, without its number."""
     chain = {
         "appsrc": {"blocksize": "409600"},
         "mxpi_imagedecoder": {"handleMethod": "opencv"},
@@ -56,7 +56,7 @@ def write_project(
     config: str = "CLASS_NUM=3\nSOFTMAX=true\nTOP_K=2\n",
     names: str = "# classes\nred\ngreen\nblue\n",
 ) -> Path:
-    """A folder as the seed's users have it: pipeline, model, configuration, names."""
+    """A folder as the original's users have it: pipeline, model, configuration, names."""
     from tiny import tiny_card
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """What users feed a pipeline that is wrong: each has its own answer or its own error.
 
-Faults in the file itself are in test_grammar.py, the seed programs' own in test_seed_faults.py.
+Faults in the file itself are in test_grammar.py, the original programs' in test_original_faults.py.
 """
 
 import json
@@ -25,7 +25,7 @@ STREAM = b"im_ghostnet"
 
 @pytest.fixture
 def run(ghostkit, tmp_path, make_model):
-    """Classify the folder ``val`` by the seed's pipeline, changed."""
+    """Classify the folder ``val`` by the original's pipeline, changed."""
 
     def call(content=None, **files):
         project = write_project(tmp_path / "data", make_model, content, **files)

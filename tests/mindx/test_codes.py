@@ -43,7 +43,7 @@ class User:
         return api
 
     def creating(self, change):
-        """Of CreateMultipleStreams, after `change` to the seed's stream."""
+        """Of CreateMultipleStreams, after `change` to the original's stream."""
         content = ghostnet()
         change(content["im_ghostnet"])
         api = StreamManagerApi()

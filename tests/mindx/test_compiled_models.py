@@ -30,7 +30,7 @@ MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375
 
 @pytest.fixture
 def project(tmp_path, make_model):
-    """A function that writes the seed's pipeline with a model of the seed's card."""
+    """A function that writes the original's pipeline with a model of the original's card."""
 
     def write(content=None):
         path = write_project(tmp_path / "data", make_model, content)

@@ -1,4 +1,4 @@
-"""docker_start_infer.sh of the seed, to docker's arguments: no container was started."""
+"""docker_start_infer.sh of the original, to docker's arguments: no container was started."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""200 real photos through the seed's own runner, rebuilt from its description, and through ours."""
+"""200 real photos through the original runner, rebuilt from its description, and through ours."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def run_as_the_original(pipeline, images, results):
     return lines
 
 
-def seeds_folders(folder, make_model):
-    """infer/data and infer/sdk as the seed's document has them, its pipeline's text unchanged."""
+def original_folders(folder, make_model):
+    """infer/data and infer/sdk as the original document has them, its pipeline's text unchanged."""
     data, sdk = folder / "infer" / "data", folder / "infer" / "sdk"
     data.mkdir(parents=True)
     sdk.mkdir()
@@ -64,7 +64,7 @@ def test_200_photos_give_the_lines_files_and_score_of_the_originals(
     unpacked, ghostkit, tmp_path, make_model, monkeypatch
 ):
     photos = sorted(unpacked("imagenet-sample-images-288").rglob("*.JPEG"))[:200]
-    data, sdk = seeds_folders(tmp_path, make_model)
+    data, sdk = original_folders(tmp_path, make_model)
     images = data / "imagenet_val"
     images.mkdir()
     for number, path in enumerate(photos):

@@ -22,7 +22,7 @@ def labels(tmp_path, *lines):
 
 
 def imagenet(tmp_path, ranks):
-    """71 results of some ids each with as many labels, as the seed's folders hold them."""
+    """71 results of some ids each with as many labels, as the original's folders hold them."""
     generator = np.random.default_rng(6)
     folder = tmp_path / "result"
     folder.mkdir()

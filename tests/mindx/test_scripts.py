@@ -1,4 +1,4 @@
-"""The commands of the seed's infer folder, as its document has people type them."""
+"""The commands of the original's infer folder, as its document has people type them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a run leaves behind: the seed's files and keys, safely read back."""
+"""What a run leaves behind: the original's files and keys, safely read back."""
 
 import argparse
 import csv

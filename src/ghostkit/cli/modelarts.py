@@ -1,4 +1,4 @@
-"""``ghostkit modelarts``: the arguments of the seed's ``train_start.py``, run as a cloud job."""
+"""``ghostkit modelarts``: the arguments of the original ``train_start.py``, run as a cloud job."""
 
 from pathlib import Path
 from typing import Annotated
@@ -79,7 +79,7 @@ def modelarts(
 
 
 def _split(words: list[str]) -> tuple[str | None, list[str]]:
-    """The positional data path, which the seed's command line ends with, and the other words."""
+    """The positional data path, with which the original command ends, and the other words."""
     from ghostkit.cli import app
     from ghostkit.cli.train_options import with_values
     from ghostkit.cli.urls import roles

@@ -1,4 +1,4 @@
-"""``ghostkit mxbase``: the log lines and result files of the seed's mxBase program."""
+"""``ghostkit mxbase``: the log lines and result files of the original's mxBase program."""
 
 from pathlib import Path
 from typing import Annotated

@@ -30,7 +30,7 @@ def folder_of(resume: Path) -> Path:
 
 
 def new_run_folder(output: Path, img_size: int, world: "World") -> Path:
-    """The seed's OUTPUT/train/YYYYmmdd-HHMMSS-MODEL-SIZE; the first process makes it for all."""
+    """The original OUTPUT/train/YYYYmmdd-HHMMSS-MODEL-SIZE; the first process makes it for all."""
     made = str(_make(output, img_size)) if world.first else ""
     return Path(world.gathered(made)[0])
 

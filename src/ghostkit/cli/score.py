@@ -1,4 +1,4 @@
-"""``ghostkit score``: the accuracy of a folder of result files, as the seed's script prints it."""
+"""``ghostkit score``: accuracy of a folder of result files, as the original script prints it."""
 
 from pathlib import Path
 from typing import Annotated

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ghostkit.train.machines.devices import Device
     from ghostkit.train.machines.place import Place
     from ghostkit.train.recipe import Recipe
-    from ghostkit.train.recipe.seed_arguments import Arguments, Options
+    from ghostkit.train.recipe.original_arguments import Arguments, Options
     from ghostkit.train.start import Pretrained
 
 Tell = Callable[[str], None]
@@ -191,7 +191,7 @@ def _named(place: "Place") -> Iterator[None]:
 
 def _arguments(config: Path | None, flags: dict[str, Any]) -> tuple["Arguments", "Arguments"]:
     """What the YAML file says, and what the command line says over it."""
-    from ghostkit.train.recipe.seed_arguments import Arguments, from_command_line, from_yaml
+    from ghostkit.train.recipe.original_arguments import Arguments, from_command_line, from_yaml
 
     given = {key: value for key, value in flags.items() if value is not None}
     return Arguments() if config is None else from_yaml(config), from_command_line(given)

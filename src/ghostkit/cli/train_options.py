@@ -1,4 +1,4 @@
-"""The flags of ``ghostkit train`` that come from tables: the recipe's keys, the seed's flags."""
+"""The flags of ``ghostkit train`` that come from tables: recipe keys, the original's flags."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -8,14 +8,14 @@ import typer
 from typer.core import TyperCommand
 
 from ghostkit.train.recipe import Amp, Recipe
-from ghostkit.train.recipe.seed_flags import SEED_FLAGS, SeedFlag
+from ghostkit.train.recipe.original_flags import ORIGINAL_FLAGS, OriginalFlag
 
 MORE_NAMES = {"batch_size": ("-b",), "workers": ("-j",), "decay_rate": ("--dr",)}
-SEED_PANEL = "The original's flags"
+ORIGINAL_PANEL = "The original's flags"
 
 
 class TrainCommand(TyperCommand):
-    """A command whose ``--amp`` and ``--sync-bn`` may stand alone, as the seed's do."""
+    """A command whose ``--amp`` and ``--sync-bn`` may stand alone, as the original's do."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the command line."""
@@ -38,11 +38,11 @@ def with_values(words: Sequence[str]) -> list[str]:
 
 
 def signature(command: Callable[..., None]) -> inspect.Signature:
-    """The command's own parameters, one flag for each key of the recipe, and the seed's."""
+    """The command's own parameters, one flag for each key of the recipe, and the original's."""
     own = inspect.signature(command)
     parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
     parameters += [_of_key(name) for name in Recipe.model_fields]
-    parameters += [_of_seed(flag) for flag in SEED_FLAGS.values()]
+    parameters += [_of_original(flag) for flag in ORIGINAL_FLAGS.values()]
     return own.replace(parameters=parameters)
 
 
@@ -56,13 +56,13 @@ def _of_key(name: str) -> inspect.Parameter:
     return _parameter(name, kind, typer.Option(*names, help=text, rich_help_panel="Recipe"))
 
 
-def _of_seed(flag: SeedFlag) -> inspect.Parameter:
+def _of_original(flag: OriginalFlag) -> inspect.Parameter:
     kind: Any = flag.kind
     if flag.count > 1:
         kind = tuple[(flag.kind,) * flag.count]  # type: ignore[misc]
     text = f"{flag.fate}: {flag.why}".replace("`", "")
     return _parameter(
-        flag.key, kind, typer.Option(*flag.names, help=text, rich_help_panel=SEED_PANEL)
+        flag.key, kind, typer.Option(*flag.names, help=text, rich_help_panel=ORIGINAL_PANEL)
     )
 
 

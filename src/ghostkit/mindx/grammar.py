@@ -1,6 +1,6 @@
 """The text of a .pipeline file to streams of linked elements, or every fault in it by name.
 
-In: JSON as the SDK reads it. Out: `Pipeline`, checked against the table of factories. The seed's
+In: JSON as the SDK reads it. Out: `Pipeline`, checked against the table of factories. The original
 document shows ``#`` comments inside its JSON, which the SDK does not take: they are left out with a
 notice.
 """

@@ -14,7 +14,7 @@ def read_names(path: str | os.PathLike[str], class_count: int) -> tuple[tuple[st
     """The names of `class_count` classes, and notices about what was done to get them.
 
     A name that the file lacks is empty. A first name ``unknown type`` is left out where the file
-    has exactly one name too many, which the seed tells its users to delete by hand.
+    has exactly one name too many, which the original tells its users to delete by hand.
 
     Raises:
         PipelineError: the file cannot be read.

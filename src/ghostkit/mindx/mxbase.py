@@ -1,4 +1,4 @@
-"""The lines and files of the seed's mxBase program, with the model's own preprocessing.
+"""The lines and files of the original's mxBase program, with the model's own preprocessing.
 
 In: a classifier and pictures. Out: per picture its log lines and class ids. The program itself
 stretches every picture to the model's size, whatever it was trained with; here the card says how.

@@ -1,4 +1,4 @@
-"""A folder of NAME_1.txt results against val_label.txt: accuracy in the JSON of the seed's script.
+"""A folder of NAME_1.txt results against val_label.txt: the JSON of the original script.
 
 In: class ids as the SDK, mxBase and ghostkit write them. Out: a `Score`, which counts and names
 whatever does not pair up. On well-formed input the JSON is the original's, byte for byte.

@@ -28,7 +28,7 @@ class SdkConf:
 
     enable: bool = False
     log_dir: str = "logs"
-    log_filename: str = "performance—statistics.log"  # with the dash of the seed's file names
+    log_filename: str = "performance—statistics.log"  # with the dash of the original's file names
     max_log_size_mb: int = 10
     queue_size_warn_percent: int = 80
     interval_s: int = 60

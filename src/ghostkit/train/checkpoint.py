@@ -1,4 +1,4 @@
-"""What a run leaves behind, in the seed's file names and keys, with the card inside.
+"""What a run leaves behind, in the original's file names and keys, with the card inside.
 
 ``last.pth.tar``, ``model_best.pth.tar``, ``checkpoint-N.pth.tar`` (torch.save of a dict),
 ``recovery-EPOCH-STEP.pth.tar`` inside an epoch, ``summary.csv``, ``args.yaml``.
@@ -31,7 +31,7 @@ from ghostkit.train.network.weights import read_checkpoint
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import EpochRow, Position, RunState
 
-FORMAT_VERSION = 2  # of the seed's checkpoint dict: the stored epoch is the finished one
+FORMAT_VERSION = 2  # of the original's checkpoint dict: the stored epoch is the finished one
 LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"
 RECOVERIES = "recovery-*-*.pth.tar"
 CHECKED = ("state_dict", "optimizer", "state_dict_ema", "ema_updates", "amp_scaler")
@@ -74,10 +74,10 @@ def _save(path: Path, state: RunState, recipe: Recipe, card: ModelCard) -> None:
     tensors = state.tensors()
     content = {
         **tensors,
-        "epoch": state.epoch - 1,  # the last finished one, as the seed counts
+        "epoch": state.epoch - 1,  # the last finished one, as the original counts
         "arch": card.architecture.name,
         "version": FORMAT_VERSION,
-        "args": argparse.Namespace(**seed_arguments(recipe, card)),
+        "args": argparse.Namespace(**original_arguments(recipe, card)),
         "metric": state.history[-1].eval_top1 if state.history else None,
         CHECKPOINT_KEY: card.to_json(),
         "history": [vars(row) for row in state.history],
@@ -95,8 +95,8 @@ def best_epoch(history: Sequence[EpochRow]) -> int:
     return max(range(len(history)), key=lambda epoch: history[epoch].eval_top1)
 
 
-def seed_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
-    """The recipe under the seed's argument names, as its readers expect them in ``args``."""
+def original_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
+    """The recipe under the original's argument names, as its readers expect them in ``args``."""
     return recipe.model_dump(mode="json") | {
         "model": card.architecture.name,
         "num_classes": len(card.classes),
@@ -105,7 +105,7 @@ def seed_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
 
 def write_arguments(folder: Path, recipe: Recipe, card: ModelCard) -> None:
     """Write ``args.yaml``."""
-    write_text(folder / "args.yaml", yaml.safe_dump(seed_arguments(recipe, card)))
+    write_text(folder / "args.yaml", yaml.safe_dump(original_arguments(recipe, card)))
 
 
 @dataclass(frozen=True)

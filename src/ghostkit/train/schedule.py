@@ -8,7 +8,7 @@ from ghostkit.train.recipe import Recipe
 def learning_rate(recipe: Recipe, epoch: float) -> float:
     """The learning rate at `epoch` (0.5 is half way through the first one).
 
-    ``cosine`` is the seed's (timm 0.4.6): constant within an epoch, linear warmup, and a cosine
+    ``cosine`` is the original's (timm 0.4.6): constant within an epoch, linear warmup, and a cosine
     over all `epochs` that is not shifted by the warmup, so the rate jumps down a little after it.
     ``cosine-shifted`` changes at every step and spends the cosine on the epochs after the warmup.
     ``step`` multiplies by `decay_rate` every `decay_epochs`. Beyond `epochs` (cooldown) the cosines

@@ -17,7 +17,7 @@ from ghostkit.train.recipe import Recipe
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One line of summary.csv; accuracies in percent, as the seed writes them."""
+    """One line of summary.csv; accuracies in percent, as the original writes them."""
 
     epoch: int
     train_loss: float
@@ -78,7 +78,7 @@ class RunState:
         return [*self.model.buffers(), *average]
 
     def tensors(self) -> dict[str, Any]:
-        """What a checkpoint holds of it, under the seed's keys."""
+        """What a checkpoint holds of it, under the original's keys."""
         content: dict[str, Any] = {
             "state_dict": portable(self.model),
             "optimizer": self.optimizer.state_dict(),
@@ -97,7 +97,7 @@ def portable(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def build_optimizer(model: GhostNet, recipe: Recipe, *, fused: bool) -> torch.optim.Optimizer:
-    """SGD or AdamW; no weight decay on biases and 1-D parameters, as in the seed.
+    """SGD or AdamW; no weight decay on biases and 1-D parameters, as in the original.
 
     Four groups: backbone and classifier, each with and without decay. A group's ``share`` is the
     part of the schedule's rate that it takes. `fused` makes a step one pass over the memory, which
@@ -130,7 +130,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def set_training_mode(model: GhostNet, recipe: Recipe, epoch: int) -> None:
     """Training mode, but for what the recipe freezes in `epoch`.
 
-    What is frozen keeps its batch-norm statistics too, unlike the seed's.
+    What is frozen keeps its batch-norm statistics too, unlike the original's.
     """
     model.train()
     model.requires_grad_(True)

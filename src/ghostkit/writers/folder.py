@@ -1,4 +1,4 @@
-"""Results as the seed writes them: a folder in which NAME_1.txt holds the class ids of NAME.jpg."""
+"""Results as the original writes them, a folder: NAME_1.txt has the class ids of NAME.jpg."""
 
 import os
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ LONGEST_NAME = 255  # bytes; of a file, on every common file system
 
 
 class FolderWriter:
-    """The seed's result folder: NAME_1.txt holds the class ids of NAME.jpg, best first.
+    """The original's result folder: NAME_1.txt holds the class ids of NAME.jpg, best first.
 
     A picture without an answer gets no file, since an empty one is scored as class 0. Overwriting
     replaces the files of the pictures at hand and leaves all others.
@@ -51,7 +51,7 @@ class FolderWriter:
 
 
 def result_name(source: str) -> str:
-    """The seed's name for the result of a picture: ``a/cat.01.jpg`` -> ``cat.01_1.txt``."""
+    """The original's name for the result of a picture: ``a/cat.01.jpg`` -> ``cat.01_1.txt``."""
     return os.path.splitext(os.path.basename(source))[0] + "_1.txt"
 
 

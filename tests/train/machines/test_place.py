@@ -1,4 +1,4 @@
-"""Which process this is: torchrun's word, the seed's flags, or the only one."""
+"""Which process this is: torchrun's word, the original's flags, or the only one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which of a training's processes this is: from torchrun's environment, or the seed's flags.
+"""Which of a training's processes this is: from torchrun's environment, or the original's flags.
 
 `ghostkit.cli.train` asks before it touches a device; nothing is opened here.
 """
@@ -32,9 +32,9 @@ def find_place(
     local_rank: int = 0,
     dist_url: str | None = None,
 ) -> Place:
-    """The place that torchrun gave, else the one of the seed's flags, else the only one.
+    """The place that torchrun gave, else the one of the original's flags, else the only one.
 
-    The flags are those with which the seed starts one process after the other on one machine.
+    The flags are those with which the original starts one process after the other on one machine.
 
     Raises:
         UsageError: the environment or the flags are incomplete, or contradict each other.

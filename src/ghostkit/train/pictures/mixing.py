@@ -1,7 +1,7 @@
 """Mixup and cutmix: each picture blended with its partner, and its target with it.
 
 Zhang et al. 2018, arXiv 1710.09412; Yun et al. 2019, arXiv 1905.04899. One draw per batch, and the
-partner is the batch in reverse, as the seed's ``--mixup-mode batch`` does it.
+partner is the batch in reverse, as the original's ``--mixup-mode batch`` does it.
 """
 
 import math

@@ -1,6 +1,6 @@
 """The recipe: every number of a training, as one frozen record with defaults that run.
 
-The fields carry the names of the seed's flags; `recipe_file` reads and prints it.
+The fields carry the names of the original's flags; `recipe_file` reads and prints it.
 """
 
 from types import NoneType
@@ -212,7 +212,7 @@ class Recipe(BaseModel):
 
     @property
     def total_epochs(self) -> int:
-        """Epochs that run: the seed adds the cooldown to `epochs`."""
+        """Epochs that run: the original adds the cooldown to `epochs`."""
         return self.epochs + self.cooldown_epochs
 
     @property

@@ -5,11 +5,11 @@ import yaml
 
 from ghostkit.card import Architecture, Input, ModelCard
 from ghostkit.errors import UsageError
-from ghostkit.train.checkpoint import seed_arguments
+from ghostkit.train.checkpoint import original_arguments
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.recipe.file import load_recipe
-from ghostkit.train.recipe.seed_arguments import from_command_line, from_yaml
-from ghostkit.train.recipe.seed_flags import NO_AUGMENTATION, SEED_FLAGS
+from ghostkit.train.recipe.original_arguments import from_command_line, from_yaml
+from ghostkit.train.recipe.original_flags import NO_AUGMENTATION, ORIGINAL_FLAGS
 
 # Every argument of train_ghostnet_1p.py, of the 8p script and of ModelArts' train_start.py, with
 # the value that it falls back to; the cloud's data_url and train_url apart.
@@ -121,14 +121,14 @@ def yaml_file(folder, text):
 
 
 def test_every_flag_of_the_original_is_a_key_of_the_recipe_or_in_the_table_and_never_in_both():
-    assert names() <= SEED_FLAGS.keys() | Recipe.model_fields.keys() | OWN
-    assert SEED_FLAGS.keys() <= names()
-    assert not SEED_FLAGS.keys() & Recipe.model_fields.keys()
+    assert names() <= ORIGINAL_FLAGS.keys() | Recipe.model_fields.keys() | OWN
+    assert ORIGINAL_FLAGS.keys() <= names()
+    assert not ORIGINAL_FLAGS.keys() & Recipe.model_fields.keys()
 
 
 def test_a_name_with_an_underscore_has_both_spellings():
-    assert SEED_FLAGS["local_rank"].names == ("--local_rank", "--local-rank")
-    assert SEED_FLAGS["no_aug"].names == ("--no-aug",)
+    assert ORIGINAL_FLAGS["local_rank"].names == ("--local_rank", "--local-rank")
+    assert ORIGINAL_FLAGS["no_aug"].names == ("--no-aug",)
 
 
 def test_the_arguments_that_the_original_falls_back_to_say_nothing_but_that_resnet_is_a_label(
@@ -148,7 +148,7 @@ def test_the_arguments_that_the_original_falls_back_to_say_nothing_but_that_resn
 def test_arguments_that_we_wrote_are_read_back(tmp_path, card_of_a_run):
     recipe = Recipe(lr=0.1, clip_grad=None, amp="off", scale=(0.5, 1), model="ghostnetv2")
     read = from_yaml(
-        yaml_file(tmp_path, yaml.safe_dump(seed_arguments(recipe, card_of_a_run(recipe))))
+        yaml_file(tmp_path, yaml.safe_dump(original_arguments(recipe, card_of_a_run(recipe))))
     )
     assert load_recipe(None, (), read.recipe) == recipe
     assert read.options == {"num_classes": 2}
@@ -202,7 +202,7 @@ SAMPLES = {bool: True, int: 7, float: 0.37, str: "word"}
 
 
 def of_fate(fate):
-    return [flag for flag in SEED_FLAGS.values() if flag.fate == fate]
+    return [flag for flag in ORIGINAL_FLAGS.values() if flag.fate == fate]
 
 
 @pytest.mark.parametrize("flag", of_fate("no effect"), ids=lambda flag: flag.key)

@@ -1,7 +1,7 @@
-"""What the arguments of the seed's trainer mean here: recipe keys, options of the run, notes.
+"""What the arguments of the original's trainer mean here: recipe keys, options of the run, notes.
 
 They come from the command line, or from a YAML file with the original's names, such as the
-``args.yaml`` of a run; `ghostkit.cli.train` calls this, and `seed_flags` holds the table.
+``args.yaml`` of a run; `ghostkit.cli.train` calls this, and `original_flags` holds the table.
 """
 
 import os
@@ -14,7 +14,7 @@ import yaml
 
 from ghostkit.errors import UsageError, did_you_mean
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.recipe.seed_flags import SEED_FLAGS, SeedFlag
+from ghostkit.train.recipe.original_flags import ORIGINAL_FLAGS, OriginalFlag
 
 LABEL = "resnet101"  # what --model falls back to in the original, where it names folders alone
 HELD_OUT = ("val", "validation")  # folders that are found by themselves
@@ -71,7 +71,7 @@ def from_yaml(path: str | os.PathLike[str]) -> Arguments:
             f"{source!r} holds no keys; -c takes the original's arguments as YAML, and --recipe a "
             "recipe as TOML"
         )
-    known = {*SEED_FLAGS, *Recipe.model_fields, *PLACES, "data_dir"}
+    known = {*ORIGINAL_FLAGS, *Recipe.model_fields, *PLACES, "data_dir"}
     if unknown := [str(key) for key in content if key not in known]:
         raise UsageError(f"{source!r}:", *(f"  {key}: {_no_such(key, known)}" for key in unknown))
     places = {key: str(content[key]) for key in PLACES if content.get(key)}
@@ -93,7 +93,7 @@ def _read(
             if key in Recipe.model_fields:
                 plain |= _recipe_value(key, value, notes)
             else:
-                meant |= _flag_value(SEED_FLAGS[key], value, notes)
+                meant |= _flag_value(ORIGINAL_FLAGS[key], value, notes)
         except UsageError as error:
             problems.append(str(error))
     if problems:
@@ -121,7 +121,7 @@ def _recipe_value(key: str, value: Any, notes: list[str]) -> dict[str, Any]:
     return {} if value is None or value == "" else {key: value}
 
 
-def _flag_value(flag: SeedFlag, value: Any, notes: list[str]) -> Mapping[str, Any]:
+def _flag_value(flag: OriginalFlag, value: Any, notes: list[str]) -> Mapping[str, Any]:
     if value is None or value == "" or value is False:
         return {}
     value = _checked(flag, value)
@@ -135,7 +135,7 @@ def _flag_value(flag: SeedFlag, value: Any, notes: list[str]) -> Mapping[str, An
     return flag.meaning(value)
 
 
-def _checked(flag: SeedFlag, value: Any) -> Any:
+def _checked(flag: OriginalFlag, value: Any) -> Any:
     """The value in the flag's type; from the command line it has it already."""
     if flag.count > 1:
         if isinstance(value, list | tuple) and len(value) == flag.count:
@@ -150,11 +150,11 @@ def _checked(flag: SeedFlag, value: Any) -> Any:
     return value
 
 
-def _one(flag: SeedFlag) -> SeedFlag:
-    return SeedFlag(flag.name, flag.kind, flag.fate, flag.why)
+def _one(flag: OriginalFlag) -> OriginalFlag:
+    return OriginalFlag(flag.name, flag.kind, flag.fate, flag.why)
 
 
-def _shown(flag: SeedFlag, value: Any) -> str:
+def _shown(flag: OriginalFlag, value: Any) -> str:
     return flag.name if value is True else f"{flag.name} {value}"
 
 

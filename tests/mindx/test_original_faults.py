@@ -1,4 +1,4 @@
-"""The faults found in the seed's own code, each once, as a user would meet it."""
+"""The faults found in the original's own code, each once, as a user would meet it."""
 
 import json
 import re
@@ -149,7 +149,7 @@ def test_12_no_label_line_is_deleted_by_hand_and_no_class_count_edited_unseen(
 
 
 def test_13_an_accuracy_in_the_readme_names_its_data_and_counts():
-    """The seed's headline belongs to another width than the one it ships."""
+    """The original's headline belongs to another width than the one it ships."""
     text = (ROOT / "README.md").read_text()
     assert "75.7" not in text and "73.98" not in text
     table = text.partition("## Measured results")[2].partition("\n## ")[0]

@@ -1,7 +1,7 @@
-"""The flags of the seed's trainers that are no keys of the recipe, and what becomes of each.
+"""The flags of the original's trainers that are no keys of the recipe, and what becomes of each.
 
 One table for ``train_ghostnet_1p.py``, ``train_ghostnet_8p.py`` and ModelArts' ``train_start.py``:
-`seed_arguments` applies it, the command line and docs/train.md show it.
+`original_arguments` applies it, the command line and docs/train.md show it.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ THE_LOADER = "it sets the original's reading processes; here --workers is all th
 
 
 @dataclass(frozen=True)
-class SeedFlag:
+class OriginalFlag:
     """A flag of the original, in its spelling, and its fate here.
 
     `meaning` gives recipe keys and options of a run for a value; a `default` is what the original
@@ -75,18 +75,18 @@ def _always(**values: Any) -> Meaning:
 
 def _translated(
     name: str, kind: Kind, why: str, meaning: Meaning, count: int = 1, default: Any = None
-) -> SeedFlag:
-    return SeedFlag(name, kind, "translated", why, default, count=count, meaning=meaning)
+) -> OriginalFlag:
+    return OriginalFlag(name, kind, "translated", why, default, count=count, meaning=meaning)
 
 
 def _no_effect(
     name: str, kind: Kind, why: str, default: Any = None, short: tuple[str, ...] = ()
-) -> SeedFlag:
-    return SeedFlag(name, kind, "no effect", why, default, short)
+) -> OriginalFlag:
+    return OriginalFlag(name, kind, "no effect", why, default, short)
 
 
-def _refused(name: str, kind: Kind, why: str, default: Any = None) -> SeedFlag:
-    return SeedFlag(name, kind, "refused", why, default)
+def _refused(name: str, kind: Kind, why: str, default: Any = None) -> OriginalFlag:
+    return OriginalFlag(name, kind, "refused", why, default)
 
 
 TRANSLATED = (
@@ -190,4 +190,4 @@ REFUSED = (
     _refused("--torchscript", bool, "use --compile true, or `ghostkit export` for a deployed form"),
 )
 
-SEED_FLAGS = {flag.key: flag for flag in (*TRANSLATED, *NO_EFFECT, *REFUSED)}
+ORIGINAL_FLAGS = {flag.key: flag for flag in (*TRANSLATED, *NO_EFFECT, *REFUSED)}
