@@ -4,6 +4,7 @@ import base64
 import gc
 import http.client
 import json
+import re
 import socket
 import struct
 import time
@@ -520,11 +521,20 @@ def test_the_page_has_all_models_and_runs_its_own_script_alone(site):
 
 
 def test_metrics_name_addresses_by_their_pattern_so_that_they_cannot_grow(site):
+    def unknown(status):
+        found = re.search(
+            rf'route="none",status="{status}"}} (\d+)', site.server.metrics.text().decode()
+        )
+        return int(found[1]) if found else 0
+
+    before = unknown(404), unknown(405)
     for number in range(3):
         site.ask("GET", f"/v2/models/{number}")
         site.ask("GET", f"/{number}")
+    site.ask("GET", "/classify")
     text = site.ask("GET", "/metrics")[1].decode()
     assert 'route="/v2/models/{model}",status="404"' in text
+    assert (unknown(404), unknown(405)) == (before[0] + 3, before[1] + 1)
     assert 'route="/v2/models/1"' not in text and 'route="/1"' not in text
 
 

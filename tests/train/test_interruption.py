@@ -96,7 +96,10 @@ def test_a_run_stopped_in_a_validation_saves_itself_before_it_ends(
         train(*splits, Recipe(**EVERYTHING), tmp_path, device=DEVICE, bars=answered)
     stopped = open_resume(tmp_path, print)
     assert (stopped.epoch, stopped.position.step) == (after // 12 - 1, 7)  # all batches of 5
-    train(*splits, Recipe(**EVERYTHING), tmp_path, device=DEVICE, resume=stopped)
+    told: list[str] = []
+    train(*splits, Recipe(**EVERYTHING), tmp_path, device=DEVICE, resume=stopped, log=told.append)
+    [resumed, *_] = [line for line in told if "validation loss" in line]
+    assert "images/s" not in resumed  # of an epoch whose steps were all done before
     one, other = (open_checkpoint(folder / LAST) for folder in (tmp_path, unbroken.folder))
     for part in ("weights", "average", "optimizer", "history", "position"):
         assert same(getattr(one, part), getattr(other, part)), part

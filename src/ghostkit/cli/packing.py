@@ -34,9 +34,10 @@ def run(
         say(note)
     bars = bars_for()
     if not is_url(target):
-        if (Path(target) / INDEX).exists():
-            raise _stands_already(Path(target) / INDEX)
-        check_target(Path(target) / INDEX)
+        local_index = Path(target) / INDEX
+        if local_index.exists():
+            raise _stands_already(local_index)
+        check_target(local_index)
         return pack(parts, Path(target), shard_bytes=shard_bytes, seed=seed, bars=bars)
     address = parse(target)
     index = address.below(INDEX)

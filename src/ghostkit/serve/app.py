@@ -68,7 +68,14 @@ def make_app(server: Server) -> Starlette:
         *(route(f"{path}/infer", infer, "POST") for path in models),
         *(route(f"{path}/classify", classify, "POST") for path in models),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_address})
+
+    async def no_such_address(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        # the address is anybody's word, so that it names no series of its own
+        server.metrics.requests.labels("none", str(error.status_code)).inc()
+        return _no_such_address(request, error)
+
+    return Starlette(routes=routes, exception_handlers={HTTPException: no_such_address})
 
 
 async def _answered(handler: Handler, server: Server, request: Request, share: Share) -> Response:
@@ -87,8 +94,7 @@ async def _answered(handler: Handler, server: Server, request: Request, share: S
         return JSONResponse({"error": said}, 500)
 
 
-async def _no_such_address(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _no_such_address(request: Request, error: HTTPException) -> Response:
     said = {404: f"no such address: {request.url.path}", 405: f"{request.method} is not for it"}
     message = said.get(error.status_code, error.detail)
     return JSONResponse(

@@ -33,7 +33,7 @@ from ghostkit.train.state import EpochRow, Position, RunState
 
 FORMAT_VERSION = 2  # of the original's checkpoint dict: the stored epoch is the finished one
 LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"
-RECOVERIES = "recovery-*-*.pth.tar"
+EPOCHS, RECOVERIES = "checkpoint-*.pth.tar", "recovery-*-*.pth.tar"
 CHECKED = ("state_dict", "optimizer", "state_dict_ema", "ema_updates", "amp_scaler")
 SUMMARY_FIELDS = ("epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5")
 
@@ -178,6 +178,12 @@ def recovery_position(path: Path) -> tuple[int, int]:
 def epoch_name(epoch: int) -> str:
     """Of a finished epoch's checkpoint; epochs count from 0."""
     return f"checkpoint-{epoch}.pth.tar"
+
+
+def epoch_of(path: Path) -> int:
+    """The finished epoch in a checkpoint's name; -1 where the name is another's."""
+    _, _, epoch = path.name.removesuffix(".pth.tar").partition("-")
+    return int(epoch) if epoch.isdigit() else -1
 
 
 def _position(content: Any, source: str) -> Position:

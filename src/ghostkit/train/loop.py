@@ -148,8 +148,11 @@ def train(
     )
 
 
-def _train_epoch(run: Run, state: RunState, network: Network) -> float:
-    """The rest of the epoch under way; images per second, of all processes together."""
+def _train_epoch(run: Run, state: RunState, network: Network) -> float | None:
+    """The rest of the epoch under way; images per second, of all processes together.
+
+    None where no step was left: the run had been stopped in the epoch's validation.
+    """
     recipe, data, device, world = run.recipe, run.train_data, run.device, run.world
     samples, epoch = len(data.samples), state.epoch
     steps = len(batch_indices(samples, recipe, epoch, world))
@@ -195,6 +198,8 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float:
     _exchange_findings(run)
     require_progress(state, data.root, run.refused, run.folder)
     require_finite_weights(state)
+    if first == steps:
+        return None
     return (state.position.images - first_images) / (time.perf_counter() - began)
 
 

@@ -12,12 +12,14 @@ from ghostkit.errors import CardError, CheckpointError, UsageError
 from ghostkit.files import remove_leftovers, write_text
 from ghostkit.train.checkpoint import (
     BEST,
+    EPOCHS,
     LAST,
     PREVIOUS,
     RECOVERIES,
     Checkpoint,
     best_epoch,
     epoch_name,
+    epoch_of,
     link_over,
     open_checkpoint,
     recovery_position,
@@ -113,10 +115,8 @@ def _left_behind(folder: Path, history: Sequence[EpochRow], step: int) -> list[P
     """The sound files beyond `history` and `step` of the epoch after it."""
     later = [
         path
-        for path in folder.glob("checkpoint-*.pth.tar")
-        if (number := path.name.removesuffix(".pth.tar").partition("-")[2]).isdigit()
-        and int(number) >= len(history)
-        and _history_of(path) is not None
+        for path in folder.glob(EPOCHS)
+        if epoch_of(path) >= len(history) and _history_of(path) is not None
     ]
     named = [
         folder / name

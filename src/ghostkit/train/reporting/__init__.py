@@ -38,7 +38,7 @@ class Report(Protocol):
     def own_event(self, event: str, **details: Any) -> None:
         """Something happened in this process alone."""
 
-    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float) -> None:
+    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float | None) -> None:
         """The last epoch of `state.history` is finished and was measured."""
 
     def recovery(self, state: RunState) -> str:
@@ -79,7 +79,7 @@ class Reporter:
         """See `Report.own_event`."""
         self.event(event, **details)
 
-    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float) -> None:
+    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float | None) -> None:
         """See `Report.epoch`."""
         row = state.history[-1]
         card = self._card.model_copy(update={"measurements": (evaluation.measurement(),)})
@@ -88,10 +88,11 @@ class Reporter:
         self.event("epoch", **vars(row), images_per_s=images_per_s)
         for tracker in self._trackers:
             tracker.epoch(row)
+        speed = "" if images_per_s is None else f", {images_per_s:.0f} images/s"
         self._log(
             f"epoch {row.epoch + 1}/{self._recipe.total_epochs}: "
             f"training loss {row.train_loss:.3f}, validation loss {row.eval_loss:.3f}, "
-            f"top-1 {evaluation.top1}, {images_per_s:.0f} images/s"
+            f"top-1 {evaluation.top1}{speed}"
         )
 
     def recovery(self, state: RunState) -> str:
@@ -119,7 +120,7 @@ class Quiet:
         """See `Report.own_event`."""
         self._kept.append({"event": event, **details})
 
-    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float) -> None:
+    def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float | None) -> None:
         """See `Report.epoch`."""
 
     def recovery(self, state: RunState) -> str:
