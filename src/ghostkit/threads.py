@@ -1,5 +1,6 @@
 """Threads: how many cores there are for them, and a map over them that keeps order and bounds."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -67,11 +68,42 @@ def shared_out(
 
 
 def available_cores() -> int:
-    """Cores this process may use: its affinity, and its cgroup's CPU quota rounded up."""
+    """Cores this process may use: its affinity, and its control group's CPU quota rounded up."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = cpu_quota()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """Cores' worth of time that the control groups of this process allow, or None.
+
+    `root` holds the machine's /proc and /sys.
+    """
+    allowed = []
+    for folder in control_groups("cpu", root):
+        names = ("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")
+        words = " ".join(text_of(folder / name) for name in names).split()
+        if len(words) == 2 and all(each.isdigit() for each in words):  # not "max", not -1
+            allowed.append(int(words[0]) / int(words[1]))
+    return min(allowed, default=None)
+
+
+def control_groups(controller: str, root: Path = Path("/")) -> Iterator[Path]:
+    """Where the limits of this process stand: its own group and those above, in both versions."""
+    own = {"": "/", controller: "/"}  # version 2, version 1
+    for line in text_of(root / "proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        own |= {each: group for each in controllers.split(",") if each in own}
+    for name, group in own.items():
+        top = root / "sys/fs/cgroup" / name
+        lowest = top / group.strip("/")
+        yield from (each for each in (lowest, *lowest.parents) if each.is_relative_to(top))
+
+
+def text_of(path: Path) -> str:
+    """The file's text, or nothing where there is none."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -187,3 +188,33 @@ def test_a_terminal_that_cannot_show_a_name_gets_it_escaped(make_model, tmp_path
     )
     assert process.returncode == 0
     assert rb"\udcff\u5783\u573e.png: red 57.6 %" in process.stdout
+
+
+def in_shell(line):
+    """Runs a line of a shell in which ``ghostkit`` is the program."""
+    program = f'ghostkit() {{ {shlex.join(PROGRAM)} "$@"; }}\n'
+    return subprocess.run(["bash", "-c", program + line], capture_output=True, text=True)
+
+
+def test_a_closed_standard_error_puts_nothing_of_it_into_the_results(make_model, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    line = f"ghostkit predict {make_model()} {tmp_path} -o"
+    done = in_shell(f"{line} - 2>&-")
+    assert done.returncode == 1
+    assert [json.loads(each)["status"] for each in done.stdout.splitlines()] == ["refused"]
+    done = in_shell(f"{line} {tmp_path}/out.jsonl <&- >&- 2>&-")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["status"] == "refused"
+
+
+@pytest.mark.parametrize("command", ["weights", "--version"])
+@pytest.mark.parametrize("output", [">&-", ">/dev/full"])
+def test_what_cannot_be_printed_is_no_success(command, output):
+    done = in_shell(f"ghostkit {command} {output}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ghostkit: ") and len(done.stderr.splitlines()) == 1
+
+
+def test_a_reader_of_a_table_that_has_enough_ends_it_without_a_word():
+    done = in_shell("{ ghostkit weights; echo $? >&2; } | true")
+    assert done.stderr == "141\n"

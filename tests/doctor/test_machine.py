@@ -25,20 +25,15 @@ def finding(root, part):
     return {each.part: each for each in machine.examine(root)}[part]
 
 
-def test_a_quota_below_the_affinity_is_noted_in_both_versions_of_control_groups(root, monkeypatch):
+def test_a_quota_below_the_affinity_is_noted(root, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     free = finding(root(), "processor cores")
     assert (free.state, free.detail) == ("works", "8 of 16 by affinity, no quota")
-    older = {"cpu.cfs_quota_us": "250000\n", "cpu.cfs_period_us": "100000\n"}
-    few = finding(
-        root(**{f"sys__fs__cgroup__cpu__{k}": v for k, v in older.items()}), "processor cores"
-    )
+    few = finding(root(**{"sys__fs__cgroup__cpu.max": "250000 100000\n"}), "processor cores")
     assert (few.state, few.detail) == ("note", "8 of 16 by affinity, quota of 2.5 cores")
-    now = finding(root(**{"sys__fs__cgroup__cpu.max": "max 100000\n"}), "processor cores")
-    assert now.state == "works"
-    now = finding(root(**{"sys__fs__cgroup__cpu.max": "1600000 100000\n"}), "processor cores")
-    assert (now.state, now.detail) == ("works", "8 of 16 by affinity, quota of 16 cores")
+    many = finding(root(**{"sys__fs__cgroup__cpu.max": "1600000 100000\n"}), "processor cores")
+    assert (many.state, many.detail) == ("works", "8 of 16 by affinity, quota of 16 cores")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
+import bz2
+import gzip
 import io
+import lzma
 import tarfile
 import tracemalloc
 
@@ -104,3 +107,63 @@ def test_memory_does_not_grow_with_the_number_of_members(tmp_path):
     finally:
         tracemalloc.stop()
     assert late - early < 50_000  # a kept member takes about 900 bytes, all of them 400,000
+
+
+@pytest.mark.parametrize(("suffix", "module"), [("gz", gzip), ("bz2", bz2), ("xz", lzma)])
+def test_an_archive_compressed_in_pieces_is_read_to_its_end(tmp_path, suffix, module):
+    """As pbzip2 and bgzip write them, and as `cat` puts them together."""
+    data = write_tar(tmp_path / "a.tar").read_bytes()
+    path = tmp_path / f"a.tar.{suffix}"
+    path.write_bytes(module.compress(data[:700]) + module.compress(data[700:]))
+    assert read(path) == ([("b/2.jpg", b"two", ""), ("a.png", b"one", "")], 3)
+
+
+def test_members_are_named_by_the_folders_they_lie_in(tmp_path):
+    """`tar -cf a.tar photos/.` writes the first one."""
+    names = ("photos/./1.jpg", "/abs/2.jpg", ".//3.jpg", "../4.jpg", "a/.git/5.jpg")
+    members, skipped = read(write_tar(tmp_path / "a.tar", dict.fromkeys(names, b"x")))
+    assert [name for name, _, _ in members] == ["photos/1.jpg", "abs/2.jpg", "3.jpg", "../4.jpg"]
+    assert skipped == 1
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_a_size_that_no_file_has_ends_at_once(tmp_path):
+    (tmp_path / "a.tar").write_bytes(header("a.jpg", 2**60) + b"x" * 5000)
+    (refused, damaged), _ = read(tmp_path / "a.tar")
+    assert refused[0] == "a.jpg" and refused[2].startswith("too many bytes")
+    assert damaged[2] == "a damaged archive, after 1 pictures: unexpected end of data"
+
+
+def test_a_header_that_grows_in_memory_is_refused(tmp_path):
+    size = 300 << 20
+    with gzip.open(tmp_path / "a.tar.gz", "wb", 1) as stream:
+        stream.write(header("././@LongLink", size, tarfile.GNUTYPE_LONGNAME))
+        stream.write(b"a" * (8 << 20))  # of what it promises
+    tracemalloc.start()
+    try:
+        [(name, _, reason)] = read(tmp_path / "a.tar.gz")[0]
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert name == "" and reason.endswith(f"a header that says it has {size} bytes")
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        (header("././@LongLink", 4, tarfile.GNUTYPE_LONGNAME) + b"abc".ljust(512, b"\0")) * 2000,
+        header("x", 512, tarfile.XHDTYPE) + b"99999999999999999999 path=a.jpg\n".ljust(512, b"\0"),
+    ],
+    ids=["headers of headers", "a record of many bytes"],
+)
+def test_nonsense_is_a_damaged_archive_and_no_crash(tmp_path, nonsense):
+    good = write_tar(tmp_path / "a.tar", {"a.jpg": b"x"}).read_bytes()[:1024]
+    (tmp_path / "a.tar").write_bytes(good + nonsense + header("b.jpg", 0) + bytes(1024))
+    (first, damaged), _ = read(tmp_path / "a.tar")
+    assert first == ("a.jpg", b"x", "")
+    assert damaged[2].startswith("a damaged archive, after 1 pictures: no header of a member: ")

@@ -1,11 +1,16 @@
+import errno
 import io
+import os
 import sys
 import tarfile
+import time
 
 import pytest
 
-from ghostkit.errors import MissingExtra, UsageError
-from ghostkit.sources import Shard, Sources
+from ghostkit.errors import ImageRefused, MissingExtra, UsageError
+from ghostkit.image import decode
+from ghostkit.sources import Item, Shard, Sources, find_pictures, remote
+from ghostkit.sources.items import loaded
 
 
 @pytest.fixture
@@ -110,3 +115,58 @@ def test_rows_are_named_below_their_table(here):
     parquet.write_table(pyarrow.table({"id": ["x"], "image": [b"1"]}), "a.parquet")
     assert [(i.name, i.picture) for i in sources("a.parquet")] == [("a.parquet/x", b"1")]
     assert sources("a.parquet").count() == 1
+
+
+def test_a_pattern_that_matches_a_file_called_minus_reads_no_list(here):
+    (here / "-").touch()
+    assert names(sources("?")) == ["-"]
+    assert sys.stdin.readline() == "photos/10.jpg\n"  # it is all there
+
+
+def test_a_folder_that_cannot_be_read_is_a_picture_without_an_answer(here, monkeypatch):
+    """As the `lost+found` of a disk; a user other than root meets it."""
+    (here / "photos" / "lost").mkdir()
+    monkeypatch.setattr(os, "scandir", refusing("lost", os.scandir))
+    expected = ["photos/2.jpg", "photos/10.jpg", "photos/a/1.jpg", "photos/lost/"]
+    pictures = sources("photos")
+    pictures.check()
+    assert names(pictures) == names(sources("photos/**/*.jpg")) == names(sources("p*")) == expected
+    assert find_pictures(["photos"]).pictures == tuple(expected)
+    assert names(sources("photos/*/*.jpg")) == ["photos/a/1.jpg", "photos/lost/"]
+    with pytest.raises(ImageRefused, match="photos/lost/: permission denied"):
+        decode("photos/lost/")
+    for named in (sources("photos/lost").check, lambda: find_pictures(["photos/lost"])):
+        with pytest.raises(UsageError, match="cannot read the folder 'photos/lost': Permission"):
+            named()
+
+
+def refusing(name, scandir):
+    def refuse(folder):
+        if os.path.basename(os.path.normpath(folder)) == name:
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scandir(folder)
+
+    return refuse
+
+
+def test_pictures_of_a_store_are_fetched_ahead_wherever_a_list_names_them(monkeypatch):
+    def fetch(url, max_bytes):
+        time.sleep(0.02 if url.endswith("1.jpg") else 0)
+        return url[-5:].encode(), ""
+
+    monkeypatch.setattr(remote, "fetch_picture", fetch)
+    read = []
+
+    def listed():
+        for name in ("a.jpg", "b.jpg", "s3://photos/1.jpg", "c.jpg", "s3://photos/2.jpg"):
+            read.append(name)
+            yield Item(name, name)
+
+    items = loaded(listed(), 100)
+    assert (next(items).name, read) == ("a.jpg", ["a.jpg"])  # a list may come slowly
+    assert [item.picture for item in items] == ["b.jpg", b"1.jpg", "c.jpg", b"2.jpg"]
+
+
+def test_a_url_that_is_none_is_refused_by_itself():
+    [item] = loaded([Item("s3://b/1.jpg", "s3://b/1.jpg")], 100)
+    assert item.picture == b"" and "expected s3://BUCKET/KEY" in item.refusal

@@ -62,14 +62,31 @@ def main() -> None:
     # or pydantic searches the metadata of every installed package for plugins
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.set_threshold(NEW_OBJECTS)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:  # what Pillow says of a damaged picture names no file; we do
         warnings.filterwarnings("ignore", module=r"PIL\.")
-    status = run()
+    status = _written_out(run())
     gc.freeze()  # or Python, on its way out, searches all of it for cycles
     sys.exit(status)
+
+
+def _open_closed_streams() -> None:
+    """Put something where the caller has closed a standard stream, as ``2>&-`` does.
+
+    Else the next file that is opened would be the stream, and what is for the person would stand in
+    it. Nothing comes from standard input and nobody reads standard error; writing to standard
+    output fails.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, mode, closefd=False))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +97,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             status = _with_urls(arguments)
         else:
             status = app(arguments, prog_name="ghostkit", standalone_mode=False)
+    except SystemExit as ending:  # typer's, where the pipe breaks in its hands
+        if isinstance(ending.__context__, BrokenPipeError):
+            return _reader_left()
+        raise
     except GhostkitError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_left()
@@ -119,7 +140,26 @@ def _wrong_usage(error: Exception) -> int:
     return 2
 
 
+def _written_out(status: int) -> int:
+    """The status, once nothing of standard output is waiting to be written."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_left()
+    except OSError as error:
+        _discard_output()
+        if not status:
+            say(f"ghostkit: cannot write to standard output: {error.strerror}")
+        return status or 2
+    return status
+
+
 def _reader_left() -> int:
     """The reader of our output, e.g. ``head``, has all it wants: leave without a word."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+    _discard_output()
     return READER_LEFT
+
+
+def _discard_output() -> None:
+    """Or what is still to be written fails again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,6 @@ from ghostkit.backend import fallback_of
 from ghostkit.classifier import Classifier
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.cli.results import NAMED_FAILURES, Tally, TextWriter
-from ghostkit.cloud.address import is_url
 from ghostkit.errors import UsageError
 from ghostkit.jobs import Output, Record, Stop, answers
 from ghostkit.jobs.output import can_resume
@@ -69,10 +68,12 @@ def _answer(
     """Answer all `items`; False if it was asked to stop, with what is answered written."""
     bars = silent if job.target == "-" else bars_for()
     total = max(0, job.sources.count() - tally.total) if bars is not silent else 0
-    if any(map(is_url, job.sources.names)):
-        items = loaded(items, job.sources.max_bytes)
     predictions = answers(
-        job.classifier, items, batch_size=job.batch_size, workers=job.workers, times=times
+        job.classifier,
+        loaded(items, job.sources.max_bytes),
+        batch_size=job.batch_size,
+        workers=job.workers,
+        times=times,
     )
     try:
         with writer, bars("Classifying", total) as bar:

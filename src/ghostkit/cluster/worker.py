@@ -151,7 +151,7 @@ class Worker:
         reader = _Items(part, sources)
         predictions = answers(
             self.classifier,
-            loaded(reader, sources.max_bytes) if _in_store(part) else reader,
+            loaded(reader, sources.max_bytes),
             batch_size=self.task.batch_size,
             workers=self.task.workers,
         )
@@ -217,10 +217,6 @@ class _Items:
             self.seen += 1
             if shard is None or shard.has(item.key):
                 yield item
-
-
-def _in_store(part: Part) -> bool:
-    return not part.whole and any(map(is_url, part.names))
 
 
 def _unseen(part: Part) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ghostkit.doctor.finding import Finding, State
 from ghostkit.files import cache_folder
+from ghostkit.threads import control_groups, cpu_quota, text_of
 
 ROOM = "this machine"
 MIB, GIB = 2**20, 2**30
@@ -49,26 +50,16 @@ def _cores(root: Path) -> Finding:
     there = os.cpu_count() or 1
     affinity = getattr(os, "sched_getaffinity", None)
     ours = len(affinity(0)) if affinity else there
-    quota = _cpu_quota(root)
+    quota = cpu_quota(root)
     words = f"{ours} of {there} by affinity"
     words += ", no quota" if quota is None else f", quota of {quota:g} cores"
     few = quota is not None and quota < ours
     return Finding(ROOM, "processor cores", "note" if few else "works", detail=words)
 
 
-def _cpu_quota(root: Path) -> float | None:
-    """Cores' worth of time that the control group allows, or None."""
-    now = _read(root / "sys/fs/cgroup/cpu.max").split()
-    if len(now) != 2:  # cgroup version 1
-        older = root / "sys/fs/cgroup/cpu"
-        now = [_read(older / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
-    quota, period = now
-    return int(quota) / int(period) if quota.isdigit() and period.isdigit() else None
-
-
 def _instructions(root: Path) -> Finding:
     flags: set[str] = set()
-    for line in _read(root / "proc/cpuinfo").splitlines():
+    for line in text_of(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("flags", "Features"):
             flags = set(value.split())
@@ -87,7 +78,7 @@ def _instructions(root: Path) -> Finding:
 
 def _memory(root: Path) -> Finding:
     table = {}
-    for line in _read(root / "proc/meminfo").splitlines():
+    for line in text_of(root / "proc/meminfo").splitlines():
         key, _, value = line.partition(":")
         if value.split()[1:] == ["kB"]:
             table[key] = 1024 * int(value.split()[0])
@@ -95,8 +86,9 @@ def _memory(root: Path) -> Finding:
     if total is None or free is None:
         return Finding(ROOM, "memory", "note", detail="unknown: no /proc/meminfo")
     limits = (
-        _read(root / "sys/fs/cgroup/memory.max"),
-        _read(root / "sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        text_of(folder / name)
+        for folder in control_groups("memory", root)
+        for name in ("memory.max", "memory.limit_in_bytes")
     )
     limit = min((int(text) for text in limits if text.isdigit()), default=total)
     words = f"{total / GIB:.1f} GiB, {free / GIB:.1f} GiB available"
@@ -136,11 +128,3 @@ def _folder(part: str, folder: Path, state: State, command: str) -> Finding:
         return Finding(ROOM, part, state, detail=words, command=command)
     free = status.f_frsize * status.f_bavail
     return Finding(ROOM, part, "works", detail=f"{folder}: writable, {free / GIB:.1f} GiB free")
-
-
-def _read(path: Path) -> str:
-    """The file's text, or nothing where there is none."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -35,10 +35,10 @@ def _read_file(path: str | os.PathLike[str], limits: Limits) -> bytes:
         if member is not None and not os.path.lexists(path):
             check_bytes(member.size, limits)
             return read_member(member)
-        _check_regular(os.stat(path))
+        _check_regular(os.stat(path), path)
         with open(os.open(path, _OPEN_FLAGS), "rb") as stream:
             status = os.fstat(stream.fileno())
-            _check_regular(status)  # again: it may have been replaced since
+            _check_regular(status, path)  # again: it may have been replaced since
             if status.st_size > limits.max_bytes:
                 check_bytes(status.st_size, limits)
             data = stream.read(status.st_size + 1)
@@ -52,8 +52,10 @@ def _read_file(path: str | os.PathLike[str], limits: Limits) -> bytes:
     return data
 
 
-def _check_regular(status: os.stat_result) -> None:
+def _check_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
     if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
+            os.scandir(path).close()  # or the reason is why its pictures cannot be found
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
         raise Refusal(f"not a regular file: {kind}")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ghostkit.errors import UsageError
-from ghostkit.sources.listing import NO_FILE, PICTURE_SUFFIXES, walk
+from ghostkit.sources.listing import ACCOUNTED_FOR, PICTURE_SUFFIXES, check_folder, walk
 
 
 @dataclass(frozen=True)
@@ -20,20 +20,19 @@ def find_pictures(sources: Iterable[str | os.PathLike[str]]) -> Found:
     """The pictures named by `sources`, folders searched in depth, in natural order.
 
     A file that is named itself is taken whatever its suffix, and also if it is missing: its answer
-    will be the reason.
+    will be the reason; so is a folder on the way that cannot be read.
 
     Raises:
-        UsageError: nothing was named, or no picture was found.
+        UsageError: nothing was named, no picture was found, or a folder cannot be read.
     """
     pictures: list[str] = []
     skipped: list[str] = []
     names = [os.fspath(source) for source in sources]
     for name in names:
         if os.path.isdir(name):
-            for path, reason in walk(name):
-                (skipped if reason not in ("", NO_FILE) else pictures).append(
-                    os.path.join(name, path)
-                )
+            check_folder(name)
+            for path, reason in walk(name, strict=False):
+                (pictures if reason in ACCOUNTED_FOR else skipped).append(os.path.join(name, path))
         else:
             pictures.append(name)
     if not pictures:

@@ -7,7 +7,9 @@ a job's memory does not depend on its size.
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -19,16 +21,17 @@ from ghostkit.sources.kinds import (
     is_archive,
     is_pattern,
     is_table,
+    kind_of_path,
     kind_of_source,
 )
-from ghostkit.sources.listing import NO_FILE, walk
+from ghostkit.sources.listing import ACCOUNTED_FOR, check_folder, walk
 from ghostkit.sources.lists import read_list
 from ghostkit.sources.patterns import expand
 from ghostkit.sources.shards import Shard
 from ghostkit.sources.tables import Columns, count_rows, read_table, require_parquet
-from ghostkit.threads import ordered_map
 
 COUNTING_S = 1.0  # the longest that a job's beginning waits for a total
+REQUESTS, AHEAD = 16, 48  # pictures of a store under way, and fetched ahead in all
 
 
 class Item(NamedTuple):
@@ -57,14 +60,16 @@ class Sources:
         """Refuse what cannot be right before any work.
 
         Raises:
-            UsageError: a path does not exist, a pattern matches nothing, or standard input is named
-                twice.
+            UsageError: a path does not exist, a folder cannot be read, a pattern matches nothing,
+                or standard input is named twice.
             MissingExtra: a Parquet file, and pyarrow is not installed.
         """
         if list(self.names).count(STANDARD_INPUT) > 1:
             raise UsageError("standard input, '-', is named twice; it can be read only once")
         for name in self.names:
             kind = kind_of_source(name)
+            if kind == "folder":
+                check_folder(name)
             if kind == "table":
                 require_parquet()
             if kind == "pattern" and next(expand(name), None) is None:
@@ -74,7 +79,7 @@ class Sources:
         """The pictures of the shard.
 
         Raises:
-            UsageError: there is no picture at all, in any shard, or a folder cannot be read.
+            UsageError: there is no picture at all, in any shard.
         """
         self.skipped, total = 0, 0
         for name in self.names:
@@ -133,8 +138,8 @@ def _file(name: str, sources: Sources) -> Iterator[Item]:
 
 
 def _folder(name: str, sources: Sources) -> Iterator[Item]:
-    for path, reason in walk(name):
-        if reason in ("", NO_FILE):
+    for path, reason in walk(name, strict=False):
+        if reason in ACCOUNTED_FOR:
             full = os.path.join(name, path)
             yield Item(full, full, key=path)
         else:
@@ -143,8 +148,7 @@ def _folder(name: str, sources: Sources) -> Iterator[Item]:
 
 def _pattern(name: str, sources: Sources) -> Iterator[Item]:
     for match in expand(name):
-        kind = "file" if not os.path.exists(match) else kind_of_source(match)
-        yield from _READERS[kind](match, sources)
+        yield from _READERS[kind_of_path(match)](match, sources)
 
 
 def _archive(name: str, sources: Sources) -> Iterator[Item]:
@@ -204,16 +208,37 @@ def _skipping(sources: Sources) -> Callable[[], None]:
 
 
 def loaded(items: Iterable[Item], max_bytes: int) -> Iterator[Item]:
-    """The same items, with the bytes of those that lie in an object store, fetched ahead."""
-    from ghostkit.sources import remote
+    """The same items, with the bytes of those that lie in an object store, fetched ahead.
 
-    def load(item: Item) -> Item:
-        if item.refusal or not isinstance(item.picture, str) or not is_url(item.picture):
-            return item
-        content, refusal = remote.fetch_picture(item.picture, max_bytes)
+    Without any of those nothing is read ahead.
+    """
+
+    def fetched(item: Item, url: str) -> Item:
+        from ghostkit.sources.remote import fetch_picture
+
+        content, refusal = fetch_picture(url, max_bytes)
         return item._replace(picture=content, refusal=refusal)
 
-    return ordered_map(load, items, workers=remote.REQUESTS, window=remote.WINDOW)
+    waiting: deque[Future[Item] | Item] = deque()
+    pool = ThreadPoolExecutor(REQUESTS, "fetch")
+    try:
+        for item in items:
+            if isinstance(item.picture, str) and is_url(item.picture):
+                waiting.append(pool.submit(fetched, item, item.picture))
+            elif waiting:
+                waiting.append(item)
+            else:
+                yield item
+            if len(waiting) >= AHEAD:
+                yield _done(waiting.popleft())
+        while waiting:
+            yield _done(waiting.popleft())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(item: Future[Item] | Item) -> Item:
+    return item.result() if isinstance(item, Future) else item
 
 
 def _inner(outer: str, inner: str, content: bytes | None, reason: str) -> Item:

@@ -33,9 +33,16 @@ def kind_of_source(name: str) -> str:
         ) from error
     except (OSError, ValueError):  # it is there, and its answer will be the reason
         return "file"
-    if os.path.isdir(name):
+    return kind_of_path(name)
+
+
+def kind_of_path(path: str) -> str:
+    """``folder``, ``archive``, ``table`` or ``file``: what is there, or was a moment ago."""
+    if os.path.isdir(path):
         return "folder"
-    return "archive" if is_archive(name) else "table" if is_table(name) else "file"
+    if not os.path.exists(path):
+        return "file"
+    return "archive" if is_archive(path) else "table" if is_table(path) else "file"
 
 
 def is_pattern(name: str) -> bool:

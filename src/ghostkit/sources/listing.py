@@ -7,6 +7,7 @@ picture, one by one, so that a folder of folders is never held in memory as a wh
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from ghostkit.errors import UsageError
@@ -14,6 +15,8 @@ from ghostkit.errors import UsageError
 PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
 NOT_DATA = frozenset(("__MACOSX",))  # what macOS puts into zip files
 NO_FILE = "a broken link, or not a file"
+UNREADABLE = "a folder that cannot be read"
+ACCOUNTED_FOR = frozenset(("", NO_FILE, UNREADABLE))  # a job names these, and says why not
 FOLDER, FILE, OTHER = "/", "f", "?"
 _NUMBER = re.compile(r"[0-9]{1,300}")
 
@@ -36,22 +39,30 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in NOT_DATA
 
 
-def walk(folder: str, root: str = "") -> Iterator[Entry]:
+def walk(folder: str, root: str = "", *, strict: bool = True) -> Iterator[Entry]:
     """Every file below `folder`, in natural order, subfolders where their names sort.
 
     Hidden folders are left alone. Links are followed; each real folder is entered once, and
-    neither `root` nor a folder above the two, so that links cannot loop or lead out.
+    neither `root` nor a folder above the two, so that links cannot loop or lead out. A folder that
+    cannot be read is an entry with the reason UNREADABLE if not `strict`.
 
     Raises:
-        UsageError: a folder cannot be read.
+        UsageError: a folder cannot be read, and `strict`.
     """
     above = _upwards(os.path.dirname(os.path.realpath(folder))) + (_upwards(root) if root else [])
-    seen = {_identity(parent) for parent in above}
-    seen.add(_identity(folder))
-    open_folders = [("", iter(entries(folder)))]
+    seen = {identity_of(parent) for parent in above}
+    seen.add(identity_of(folder))
+    open_folders = [("", entries(folder))]
     while open_folders:
         below, inner = open_folders[-1]
-        entry = next(inner, None)
+        try:
+            entry = next(inner, None)
+        except UsageError:
+            if strict:
+                raise
+            open_folders.pop()
+            yield Entry(below, UNREADABLE)
+            continue
         if entry is None:
             open_folders.pop()
             continue
@@ -61,11 +72,11 @@ def walk(folder: str, root: str = "") -> Iterator[Entry]:
             yield Entry(path, _why_no_picture(name, kind))
         elif is_hidden(name):
             yield Entry(f"{path}/", "a hidden folder")
-        elif (identity := _identity(os.path.join(folder, path))) in seen:
+        elif (identity := identity_of(os.path.join(folder, path))) in seen and identity:
             yield Entry(f"{path}/", "a link to a folder that is already counted")
         else:
             seen.add(identity)
-            open_folders.append((f"{path}/", iter(entries(os.path.join(folder, path)))))
+            open_folders.append((f"{path}/", entries(os.path.join(folder, path))))
 
 
 def entries(folder: str) -> Iterator[tuple[str, str]]:
@@ -76,16 +87,32 @@ def entries(folder: str) -> Iterator[tuple[str, str]]:
     Raises:
         UsageError: the folder cannot be read.
     """
+    with _listing(folder) as listing:
+        keys = [natural_key(entry.name) + _kind(entry) for entry in listing]
+    keys.sort()
+    for key in keys:
+        yield key[key.rindex("\0\0") + 2 : -1], key[-1]
+
+
+def check_folder(folder: str) -> None:
+    """Refuse a folder that was named and cannot be read.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    with _listing(folder):
+        pass
+
+
+@contextmanager
+def _listing(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
     try:
         with os.scandir(folder) as listing:
-            keys = [natural_key(entry.name) + _kind(entry) for entry in listing]
+            yield listing
     except OSError as error:
         raise UsageError(
             f"cannot read the folder {folder!r}: {error.strerror}; check its permissions"
         ) from error
-    keys.sort()
-    for key in keys:
-        yield key[key.rindex("\0\0") + 2 : -1], key[-1]
 
 
 def natural_key(name: str) -> str:
@@ -120,13 +147,12 @@ def _kind(entry: os.DirEntry[str]) -> str:
         return OTHER
 
 
-def _identity(folder: str) -> tuple[int, int]:
+def identity_of(folder: str) -> tuple[int, int] | None:
+    """Tells one real folder from another; None where reading it will say what is wrong."""
     try:
         status = os.stat(folder)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the folder {folder!r}: {error.strerror}; check its permissions"
-        ) from error
+    except OSError:
+        return None
     return status.st_dev, status.st_ino
 
 

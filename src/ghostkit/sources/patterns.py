@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from ghostkit.errors import UsageError
 from ghostkit.sources.kinds import is_pattern
-from ghostkit.sources.listing import FOLDER, entries, is_hidden
+from ghostkit.sources.listing import FOLDER, entries, identity_of, is_hidden
 
 ANY_DEPTH = "**"
 
@@ -14,10 +15,8 @@ def expand(pattern: str) -> Iterator[str]:
     """The files and folders that `pattern` names; ``**`` is any number of folders, or none.
 
     ``*``, ``?`` and ``**`` match no leading dot. A folder that matches stands for all that is in
-    it. Links are followed; below ``**`` each real folder is entered once, so that none can loop.
-
-    Raises:
-        UsageError: a folder on the way cannot be read.
+    it. Links are followed; below ``**`` each real folder is entered once, so that none can loop. A
+    folder on the way that cannot be read is given as if it matched: who opens it will say why.
     """
     parts = [part for part in pattern.split("/") if part]
     fixed = next((i for i, part in enumerate(parts) if is_pattern(part)), len(parts))
@@ -27,20 +26,23 @@ def expand(pattern: str) -> Iterator[str]:
 
 
 def _below(
-    start: str, parts: Sequence[str], names: tuple[str, ...], seen: set[tuple[int, int]]
+    start: str, parts: Sequence[str], names: tuple[str, ...], seen: set[tuple[int, int] | None]
 ) -> Iterator[str]:
     """The matches in the folder `names` below `start`, which is empty or ends in ``/``."""
     folder = start + "".join(f"{name}/" for name in names)
     if ANY_DEPTH in parts:
-        status = os.stat(folder or ".")
-        if (status.st_dev, status.st_ino) in seen:
+        identity = identity_of(folder or ".")
+        if identity and identity in seen:
             return
-        seen.add((status.st_dev, status.st_ino))
-    for name, kind in entries(folder or "."):
-        if _matches(parts, (*names, name)):
-            yield folder + name
-        elif kind == FOLDER and _may_hold_matches(parts, (*names, name)):
-            yield from _below(start, parts, (*names, name), seen)
+        seen.add(identity)
+    try:
+        for name, kind in entries(folder or "."):
+            if _matches(parts, (*names, name)):
+                yield folder + name
+            elif kind == FOLDER and _may_hold_matches(parts, (*names, name)):
+                yield from _below(start, parts, (*names, name), seen)
+    except UsageError:
+        yield folder or "."
 
 
 def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:

@@ -13,13 +13,12 @@ from typing import NamedTuple
 from ghostkit.cloud.address import Address, parse
 from ghostkit.cloud.objects import Entry, Store
 from ghostkit.cloud.store import open_store
-from ghostkit.errors import StoreError
+from ghostkit.errors import StoreError, UsageError
 from ghostkit.sources.kinds import is_archive, is_pattern, is_table
 from ghostkit.sources.listing import is_hidden, is_picture
 
 AHEAD = 8 << 20  # bytes of an archive that one request brings
 KEPT = 2 << 20  # of a table, which is read here and there
-REQUESTS, WINDOW = 16, 48  # pictures under way, and fetched ahead in all
 
 
 class Object(NamedTuple):
@@ -91,7 +90,10 @@ def _hidden(below: str) -> bool:
 
 def fetch_picture(url: str, max_bytes: int) -> tuple[bytes, str]:
     """The bytes of a picture, and no refusal; or none, and why."""
-    address = parse(url)
+    try:
+        address = parse(url)
+    except UsageError as error:
+        return b"", str(error)
     try:
         content = open_store(address).get(address.key, 0, max_bytes + 1)
     except StoreError as error:
