@@ -1,3 +1,4 @@
+import concurrent.futures
 import inspect
 import re
 
@@ -64,3 +65,27 @@ def test_no_message_holds_a_raw_line_end_terminal_code_or_stray_byte():
 
 def test_a_message_of_several_lines_has_a_line_per_argument():
     assert str(GhostkitError("2 problems:", "  a\nb")) == "2 problems:\n  a\\nb"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.UsageError("a", "b"),
+        MissingExtra("train", "torch"),
+        errors.PipelineError(6015, "unknown property", "another"),
+        errors.StoreError("key", "there is no object s3://a/b"),
+        ImageRefused("empty file", "a.jpg"),
+        errors.ElementError(2006, "no JPEG", "mxpi_imagedecoder0"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_comes_whole_out_of_another_process(error):
+    """As concurrent.futures sends it; one that cannot be unpickled breaks the whole pool."""
+    with concurrent.futures.ProcessPoolExecutor(1) as pool:
+        told = pool.submit(failing_with, error).exception(timeout=60)
+    assert (type(told), str(told)) == (type(error), str(error))
+    assert vars(told).items() >= vars(error).items()
+
+
+def failing_with(error):
+    raise error

@@ -49,6 +49,16 @@ class GhostkitError(Exception):
     def __str__(self) -> str:
         return "\n".join(map(printable, self.args))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled as it is, so that it comes whole out of another process."""
+        return _as_it_was, (type(self), self.args), self.__dict__
+
+
+def _as_it_was(kind: type[GhostkitError], arguments: tuple[object, ...]) -> GhostkitError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    return error
+
 
 class UsageError(GhostkitError):
     """A wrong argument, recipe key, or environment; the command line exits with 2."""

@@ -1,5 +1,6 @@
 """Against OpenVINO's own Python API, called here by hand."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ from ghostkit.artifacts import load
 from ghostkit.backend import openvino as openvino_backend
 from ghostkit.backend.choice import Choice, Device
 from ghostkit.backend.onnx import OnnxBackend
-from ghostkit.backend.openvino import CACHED_MODELS, OpenvinoBackend
+from ghostkit.backend.openvino import OpenvinoBackend
+from ghostkit.backend.openvino_cpu import CACHED_MODELS
 from ghostkit.backend.openvino_ir import with_checksums
 from ghostkit.bundled import default_model
 from ghostkit.card import Input, write_sidecar
@@ -343,3 +345,39 @@ def test_a_signal_after_models_are_gone_is_handled(make_model, order):
     command = [sys.executable, "-c", program, str(make_model()), *map(str, order)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "handled\n" * 2), done.stderr
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_a_forked_process_gets_its_answers(network, fold):
+    """As in a server that forks its workers after loading; OpenVINO's threads do not come along."""
+    backend = OpenvinoBackend(network, fold=fold)
+    card = backend.host_card.input
+    pixels = np.random.default_rng(0).integers(0, 256, (2, card.height, card.width, 3), np.uint8)
+    images = pixels if fold else random_images(2, card.height)
+    expected = backend.infer(images)
+    fork = multiprocessing.get_context("fork")
+    answers = fork.Queue()
+    child = fork.Process(target=lambda: answers.put([backend.infer(images) for _ in range(2)]))
+    child.start()
+    try:
+        first, again = answers.get(timeout=60)
+    finally:
+        child.kill()
+        child.join()
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(again, expected)
+    np.testing.assert_array_equal(backend.infer(images), expected)
+
+
+def test_a_forked_process_does_not_answer_by_another_model(make_model):
+    path = make_model()
+    backend = OpenvinoBackend(path)
+    make_model(card=tiny_card().model_copy(update={"classes": ("x", "y", "z")}).to_json())
+    child = os.fork()
+    if not child:
+        try:
+            backend.infer(random_images(1, 8))
+        except ModelError as error:
+            os._exit(0 if "another model stands there" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -4,6 +4,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import typer
@@ -176,6 +177,22 @@ def test_ctrl_c_keeps_whole_records(make_model, tmp_path):
     assert b"Traceback" not in err
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert 0 < len(rows) < len(photos)
+
+
+def test_sigterm_leaves_no_temporary_files_behind(tmp_path):
+    """The doctor puts the answer of each probe into a folder of its own."""
+    command = [*PROGRAM, "doctor"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while process.poll() is None and not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate()
+    assert process.returncode == 130, error
+    assert error == b"ghostkit: interrupted; what was written until now is kept\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_terminal_that_cannot_show_a_name_gets_it_escaped(make_model, tmp_path):

@@ -1,5 +1,6 @@
 """The original's ModelArts command on a real server, and what a preempted job finds there."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -136,6 +137,18 @@ def test_what_a_job_removes_before_the_first_pass_is_removed_there_too(obs, tmp_
     with Mirror(tmp_path, obs):
         (tmp_path / "recovery-1-3.pth.tar").unlink()
     assert objects_below(obs) == {"other.bin"}
+
+
+def test_a_folder_without_hard_links_is_kept_there_too(obs, tmp_path, monkeypatch):
+    """What a network's file system answers differs."""
+
+    def refuse(source, target):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with Mirror(tmp_path, obs):
+        (tmp_path / "last.pth.tar").write_bytes(b"last")
+    assert objects_below(obs) == {"last.pth.tar"}
 
 
 def test_a_stopped_training_is_kept_and_not_exported(obs, files, tmp_path):

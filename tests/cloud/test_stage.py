@@ -1,11 +1,13 @@
 """Folders and files to a real server and back, whole, checked, and gone on with."""
 
 import hashlib
+import json
 import os
 
 import pytest
 
 from ghostkit.cloud import fetching, sending, stage
+from ghostkit.cloud.address import Address
 from ghostkit.cloud.digests import MIB, check_file, etag_of_parts, md5, piece_size
 from ghostkit.cloud.objects import Entry
 from ghostkit.cloud.stage import fetch, send
@@ -222,3 +224,35 @@ def test_etags_of_parts_are_understood_whatever_the_parts_size(tmp_path):
     assert check_file(path, len(content), "opaque")
     assert not check_file(path, len(content) - 1, "opaque")
     assert piece_size(200 << 30) * 10_000 >= 200 << 30
+
+
+class Holding:
+    """A store that holds what it is given, by key."""
+
+    name = "s3://b"
+
+    def __init__(self, objects):
+        self.objects = objects
+
+    def list(self, prefix):
+        for key, content in self.objects.items():
+            if key.startswith(prefix):
+                yield Entry(key, len(content), md5(content).hex())
+
+    def get(self, key, start=0, end=None):
+        return self.objects[key][start:end]
+
+
+def test_a_list_of_what_was_staged_that_lies_in_a_store_removes_nothing_here(tmp_path, monkeypatch):
+    """Whoever copies a staged folder into a store by another tool copies the list, too."""
+    (tmp_path / "mine.txt").write_text("kept")
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "own.txt").write_text("kept")
+    said = [[name, 1, "e", 1, 1, ""] for name in ("../mine.txt", "own.txt")]
+    listed = "".join(f"{json.dumps(each)}\n" for each in said).encode()
+    store = Holding({f"data/{stage.LIST}": listed, "data/a.txt": b"a"})
+    monkeypatch.setattr(stage, "open_store", lambda address: store)
+    for _ in range(2):
+        fetch(Address("s3", "bucket", "data/"), tmp_path / "back")
+    assert content_of(tmp_path / "back") == {"a.txt": b"a", "own.txt": b"kept"}
+    assert (tmp_path / "mine.txt").read_text() == "kept"

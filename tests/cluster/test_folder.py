@@ -86,6 +86,18 @@ def test_other_sources_or_another_job_are_refused_and_nothing_changes(folder):
     assert (folder / "part-000000.jsonl").read_bytes() == b"1\n2\n"
 
 
+def test_sources_that_have_become_fewer_are_refused_too(folder):
+    with closing(PartFolder(f"{folder}/", record())) as output:
+        output.go_on(500)
+        output.commit(SECOND, account(SECOND), b"3\n")
+    with closing(PartFolder(f"{folder}/", record())) as again:
+        again.go_on(500)
+        assert again.done(FIRST)
+        with pytest.raises(OutputError, match="end after 1 parts, and 'part-000001.jsonl' is"):
+            again.finish()
+    assert not (folder / "_SUCCESS").exists()
+
+
 def test_results_are_replaced_only_when_asked_and_other_files_never(folder):
     (folder / "notes.txt").write_text("mine")
     output = PartFolder(f"{folder}/", record())

@@ -4,9 +4,12 @@ import io
 import json
 import os
 import tarfile
+import tempfile
 
 import pytest
 
+from ghostkit.artifacts import load
+from ghostkit.bundled import default_model
 from ghostkit.cli import run
 from ghostkit.cluster.parts import Part
 from ghostkit.cluster.worker import Task, Worker, files_of
@@ -108,9 +111,24 @@ def test_a_model_goes_with_what_belongs_to_it(make_model, make_task, photos, tmp
 
 
 def test_the_bundled_model_brings_its_weights():
-    from ghostkit.bundled import default_model
-
     assert set(files_of(str(default_model()))) == {"default.onnx", "default.safetensors"}
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_worker_that_is_killed_leaves_no_copy_of_the_model(
+    make_task, photos, tmp_path, monkeypatch, backend
+):
+    """Ray kills its workers when a job is done; the bundled model reads weights beside it."""
+    pytest.importorskip("onnxruntime" if backend == "onnx" else "openvino")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    path = str(default_model())
+    task = make_task(model=os.path.basename(path), card=load(path).card.hash, backend=backend)
+    worker = Worker(task, files_of(path))
+    assert os.listdir(tmp_path / "tmp") == []
+    for number in (0, 1):
+        account, _ = worker.answer(Part(number, (f"{photos}/{number}.png",)))
+        assert account.counts == {"answered": 1}
 
 
 def test_another_card_than_the_drivers_is_refused(model, make_task):

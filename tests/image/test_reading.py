@@ -29,6 +29,8 @@ def test_a_file_is_read_whatever_its_name(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"content")
     assert read(path, DEFAULT_LIMITS) == read(str(path), DEFAULT_LIMITS) == b"content"
+    [entry] = os.scandir(os.fsencode(tmp_path))  # a path of bytes
+    assert read(entry, DEFAULT_LIMITS) == b"content"
 
 
 def test_a_link_is_followed(tmp_path):

@@ -27,20 +27,15 @@ from ghostkit.backend.carded import (
 )
 from ghostkit.backend.choice import Choice, Precision
 from ghostkit.backend.graph import folding
+from ghostkit.backend.openvino_cpu import DEVICE, compiled_model, computed_in
 from ghostkit.backend.openvino_ir import IR_SUFFIX, read_ir_card
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard
 from ghostkit.errors import MissingExtra, ModelError, UsageError
-from ghostkit.files import cache_folder
 from ghostkit.signals import signal_stack_kept
-from ghostkit.threads import available_cores
 
-DEVICE = "CPU"
-CACHED_MODELS = 16  # compiled ones that are kept, the newest; each is as large as its weights
 _ELEMENT_TYPES = {"f32": "tensor(float)", "u8": "tensor(uint8)", "f16": "tensor(float16)"}
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
-_COMPUTED_IN = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "u8": "int8", "i8": "int8"}
-_HEAVY = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}  # layers that multiply
 
 
 def require_openvino() -> Any:
@@ -67,7 +62,6 @@ class OpenvinoBackend:
         CardError: there is no card, or it is malformed.
     """
 
-    @signal_stack_kept()
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -76,8 +70,8 @@ class OpenvinoBackend:
         choice: Choice | None = None,
         cached: bool = True,
     ) -> None:
-        runtime = require_openvino()
         self.path, self._choice, self._cached = os.fspath(path), choice or Choice(), cached
+        self._fold = fold
         if self._choice.device.kind not in ("auto", "cpu"):
             raise UsageError(
                 f"{self.path}: --device {self._choice.device}: OpenVINO is used on the CPU alone; "
@@ -85,23 +79,48 @@ class OpenvinoBackend:
             )
         self._plain: OpenvinoBackend | None = None
         self._opening = Lock()
+        self._of_parents: list[Any] = []  # never freed: their threads did not come along
+        self._open()
+        self.precisions = computed_in(self._compiled)
+        self.fallback = _fallback(self.precisions, self._choice, self.path)
+        self.name = f"openvino {DEVICE} {'+'.join(self.precisions)}"
+
+    @signal_stack_kept()
+    def _open(self) -> None:
+        runtime = require_openvino()
         _prepare_arrays(runtime)
         core = runtime.Core()
         model, self.card = _read(core, self.path)
         self.host_card = self.card
-        if fold and self.card.input.dtype == "float32":
+        if self._fold and self.card.input.dtype == "float32":
             from ghostkit.backend.openvino_folding import fold_openvino
 
             self.host_card = fold_openvino(model, self.card)
         rows = model.inputs[0].get_partial_shape()[0]
         self.fixed_batch = rows.get_length() if rows.is_static else None
-        compiled = _compile(core, model, _hint(core, self._choice), self.path, cached)
+        compiled = compiled_model(core, model, _hint(core, self._choice), self.path, self._cached)
         self._output = compiled.output(self.card.output.name)
         self._compiled = compiled
         self._requests: deque[Any] = deque()  # idle ones; taking and giving back is atomic
-        self.precisions = _computed_in(compiled)
-        self.fallback = _fallback(self.precisions, self._choice, self.path)
-        self.name = f"openvino {DEVICE} {'+'.join(self.precisions)}"
+        self._process = os.getpid()
+
+    def _open_again(self) -> None:
+        """Open the model in a process that was forked since: in it, OpenVINO would wait for ever.
+
+        Raises:
+            ModelError: the file is another one by now.
+        """
+        with _one_at_a_time:
+            if self._process == os.getpid():
+                return
+            self._of_parents += (self._compiled, self._requests)
+            card = self.card
+            self._open()
+            if self.card != card:
+                raise ModelError(
+                    f"{self.path}: another model stands there than the one that this process's "
+                    "parent has opened; load it anew"
+                )
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`, and `OnnxBackend.infer` for fixed batches and folded models."""
@@ -118,6 +137,8 @@ class OpenvinoBackend:
             return self._plain
 
     def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        if self._process != os.getpid():
+            self._open_again()
         try:
             request = self._requests.pop()
         except IndexError:
@@ -136,6 +157,11 @@ class OpenvinoBackend:
 
 _arrays_prepared = False
 _preparing = Lock()
+_one_at_a_time = Lock()
+for _lock in (_preparing, _one_at_a_time):  # free in a child, whatever the parent's threads did
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def _prepare_arrays(runtime: Any) -> None:
@@ -222,57 +248,3 @@ def _fallback(precisions: Sequence[str], choice: Choice, path: str) -> str | Non
         return None  # bf16 leaves some layers in fp32
     why = f"OpenVINO does not compute in {choice.precision} on this processor"
     return choice.less(path, f"{'+'.join(sorted(others))} runs the model: {why}")
-
-
-def _compile(core: Any, model: Any, hint: str, path: str, cached: bool) -> Any:
-    cores = available_cores()
-    wishes: dict[str, Any] = {
-        "NUM_STREAMS": cores,
-        "INFERENCE_NUM_THREADS": cores,
-        "ENABLE_CPU_PINNING": False,  # other work, such as decoding, shares the cores
-        "INFERENCE_PRECISION_HINT": hint,  # by default OpenVINO would choose
-    }
-    folder = _writable_cache() if cached else None
-    if folder is not None:
-        wishes["CACHE_DIR"] = str(folder)
-    try:
-        compiled = core.compile_model(model, DEVICE, wishes)
-    except Exception as error:
-        raise ModelError(f"{path}: OpenVINO cannot compile it: {one_line(error)}") from error
-    if folder is not None:
-        _keep_newest(folder)
-    return compiled
-
-
-def _writable_cache() -> Path | None:
-    """Where compiled models are kept; None where nothing can be, which costs time alone."""
-    folder = cache_folder() / "openvino"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
-def _keep_newest(folder: Path) -> None:
-    """Remove the oldest compiled models; one that another process removes first is no fault."""
-    ages = []
-    for path in folder.glob("*.blob"):
-        try:
-            ages.append((path.stat().st_mtime_ns, path))
-        except FileNotFoundError:
-            continue
-    for _, path in sorted(ages)[:-CACHED_MODELS]:
-        path.unlink(missing_ok=True)
-
-
-def _computed_in(compiled: Any) -> tuple[str, ...]:
-    """The precisions of the layers that multiply, as the compiled model itself tells them."""
-    found = set()
-    for operation in compiled.get_runtime_model().get_ordered_ops():
-        notes = operation.get_rt_info()
-        if notes["layerType"].astype(str) in _HEAVY:
-            found.add(notes["runtimePrecision"].astype(str))
-    if not found:  # nothing multiplies
-        found = {compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()}
-    return tuple(sorted(_COMPUTED_IN.get(each, each) for each in found))

@@ -7,9 +7,11 @@ goes wrong is one message on standard error that begins with ``ghostkit:``, neve
 import gc
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -63,6 +65,7 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.set_threshold(NEW_OBJECTS)
     _open_closed_streams()
+    _interrupt_at_sigterm()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")
@@ -87,6 +90,23 @@ def _open_closed_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, open(number, mode, closefd=False))
+
+
+def _interrupt_at_sigterm() -> None:
+    """End a command at SIGTERM as at Ctrl-C, so that its temporary files and processes go with it.
+
+    `timeout` and schedulers send it. A forked process has nothing to close.
+    """
+    main_process = os.getpid()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == main_process:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

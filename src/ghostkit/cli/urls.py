@@ -5,6 +5,7 @@ place; the command sees paths alone. Afterwards what it has written is sent. Sou
 stay URLs, as they are read picture by picture.
 """
 
+import glob
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -132,7 +133,7 @@ def _send_beside(written: _Written) -> None:
     """The record of a job goes with its result, whose unfinished form is no longer needed."""
     if written.path.is_dir():
         return
-    for path in written.path.parent.glob(f"{written.path.name}.*"):
+    for path in written.path.parent.glob(f"{glob.escape(written.path.name)}.*"):
         end = path.name.removeprefix(written.path.name)
         send(path, written.address._replace(key=written.address.key + end))
     open_store(written.address).delete(written.address.key + UNFINISHED)

@@ -139,7 +139,9 @@ def _pin(path: Path, held: Path) -> Stamp | None:
     try:
         try:
             os.link(path, held)
-        except PermissionError:  # a file system without hard links
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without hard links; each has another error for it
             shutil.copy2(path, held)
         stat = held.stat()
     except FileNotFoundError:

@@ -123,8 +123,8 @@ def _fetch_folder(
         for entry in store.list(prefix):
             empty = False
             name = entry.key.removeprefix(prefix)
-            if not name or name.endswith("/"):  # a mark that a console makes for a folder
-                continue
+            if not name or name.endswith("/") or name == LIST:
+                continue  # a mark that a console makes for a folder; another machine's list
             path = os.path.join(root, _safe(name, entry, store))
             if not wanted(name):
                 if staged.knows(name) and staged.has(name, entry, path):

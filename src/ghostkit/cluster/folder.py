@@ -24,6 +24,7 @@ from ghostkit.files import json_bytes, remove_leftovers, write_bytes
 from ghostkit.jobs import Record
 
 JOB, DONE, LOCK = "_job.json", "_SUCCESS", "_lock"
+_PART = re.compile(r"part-(\d{6,})\.")
 _OURS = re.compile(r"part-\d{6,}\.(jsonl|csv|parquet)|_parts/part-\d{6,}\.json|_job\.json|_SUCCESS")
 
 
@@ -49,6 +50,7 @@ class PartFolder:
     def __init__(self, target: str, record: Record) -> None:
         self.target = target if target.endswith("/") else f"{target}/"
         self.record = record  # its part size may be None: what the first run took, or ours
+        self._parts = 0  # as many as the sources make now
         self._place: Place = _StoreFolder(target) if is_url(target) else _LocalFolder(target)
         self._sizes: Mapping[str, int] = {}
 
@@ -96,6 +98,7 @@ class PartFolder:
         Raises:
             OutputError: the part was then of other pictures.
         """
+        self._parts = max(self._parts, part.number + 1)
         name, size = f"_parts/part-{part.number:06d}.json", self._sizes.get(self._file(part.number))
         if size is None or name not in self._sizes:
             return None
@@ -121,7 +124,22 @@ class PartFolder:
         self._place.write(f"_parts/part-{part.number:06d}.json", json_bytes(told))
 
     def finish(self) -> None:
-        """Say that all parts are there."""
+        """Say that all parts are there.
+
+        Raises:
+            OutputError: there are more, of an earlier run with other sources.
+        """
+        numbers = {name: _PART.match(name) for name in self._sizes}
+        more = min(
+            (name for name, found in numbers.items() if found and int(found[1]) >= self._parts),
+            default="",
+        )
+        if more:
+            raise OutputError(
+                f"{self.target!r} cannot be gone on with, as the sources are no longer those of "
+                f"the first run: they end after {self._parts} parts, and {more!r} is there. Put "
+                "them back as they were, or begin anew with --overwrite"
+            )
         self._place.write(DONE, b"")
 
     def close(self) -> None:

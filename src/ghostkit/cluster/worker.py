@@ -7,10 +7,8 @@ job's format, ready to be written, and an account of them. Nothing here knows Ra
 import io
 import os
 import platform
-import shutil
 import tempfile
 import time
-import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -117,18 +115,18 @@ class Worker:
         """
         self.task = task
         os.environ.update(task.environment)
-        folder = tempfile.mkdtemp(prefix="ghostkit-model-")  # a backend may open it again later
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        self.classifier = load(
-            os.path.join(folder, task.model),
-            backend=task.backend,
-            device=task.device,
-            precision=task.precision,
-            strict=task.strict,
-            fast_decode=task.fast_decode,
-        )
+        # gone once it is open: Ray ends a worker by a kill, and what lay here then would stay
+        with tempfile.TemporaryDirectory(prefix="ghostkit-model-") as folder:
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            self.classifier = load(
+                os.path.join(folder, task.model),
+                backend=task.backend,
+                device=task.device,
+                precision=task.precision,
+                strict=task.strict,
+                fast_decode=task.fast_decode,
+            )
         card = self.classifier.card
         if card.hash != task.card:
             raise ModelError(

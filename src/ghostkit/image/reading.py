@@ -31,7 +31,7 @@ def read(source: object, limits: Limits) -> bytes:
 
 def _read_file(path: str | os.PathLike[str], limits: Limits) -> bytes:
     try:
-        member = parse_member(os.fspath(path))
+        member = parse_member(os.fsdecode(path))
         if member is not None and not os.path.lexists(path):
             check_bytes(member.size, limits)
             return read_member(member)
