@@ -11,6 +11,8 @@ CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar", ".safetensors")
 CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
 OTHER_SUFFIXES = (".om", ".xml")  # what starts otherwise, and is no checkpoint
 ONNX_START = b"\x08"  # field 1 of the message, the IR version
+OM_START = b"IMOD"
+OPENVINO_HEAD = b"<net name="
 
 
 def load(
@@ -85,8 +87,9 @@ def names_model(name: str) -> bool:
 def begins_as_model(path: str) -> bool:
     """Whether the first bytes of the file `path` are those of a model; no picture has them."""
     with open(path, "rb") as stream:
-        start = stream.read(9)
-    return start.startswith((*CHECKPOINT_STARTS, ONNX_START)) or start[8:9] == b"{"
+        start = stream.read(256)
+    starts = (*CHECKPOINT_STARTS, ONNX_START, OM_START)
+    return start.startswith(starts) or start[8:9] == b"{" or OPENVINO_HEAD in start
 
 
 def path_of(name: str) -> str:

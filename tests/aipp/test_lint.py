@@ -155,6 +155,25 @@ def test_two_blocks_for_one_input():
     [finding] = lint(parse(first * 2))
     assert "the block in line 1 is for input 0 too" in finding.problem
     assert lint(parse(first + first.replace("{", "{ related_input_rank : 1")), inputs=2) == ()
+    named = first.replace("{", '{ related_input_name : "image"')
+    [finding] = lint(parse(first + named), input_name="image")
+    assert "the block in line 1 is for input 0 too" in finding.problem
+
+
+def test_a_name_that_the_model_does_not_have():
+    blocks = [block(RGB + 'related_input_name : "data"')]
+    [finding] = lint(blocks, input_name="image")
+    assert (finding.severity, finding.key) == ("error", "related_input_name")
+    assert finding.problem == "the model's input is 'image', not 'data'"
+    assert lint(blocks, input_name="data") == ()
+
+
+def test_a_size_of_which_one_side_is_missing_is_one_fault():
+    [(_, key, problem)] = of(RGB + "src_image_size_w : 240", model_size=(240, 240))
+    assert (key, problem) == (
+        "src_image_size_h",
+        "one side of the source is given, the other is not",
+    )
 
 
 def test_other_chips_take_other_formats():

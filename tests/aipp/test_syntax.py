@@ -125,7 +125,20 @@ def test_the_class_count_that_the_seed_looks_for_in_this_file():
         assert "ghostnet_sdk_infer.cfg" in refusal(text)
 
 
+def test_a_byte_order_mark_is_refused_as_by_the_compiler():
+    message = refusal(b"\xef\xbb\xbf" + SEED_FILE.encode())
+    assert message.startswith("my.cfg:1:1: ") and "save the file as UTF-8 without one" in message
+
+
+def test_comments_may_be_in_any_encoding():
+    [expected] = parse(SEED_FILE)
+    [block] = parse("# 归一化\n".encode("gbk") + SEED_FILE.replace("\n", "\r\n").encode())
+    assert [(e.key, e.value) for e in block.entries] == [(e.key, e.value) for e in expected.entries]
+    assert block.line == 2
+
+
 def test_a_file_without_a_block_and_a_file_that_is_no_text():
     assert refusal("# nothing") == "my.cfg: no aipp_op { ... } block in it; expected at least one"
-    assert "byte 0 is not UTF-8 text" in refusal(b"\xff\xfe")
+    for content in (SEED_FILE.encode("utf-16"), b"\x08\x07\x12", b"\0" * 99):
+        assert "is it the AIPP file (.cfg)? That is plain text, in UTF-8" in refusal(content)
     assert "at most 1048576" in refusal(b" " * 2_000_000)

@@ -142,3 +142,67 @@ def test_a_batch_that_does_not_fit_is_an_error_with_its_shape(make_model):
     backend = OnnxBackend(make_model())
     with pytest.raises(ModelError, match=r"float32 batch of shape \(1, 4, 8, 8\)"):
         backend.infer(np.zeros((1, 4, 8, 8), np.float32))
+
+
+def of_colours(change, card=None):
+    """The colour network after `change`, in the current folder with its card."""
+    from networks import colour_network
+
+    model = colour_network()
+    change(model)
+    onnx.save(model, "m.onnx")
+    write_sidecar(card or tiny_card(), "m.onnx")
+    return "m.onnx"
+
+
+def end_in(name, **attributes):
+    def change(model):
+        model.graph.node[-1].output[0] = "scores"
+        model.graph.node.append(onnx.helper.make_node(name, ["scores"], ["logits"], **attributes))
+
+    return change
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_softmax_is_not_taken_twice(tmp_path, monkeypatch, backend):
+    from ghostkit.backend.choice import Choice
+    from ghostkit.backend.opening import open_model
+
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    monkeypatch.chdir(tmp_path)
+    path = of_colours(end_in("Softmax", axis=-1))
+    with pytest.raises(ModelError, match="ends in Softmax.*softmax would be taken twice"):
+        open_model(path, Choice(backend))
+    output = tiny_card().output.model_copy(update={"kind": "probabilities"})
+    write_sidecar(tiny_card().model_copy(update={"output": output}), path)
+    images = np.random.default_rng(0).random((2, 3, 8, 8), np.float32)
+    assert np.allclose(open_model(path, Choice(backend)).infer(images).sum(axis=1), 1, atol=1e-5)
+    of_colours(end_in("LogSoftmax", axis=-1))  # whose softmax is the same once more
+    open_model(path, Choice(backend))
+
+
+def test_half_precision_at_the_ends_says_how_to_export(tmp_path, monkeypatch):
+    def halve(model):
+        model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"input is tensor\(float16\).*keep_io_types"):
+        OnnxBackend(of_colours(halve))
+
+
+def test_an_output_that_is_still_a_map_is_told_with_its_shape(tmp_path, monkeypatch):
+    def keep_map(model):
+        model.graph.node[-1].output[0] = "flat logits"
+        value = onnx.helper.make_tensor_value_info("logits", 1, ["batch", 3, 1, 1])
+        model.graph.output[0].CopyFrom(value)
+        shape = onnx.numpy_helper.from_array(np.array([0, 3, 1, 1]), "map")
+        model.graph.initializer.append(shape)
+        node = onnx.helper.make_node("Reshape", ["flat logits", "map"], ["logits"])
+        model.graph.node.append(node)
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ModelError, match=r"'logits' has shape \['batch', 3, 1, 1\]; expected \(N, 3"
+    ):
+        OnnxBackend(of_colours(keep_map))

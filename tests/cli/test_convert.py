@@ -183,6 +183,7 @@ def test_a_disk_that_fills_up_leaves_nothing(ghostkit, network, photos, tmp_path
         (("--to", "tflite"), "--to 'tflite' is no target; there are: folded, int8, openvino, om"),
         (("--to", "int8", "--soc", "Ascend310"), "--soc belongs to --to om; --to int8 does not"),
         (("--to", "om", "--data", "x"), "--data belongs to --to int8, openvino"),
+        (("--to", "om", "--images", "x"), "--images belongs to --to folded, int8, openvino"),
     ],
 )
 def test_options_that_make_no_sense(ghostkit, network, tmp_path, arguments, words):
@@ -202,6 +203,22 @@ def test_outputs_that_exist_and_inputs_that_are_no_onnx(ghostkit, network, photo
     assert "ghostkit export" in checkpoint
     missing = ghostkit("convert", tmp_path / "no.onnx", *common, tmp_path / "o.onnx").error
     assert "no such model file" in missing
+
+
+@pytest.mark.parametrize("name", ["m.xml", "m.om", "m"])
+def test_a_name_by_which_no_command_would_open_it_is_refused(ghostkit, network, tmp_path, name):
+    outcome = ghostkit("convert", network, "--to", "folded", "-o", tmp_path / "new" / name)
+    assert "--to folded writes a file NAME.onnx" in outcome.error
+    assert f"name it {str(tmp_path / 'new' / 'm.onnx')!r}" in outcome.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_cannot_be_read_are_not_called_a_difference(ghostkit, network, tmp_path):
+    arguments = ("--to", "folded", "-o", tmp_path / "m.onnx", "--images", tmp_path / "no.jpg")
+    outcome = ghostkit("convert", network, *arguments)
+    assert outcome.status == 1
+    assert "none of 1 pictures can be read" in outcome.err
+    assert "no.jpg: file not found. Name others with --images" in outcome.err
 
 
 def test_without_onnx_the_pip_command_is_said(ghostkit, network, tmp_path, monkeypatch):

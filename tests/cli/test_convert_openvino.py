@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_leaves_nothing(ghostkit, network, photos, tmp_path
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (("-o", "m.onnx"), "OpenVINO's graph is a file NAME.xml"),
+        (("-o", "m.onnx"), "--to openvino writes a file NAME.xml"),
         (("-o", "m.xml", "--precision", "int8"), "int8 needs --calibration FOLDER"),
         (("-o", "m.xml", "--calibration", "."), "--calibration is for --precision int8"),
     ],

@@ -81,6 +81,18 @@ def test_a_model_is_known_by_its_content_or_name(ghostkit, make_model, photo, na
     assert "name the pictures after it" in ghostkit("predict", model).error
 
 
+def test_openvinos_and_ascends_files_are_models_by_their_first_bytes(ghostkit, photo, tmp_path):
+    graph = tmp_path / "m.xml"
+    graph.write_text('<?xml version="1.0"?>\n<net name="colours" version="11">')
+    assert str(graph) in ghostkit("predict", graph, photo).error
+    assert "name the pictures after it" in ghostkit("predict", graph).error
+    (tmp_path / "m.om").write_bytes(b"IMOD" + bytes(300))
+    assert "name the pictures after it" in ghostkit("predict", tmp_path / "m.om").error
+    boxes = tmp_path / "photo.xml"
+    boxes.write_text("<annotation><filename>a.png</filename></annotation>")
+    assert "neither model nor picture" in ghostkit("predict", boxes, photo).error
+
+
 def test_the_option_makes_every_argument_a_source(ghostkit, make_model, photo):
     model = make_model("model.png")  # no first argument of this name is taken for a model
     assert ghostkit("predict", "--model", model, photo).out.startswith(f"{photo}: red 57.6 %")

@@ -119,3 +119,12 @@ def test_yuv_by_hand():
 
 def test_the_card_of_the_fixture_is_the_seeds(model):
     assert load(model).card == seed_card(48)
+
+
+def test_what_is_wrong_with_the_file_is_told_with_the_answers(model, tmp_path):
+    right = open_on_chip(model, write(tmp_path, SEED_FILE)).backend
+    assert (right.faults, right.warnings) == ((), ())
+    unscaled = "aipp_op { aipp_mode : static input_format : RGB888_U8 mean_chn_0 : 124 }"
+    wrong = open_on_chip(model, write(tmp_path, unscaled)).backend
+    assert "does not normalise as training did" in wrong.faults[0]
+    assert "nothing scales the result" in wrong.warnings[0]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from ghostkit.convert.int8_graph import (
     METHODS,
@@ -11,6 +11,7 @@ from ghostkit.convert.int8_graph import (
 )
 from ghostkit.convert.int8_layers import layers_of, relative_error, sensitivities
 from ghostkit.convert.running import logits_of, throughputs
+from ghostkit.errors import ModelError
 from networks import colour_network
 
 
@@ -126,3 +127,65 @@ def test_speeds_are_of_whole_batches(network):
     speed = throughputs({"counting": Counting()}, np.zeros((8, 3)), rounds=1)["counting"]
     assert speed.least == speed.median == speed.most > 0
     assert Counting.calls > 2
+
+
+ALL_LAYERS = {"stem", "reduce", "expand", "head"}
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_model_of_one_batch_size_gets_the_ranges_and_biases_of_any(
+    network, ranges, images, batch
+):
+    fixed = simplify(of_batch(colour_network(), batch))
+    assert np.allclose(logits_of(fixed, images), logits_of(network, images), atol=1e-6)
+    found = activation_ranges(fixed, images, "minmax")
+    for name, expected in activation_ranges(network, images, "minmax").items():
+        assert np.allclose(found[name].range_value, expected.range_value, atol=1e-6)
+    plain, corrected = (
+        correct_biases(each, quantise(each, ranges, True), images) for each in (network, fixed)
+    )
+    assert np.allclose(constant(plain, "head.bias"), constant(corrected, "head.bias"), atol=1e-6)
+    assert not np.allclose(constant(corrected, "head.bias"), constant(network, "head.bias"))
+
+
+def of_batch(model, size):
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = size
+    return model
+
+
+def constant(model, name):
+    [found] = [each for each in model.graph.initializer if each.name == name]
+    return numpy_helper.to_array(found)
+
+
+def test_a_model_that_computes_in_half_precision_is_put_into_bytes_as_a_whole(images):
+    model = colour_network()
+    for weight in model.graph.initializer:
+        half = numpy_helper.to_array(weight).astype(np.float16)
+        weight.CopyFrom(numpy_helper.from_array(half, weight.name))
+    model.graph.node[0].input[0], model.graph.node[-1].output[0] = "half", "half logits"
+    to_half = helper.make_node("Cast", ["image"], ["half"], to=TensorProto.FLOAT16)
+    model.graph.node.insert(0, to_half)
+    to_float = helper.make_node("Cast", ["half logits"], ["logits"], to=TensorProto.FLOAT)
+    model.graph.node.append(to_float)
+    simple = simplify(model)
+    assert {each.data_type for each in simple.graph.initializer} == {TensorProto.FLOAT}
+    assert np.abs(logits_of(simple, images) - logits_of(colour_network(), images)).max() < 0.05
+    made = quantise(simple, activation_ranges(simple, images, "minmax"), True)
+    assert nodes_in_bytes(made) == ALL_LAYERS
+
+
+def test_the_originals_operator_set_11_gets_scales_per_channel(images):
+    simple = simplify(colour_network(opset=11))
+    made = quantise(simple, activation_ranges(simple, images, "minmax"), True)
+    assert nodes_in_bytes(made) == ALL_LAYERS
+    [scale] = [each for each in made.graph.initializer if each.name.endswith("W_stem_scale")]
+    assert list(scale.dims) == [8]
+
+
+def test_operators_that_cannot_be_brought_up_are_told():
+    model = colour_network(opset=11)
+    model.graph.node[2].op_type = "Rleu"
+    with pytest.raises(ModelError, match="of set 11; 8 bits need 13, and onnx .* export it again"):
+        simplify(model)

@@ -202,6 +202,21 @@ def test_an_aipp_file_that_is_missing(model, tmp_path):
         convert_to_om(model, seed_card(240), options)
 
 
+def test_comments_of_another_encoding_are_the_compilers_affair(model, tmp_path, atc):
+    aipp = tmp_path / "gbk.cfg"
+    aipp.write_bytes("# 归一化\n".encode("gbk") + SEED_FILE.encode())
+    options = OmOptions(output=tmp_path / "m.om", aipp=aipp, dry_run=True)
+    assert convert_to_om(model, seed_card(240), options).difference < 0.002
+
+
+def test_a_model_of_another_layout_is_told_before_its_size_is_misread(model, tmp_path):
+    card = seed_card(240)
+    rows = card.input.model_copy(update={"layout": "NHWC"})
+    options = OmOptions(output=tmp_path / "m.om", dry_run=True)
+    with pytest.raises(AippError, match="the model takes NHWC, but AIPP gives an ONNX model NCHW"):
+        convert_to_om(model, card.model_copy(update={"input": rows}), options)
+
+
 def test_a_card_without_a_size(model, tmp_path):
     card = seed_card(240)
     steps = (card.steps[0], card.steps[-1])

@@ -43,6 +43,19 @@ def test_the_pipeline_of_the_seeds_document_is_read_with_a_notice_about_its_comm
     assert notice.startswith("4 comments") and "6005" in notice
 
 
+def test_a_key_that_stands_twice_has_its_last_value_and_is_told():
+    text = json.dumps(ghostnet())
+    text = text.replace('"resizeHeight": "36"', '"resizeHeight": "99", "resizeHeight": "40"')
+    text = text.replace('"factory": "appsink"', '"factory": "nothing", "factory": "appsink"')
+    pipeline = parse(text, "a")
+    resize = pipeline.streams["im_ghostnet"].elements["mxpi_imageresize0"]
+    assert resize.get("resizeHeight") == "40"
+    assert [notice.partition(": ")[2] for notice in pipeline.notices] == [
+        "'resizeHeight' stands more than once; the last one counts",
+        "'factory' stands more than once; the last one counts",
+    ]
+
+
 def test_a_hash_inside_a_string_is_no_comment():
     content = changed(lambda s: s["mxpi_tensorinfer0"]["props"].update(modelPath="a#1.om"))
     pipeline = parse(json.dumps(content), "a")

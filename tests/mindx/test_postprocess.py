@@ -109,3 +109,30 @@ def test_floats_are_written_in_the_fewest_digits_that_give_them_back():
         assert np.float32(text) == value
     assert [float_text(v) for v in (0.1, 1, 0, 0.246257052)] == ["0.1", "1.0", "0.0", "0.246257052"]
     assert float_text(1e15) == "1e+15"
+
+
+def test_a_byte_order_mark_hides_no_key_and_is_told(tmp_path):
+    found, [notice] = config(tmp_path, "\ufeffTOP_K=5\nCLASS_NUM=10\n")
+    assert (found.top_k, found.class_num) == (5, 10)
+    assert "byte order mark" in notice and "save it as UTF-8 without one" in notice
+
+
+def test_keys_that_mean_nothing_are_told_with_the_one_that_is_meant(tmp_path):
+    found, notices = config(tmp_path, "CLASS_NUM=10\nTOPK=5\nsoftmax=true\nACTIVATION=x\n")
+    assert found == PostConfig(10, False, 1, True)
+    assert [notice.partition(": ")[2] for notice in notices] == [
+        "TOPK is no key of this post-processing, and has no effect; did you mean 'TOP_K'?",
+        "softmax is no key of this post-processing, and has no effect; did you mean 'SOFTMAX'?",
+        "ACTIVATION is no key of this post-processing, and has no effect; "
+        "there are CLASS_NUM, SOFTMAX, TOP_K, CHECK_MODEL",
+    ]
+
+
+def test_a_number_of_any_length_is_clamped(tmp_path):
+    assert config(tmp_path, "CLASS_NUM=" + "9" * 5000)[0].class_num == 2000
+
+
+def test_names_of_another_encoding_say_what_to_do(tmp_path):
+    (tmp_path / "gbk.names").write_bytes("鱼\n".encode("gbk"))
+    with pytest.raises(PipelineError, match="cannot be read: not UTF-8; save it so"):
+        read_names(tmp_path / "gbk.names", 1)

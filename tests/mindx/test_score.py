@@ -174,3 +174,15 @@ def test_a_missing_path_is_exit_status_2_and_writes_nothing(ghostkit, tmp_path, 
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(UsageError, match="holds no result; expected files NAME_1.txt"):
         score(write(tmp_path / "r"), labels(tmp_path, "a.jpg 0"))
+
+
+def test_labels_behind_a_tab_are_indices_too(tmp_path):
+    folder = write(tmp_path / "r", a_1__txt="3 \n", b_1__txt="4 \n")
+    for tabbed in (
+        labels(tmp_path, "a.JPEG\t3", "b.JPEG\t1"),
+        labels(tmp_path, "a.JPEG 3", "b.JPEG 1"),
+    ):
+        found = score(folder, tabbed)
+        assert (found.images, found.hits) == (2, (1,))
+    with pytest.raises(DatasetError, match="line 1: the class is 'cat'; expected its index"):
+        score(folder, labels(tmp_path, "a.JPEG\tcat"))

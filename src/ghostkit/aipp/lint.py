@@ -20,6 +20,7 @@ def lint(
     *,
     model_size: Size | None = None,
     inputs: int = 1,
+    input_name: str | None = None,
     soc: str = "Ascend310",
 ) -> tuple[Finding, ...]:
     """Everything that is wrong or doubtful in `blocks`.
@@ -27,10 +28,13 @@ def lint(
     Args:
         model_size: (height, width) of the model's input in pixels, where it is known.
         inputs: how many inputs the model has.
+        input_name: what its one input is called, where it is known.
         soc: the chip as ``--soc_version`` names it; it decides which formats there are.
     """
     findings = [finding for block in blocks for finding in _block(block, model_size, inputs, soc)]
-    findings += _several(blocks)
+    if input_name is not None:
+        findings += [finding for block in blocks for finding in _named(block, input_name)]
+    findings += _several(blocks, inputs)
     return tuple(sorted(findings, key=lambda finding: finding.line))
 
 
@@ -58,11 +62,22 @@ def _block(block: Block, model_size: Size | None, inputs: int, soc: str) -> Iter
         yield from numbers(block, config)
 
 
-def _several(blocks: Sequence[Block]) -> Iterator[Finding]:
+def _named(block: Block, input_name: str) -> Iterator[Finding]:
+    name = block.get("related_input_name")
+    if name and name != input_name:
+        yield _at(
+            block,
+            "related_input_name",
+            f"the model's input is {input_name!r}, not {name!r}",
+            f'write related_input_name : "{input_name}", or leave it out',
+        )
+
+
+def _several(blocks: Sequence[Block], inputs: int) -> Iterator[Finding]:
     seen: dict[object, int] = {}
     for block in blocks:
-        name = block.get("related_input_name")
-        target = name or block.get("related_input_rank")
+        named = block.get("related_input_name") or block.get("related_input_rank")
+        target = 0 if inputs == 1 else named  # whatever it is called
         if target in seen:
             yield _at(
                 block,

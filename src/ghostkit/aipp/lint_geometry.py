@@ -23,7 +23,7 @@ def geometry(block: Block, config: Aipp, model_size: Size | None, soc: str) -> I
         yield from _even(block)
     if config.crop is not None:
         yield from _crop(block, config, config.crop)
-    if model_size is not None:
+    if model_size is not None and (not any(config.source_size) or all(config.source_size)):
         yield from _fits(block, config, model_size)
 
 

@@ -45,9 +45,9 @@ def match(
     """
     check_float_model(card)
     size = _size(card)
-    findings = lint(blocks, model_size=size, soc=soc)
+    findings = lint(blocks, model_size=size, input_name=card.input.name, soc=soc)
     refuse_errors(findings, source)
-    [block] = blocks  # lint: two would be for one input, as the model has one
+    [block] = blocks  # lint refuses two, as the model has one input
     config = of_block(block)
     _check_host_can_feed(config, source)
     steps, host_size = host_geometry(card.steps, config, size, source)

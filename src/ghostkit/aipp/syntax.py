@@ -82,12 +82,7 @@ def parse(text: str | bytes, source: str = "<aipp>") -> tuple[Block, ...]:
     if len(text) > MAX_BYTES:
         raise AippError(f"{source}: {len(text)} bytes; an AIPP file has at most {MAX_BYTES}")
     if isinstance(text, bytes):
-        try:
-            text = text.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise AippError(
-                f"{source}: byte {error.start} is not UTF-8 text; name the AIPP file (.cfg)"
-            ) from error
+        text = text.decode("utf-8", "surrogateescape")  # comments may be in any encoding
     blocks = _Reader(list(_tokens(text, source)), source).blocks()
     if not blocks:
         raise AippError(f"{source}: no aipp_op {{ ... }} block in it; expected at least one")
@@ -117,7 +112,7 @@ def _tokens(text: str, source: str) -> Iterator[Token]:
         column = at - start_of_line + 1
         if match is None:
             seen = "an unfinished string" if text[at] in "\"'" else f"character {text[at]!r}"
-            hint = _foreign_line(text, at)
+            hint = _foreign(text, at)
             raise AippError(f"{source}:{line}:{column}: unexpected {seen}{hint}")
         kind, word = match.lastgroup or "", match[0]
         if kind == "number" and text[match.end() : match.end() + 1].isalnum():
@@ -131,8 +126,12 @@ def _tokens(text: str, source: str) -> Iterator[Token]:
     yield Token("end", "the end of the file", line, at - start_of_line + 1)
 
 
-def _foreign_line(text: str, at: int) -> str:
-    """A hint where the line is one of the post-processing file, ``KEY=VALUE``."""
+def _foreign(text: str, at: int) -> str:
+    """A hint where the file is none of AIPP's, or its line of the post-processing's file."""
+    if text[at] == "\ufeff":
+        return "; ATC's reader refuses a byte order mark: save the file as UTF-8 without one"
+    if not text[at].isprintable():
+        return "; is it the AIPP file (.cfg)? That is plain text, in UTF-8"
     line = text[text.rfind("\n", 0, at) + 1 :].partition("\n")[0]
     if re.match(r"\s*(CLASS_NUM|SOFTMAX|TOP_K|CHECK_MODEL)\s*=", line):
         return (

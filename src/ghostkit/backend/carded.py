@@ -72,6 +72,7 @@ def read_card(notes: Mapping[str, str], path: str) -> ModelCard:
 
 
 Values = Mapping[str, tuple[str, Sequence[int | str | None]]]  # by name: type and shape
+_DTYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 
 def check_input(inputs: Values, card: ModelCard, path: str) -> None:
@@ -79,9 +80,16 @@ def check_input(inputs: Values, card: ModelCard, path: str) -> None:
     if set(inputs) != {card.input.name}:
         raise ModelError(f"{path}: inputs are {sorted(inputs)}, the card says {card.input.name!r}")
     kind, shape = inputs[card.input.name]
-    expected_kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[card.input.dtype]
-    if kind != expected_kind:
-        raise ModelError(f"{path}: the input is {kind}, the card says {card.input.dtype}")
+    if kind != _DTYPES[card.input.dtype]:
+        raise ModelError(
+            f"{path}: the input is {kind}, the card says {card.input.dtype}; "
+            + (
+                "write the model's own type into the card's input"
+                if kind in _DTYPES.values()
+                else "a model takes float32 or uint8: export it with such an input (weights may "
+                "stay in half precision: keep_io_types of ONNX's converters to float16)"
+            )
+        )
     wants = card.input
     sides = (3, wants.height, wants.width)
     expected = [None, *(sides if wants.layout == "NCHW" else (*sides[1:], 3))]
@@ -103,11 +111,26 @@ def check_output(outputs: Values, card: ModelCard, path: str) -> None:
             f"{path}: outputs are {sorted(outputs)}, the card says {card.output.name!r}"
         )
     _, shape = outputs[card.output.name]
+    if shape and len(shape) != 2:
+        raise ModelError(
+            f"{path}: the output {card.output.name!r} has shape {list(shape)}; expected (N, "
+            f"{len(card.classes)}), a number for each class: export it with a Flatten at its end"
+        )
     size = shape[-1] if shape else None
     if isinstance(size, int) and size != len(card.classes):
         raise ModelError(
             f"{path}: the model answers {size} classes, its card names {len(card.classes)}; "
             "give the card as many names as the model has outputs"
+        )
+
+
+def check_meaning(operator: str | None, card: ModelCard, path: str) -> None:
+    """Refuse a graph that ends in `operator` where its card's answer would take softmax twice."""
+    if operator == "Softmax" and card.output.kind == "logits":
+        raise ModelError(
+            f"{path}: the model ends in Softmax, but its card says that {card.output.name!r} holds "
+            "logits, so softmax would be taken twice and flatten each probability; write "
+            '"kind": "probabilities" into the card\'s output'
         )
 
 

@@ -14,6 +14,7 @@ from ghostkit.backend.carded import (
     WEIGHTS_METADATA_KEY,
     Values,
     check_input,
+    check_meaning,
     check_output,
     check_weights,
     one_line,
@@ -107,6 +108,7 @@ class OnnxBackend:
         check_input(inputs, self.card, self.path)
         if graph is None:
             return
+        check_meaning(graph.makers.get(self.card.output.name), self.card, self.path)
         if self._device.kind == "cpu" and graph.is_foldable:
             from ghostkit.backend.graph.arranging import arrange  # a kept graph needs none of it
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ghostkit.backend.carded import (
     Values,
     check_input,
+    check_meaning,
     check_output,
     check_weights,
     one_line,
@@ -197,6 +198,7 @@ def _read(core: Any, path: str) -> tuple[Any, ModelCard]:
         check_weights(graph.metadata, path)
         card = read_card(graph.metadata, path)
         check_input(graph.inputs, card, path)
+        check_meaning(graph.makers.get(card.output.name), card, path)
         model = _graph(core, path)
     check_output(_values(model.outputs), card, path)
     return model, card

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from ghostkit.cli.options import Json, Overwrite, say
+from ghostkit.cli.options import Json, Overwrite, check_suffix, say
 
 if TYPE_CHECKING:
-    from ghostkit.convert.requested import Outcome, Request, Table
+    from ghostkit.convert.requested import Table
     from ghostkit.errors import AgreementError
 
 BUNDLED_PHOTOS = 96  # about so many of the bundled ones are compared: seconds, not minutes
@@ -78,10 +78,12 @@ def convert(
     require_onnx()
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.convert.requested import Request
+    from ghostkit.convert.targets import TARGETS
     from ghostkit.errors import AgreementError
     from ghostkit.progress import bars_for
 
     _check_options(to, context)
+    check_suffix(output, TARGETS[to].suffix, f"--to {to}")
     source = _model_path(model, output, overwrite)
     with TemporaryDirectory() as folder:
         request = Request(
@@ -103,7 +105,7 @@ def convert(
             say=say,
         )
         try:
-            outcome = _run(to, request)
+            outcome = TARGETS[to].convert(request)
         except AgreementError as error:
             _refused(error, as_json)
     if as_json:
@@ -112,12 +114,6 @@ def convert(
         _print(outcome.summary, outcome.tables)
     name_unanswered(outcome.unanswered, "--json")
     raise typer.Exit(1 if outcome.unanswered else 0)
-
-
-def _run(to: str, request: "Request") -> "Outcome":
-    from ghostkit.convert.targets import TARGETS
-
-    return TARGETS[to].convert(request)
 
 
 def _check_options(to: str, context: typer.Context) -> None:

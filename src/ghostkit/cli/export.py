@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import Overwrite, say
+from ghostkit.cli.options import Overwrite, check_suffix, say
 
 BUNDLED_PHOTOS = 96  # about so many of the bundled ones are compared: seconds, not minutes
 
@@ -51,6 +51,7 @@ def export(
     from ghostkit.train import require_torch
 
     require_torch()
+    check_suffix(output, ".onnx", "export")
     check_target(output, overwrite=overwrite)
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UsageError(f"the output {str(output)!r} is the checkpoint itself; choose another")

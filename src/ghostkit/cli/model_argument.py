@@ -72,7 +72,7 @@ def _is_model(name: str, *, alone: bool) -> bool:
         return False
     seen = "is a file that" if os.path.exists(name) else "does not exist, and its name"
     raise UsageError(
-        f"{name!r} {seen} says neither model nor picture; name a model (.onnx, .pth.tar), a "
+        f"{name!r} {seen} says neither model nor picture; name a model (.onnx, .xml, .pth.tar), a "
         "picture, a folder, an archive (.tar) or a table (.parquet) first, or give --model"
     )
 

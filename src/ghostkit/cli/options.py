@@ -75,6 +75,22 @@ Split = Annotated[
 ]
 
 
+def check_suffix(output: Path, suffix: str | None, command: str) -> None:
+    """Refuse to write a model under a name by which no command would open it.
+
+    Args:
+        suffix: what the name has to end in; None: in anything.
+        command: what writes it, for the message.
+    """
+    from ghostkit.errors import UsageError
+
+    if suffix is not None and output.suffix.lower() != suffix:
+        raise UsageError(
+            f"{str(output)!r}: {command} writes a file NAME{suffix}, and the other commands tell "
+            f"by its ending how to open it; name it {str(output.with_suffix(suffix))!r}"
+        )
+
+
 def say_fallback(classifier: "Answering") -> None:
     """Tell the person where a model does not run as it was asked to."""
     from ghostkit.backend import fallback_of

@@ -139,8 +139,12 @@ def _remote(url: str) -> "Answering":
 
 
 def _on_chip(model: str, aipp: str) -> "Classifier":
-    """The ONNX file `model` behind the AIPP file, simulated."""
+    """The ONNX file `model` behind the AIPP file, simulated; what is wrong with that is said."""
     from ghostkit.artifacts import path_of
-    from ghostkit.convert.chip import open_on_chip
+    from ghostkit.convert.chip import ChipBackend, open_on_chip
 
-    return open_on_chip(Path(path_of(model)), None if aipp == "auto" else Path(aipp))
+    found = open_on_chip(Path(path_of(model)), None if aipp == "auto" else Path(aipp))
+    assert isinstance(found.backend, ChipBackend), "it is behind AIPP"
+    for line in (*found.backend.faults, *found.backend.warnings):
+        say(f"note: {line}")
+    return found

@@ -1,7 +1,7 @@
 """Conversions that carry the card: a model and its card in, both out, the answers compared.
 
-Each target is a module with a function ``(model, card) -> (model', card')``; `source` opens what
-they start from. Nothing here needs torch.
+Each target is a module with a function from a `Request` to an `Outcome`; `source` opens what they
+start from. Nothing here needs torch.
 """
 
 from importlib.util import find_spec

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 
 from ghostkit.card import ModelCard
-from ghostkit.convert.source import check_weights
+from ghostkit.convert.source import check_weights, opset_of, read_graph
 from ghostkit.errors import ModelError
 
 NEWEST_OPSET = 17  # reported by users of the real compiler
@@ -43,10 +43,7 @@ def check_graph(path: Path, card: ModelCard, shape: str) -> tuple[str, ...]:
     Raises:
         ModelError: the file is no ONNX file, or ATC would refuse it or compile something else.
     """
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's own error, whose class has moved between versions
-        raise ModelError(f"{path}: not an ONNX file: {error}; export it again") from error
+    model = read_graph(str(path))
     _check_opset(model, path)
     check_weights(model, path)
     _check_input(model, card, shape, path)
@@ -55,7 +52,7 @@ def check_graph(path: Path, card: ModelCard, shape: str) -> tuple[str, ...]:
 
 
 def _check_opset(model: onnx.ModelProto, path: Path) -> None:
-    found = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    found = opset_of(model)
     if found > NEWEST_OPSET:
         raise ModelError(
             f"{path}: operators of set {found}, ATC is reported to take {NEWEST_OPSET} at most; "

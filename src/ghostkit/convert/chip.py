@@ -5,12 +5,24 @@ In: an ONNX file and an AIPP file. Out: a `Classifier` to be compared with the t
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.aipp import Aipp, generate, lint, of_block, parse, simulate, source_shape, to_text
+from ghostkit.aipp import (
+    Aipp,
+    Block,
+    generate,
+    lint,
+    match,
+    of_block,
+    parse,
+    simulate,
+    source_shape,
+    to_text,
+)
 from ghostkit.aipp.findings import refuse_errors
 from ghostkit.aipp.generate import Color, check_float_model
 from ghostkit.aipp.geometry import host_geometry
@@ -22,9 +34,22 @@ from ghostkit.errors import AippError
 
 
 class ChipBackend:
-    """AIPP on a CPU before a float model. `infer` takes uint8 (N, H, W, 3) RGB."""
+    """AIPP on a CPU before a float model. `infer` takes uint8 (N, H, W, 3) RGB.
 
-    def __init__(self, model: Backend, config: Aipp, wants: Input) -> None:
+    Attributes:
+        faults: how the AIPP is not what the model was trained with, a line each.
+        warnings: what else is doubtful in its file.
+    """
+
+    def __init__(
+        self,
+        model: Backend,
+        config: Aipp,
+        wants: Input,
+        faults: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.faults, self.warnings = faults, warnings
         assert wants.height is not None and wants.width is not None, "a chip takes one size"
         self.name = f"AIPP simulated, {model.name}"
         self._model, self._config, self._size = model, config, (wants.height, wants.width)
@@ -69,12 +94,24 @@ def behind_aipp(backend: OnnxBackend, text: bytes, source: str) -> Classifier:
         )
     size = (card.input.height, card.input.width)
     blocks = parse(text, source)
-    refuse_errors(lint(blocks, model_size=size), source)
+    findings = lint(blocks, model_size=size, input_name=card.input.name)
+    refuse_errors(findings, source)
     config = of_block(blocks[0])
     empty = np.zeros((1, *source_shape(config, size)), dtype=np.uint8)
     simulate(config, empty, size)  # raises where the file does not give what the model takes
     steps, host_size = host_geometry(card.steps, config, size, source)
-    return Classifier(ChipBackend(backend, config, card.input), _host_card(card, steps, host_size))
+    faults = _faults(card, blocks, source)
+    chip = ChipBackend(backend, config, card.input, faults, tuple(map(str, findings)))
+    return Classifier(chip, _host_card(card, steps, host_size))
+
+
+def _faults(card: ModelCard, blocks: Sequence[Block], source: str) -> tuple[str, ...]:
+    """Why the AIPP file would not be compiled with this model; none where it would."""
+    try:
+        match(card, blocks, source)
+    except AippError as error:
+        return tuple(line.strip() for line in map(str, error.args))
+    return ()
 
 
 def _host_card(card: ModelCard, steps: tuple[object, ...], size: tuple[int, int]) -> ModelCard:

@@ -25,7 +25,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from ghostkit.convert.running import Images, batches
+from ghostkit.backend.carded import one_line
+from ghostkit.convert.running import Images, filled_batches
+from ghostkit.convert.source import opset_of
+from ghostkit.errors import ModelError
 
 OPERATORS = (
     *("Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "Relu", "Clip", "LeakyRelu", "Sigmoid"),
@@ -37,6 +40,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {  # ours -> ONNX Runtime's, an
     "entropy": ("Entropy", {}),
 }
 WEIGHT_BITS = 7
+OLDEST_OPSET = 13  # the first in which a convolution's weights can have a scale per channel
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,37 @@ class Settings:
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same function with constants computed and each batch norm inside its convolution."""
+    """The same function with constants computed and each batch norm inside its convolution.
+
+    In float32: where a CPU has no kernel of half precision, ONNX Runtime puts a cast behind each
+    weight after it has computed the constants, so it is asked twice.
+
+    Raises:
+        ModelError: the operators are older than 8 bits need, and cannot be brought up to them.
+    """
+    simple = _optimised(_of_opset(model, OLDEST_OPSET))
+    weights = {tensor.name for tensor in simple.graph.initializer}
+    if any(node.op_type == "Cast" and node.input[0] in weights for node in simple.graph.node):
+        simple = _optimised(simple)
+    return onnx.shape_inference.infer_shapes(simple)
+
+
+def _of_opset(model: onnx.ModelProto, oldest: int) -> onnx.ModelProto:
+    """`model`, or the same in operators of set `oldest` where its own are older."""
+    found = opset_of(model)
+    if found >= oldest:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, oldest)
+    except Exception as error:  # of onnx's C++, without a class of its own
+        raise ModelError(
+            f"its operators are of set {found}; 8 bits need {oldest}, and onnx "
+            f"{onnx.__version__} cannot bring them there: {one_line(error)}; export it again with "
+            f"opset_version={oldest} or more"
+        ) from error
+
+
+def _optimised(model: onnx.ModelProto) -> onnx.ModelProto:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
@@ -82,7 +116,7 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
         if not node.name or node.name in seen:
             node.name = f"{node.op_type}_{index}"
         seen.add(node.name)
-    return onnx.shape_inference.infer_shapes(simple)
+    return simple
 
 
 def activation_ranges(model: onnx.ModelProto, images: Images, method: str) -> Any:
@@ -102,7 +136,7 @@ def activation_ranges(model: onnx.ModelProto, images: Images, method: str) -> An
             calibrate_method=CalibrationMethod[kind],
             extra_options=options,
         )
-        for batch in batches(images):  # all activations of a batch are in memory
+        for batch, _ in filled_batches(images, model):  # its activations are all in memory
             calibrator.collect_data(_Batch({name: batch}))
         return calibrator.compute_data()
 
@@ -203,12 +237,13 @@ def _channel_means(model: onnx.ModelProto, images: Images) -> dict[str, NDArray[
     )
     outputs = [value.name for value in session.get_outputs()]
     sums: dict[str, Any] = {}
-    for batch in batches(images):
+    for batch, count in filled_batches(images, model):
         values = dict(zip(outputs, session.run(None, {given: batch}), strict=True))
         for name, value in (values | {given: batch}).items():
             if name in names:
                 rest = tuple(range(2, value.ndim))
-                sums[name] = sums.get(name, 0) + value.mean(axis=rest, dtype=np.float64).sum(axis=0)
+                means = value[:count].mean(axis=rest, dtype=np.float64)  # (N, C)
+                sums[name] = sums.get(name, 0) + means.sum(axis=0)
     return {name: total / len(images) for name, total in sums.items()}
 
 

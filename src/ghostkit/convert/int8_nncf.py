@@ -29,7 +29,7 @@ from ghostkit.convert.int8 import check_layers
 from ghostkit.convert.int8_graph import activation_ranges, simplify
 from ghostkit.convert.int8_layers import Layer, sensitivities
 from ghostkit.convert.openvino_files import save_draft
-from ghostkit.convert.running import Images, batches, logits_of
+from ghostkit.convert.running import Images, batches, filled_batches, logits_of
 from ghostkit.convert.search import Ranking
 from ghostkit.errors import MissingExtra, ModelError
 from ghostkit.progress import Bars
@@ -142,7 +142,8 @@ class NncfMaker:
 
     def make(self, settings: NncfSettings, floating: Sequence[Layer]) -> OpenvinoForm:
         """See `search.Maker`."""
-        nncf, images = self._nncf, list(batches(self.calibration.images))
+        nncf = self._nncf
+        images = [batch for batch, _ in filled_batches(self.calibration.images, self._simple)]
         details = import_module("nncf.quantization.advanced_parameters")
         estimators = import_module("nncf.quantization.range_estimator")
         preset = nncf.QuantizationPreset.PERFORMANCE if settings.symmetric else None

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ghostkit.aipp import Match, explain, generate, match, of_block, parse, to_text
-from ghostkit.aipp.generate import Color
+from ghostkit.aipp.generate import Color, check_float_model
 from ghostkit.card import ModelCard, write_sidecar
 from ghostkit.convert.atc_command import AtcCall, check_soc, input_shape, odd_paths
 from ghostkit.convert.atc_log import SUCCESS, explain_failure
@@ -73,6 +73,7 @@ def convert_to_om(model: Path, card: ModelCard, options: OmOptions) -> OmResult:
     om = options.output
     om = om if om.suffix == ".om" else om.with_name(om.name + ".om")
     check_soc(options.soc)
+    check_float_model(card)
     check_target(om, overwrite=options.overwrite)
     program = None if options.dry_run else _find(options.atc)
     shape = input_shape(card, options.batch_size, options.input_shape)
@@ -118,7 +119,7 @@ def _aipp(card: ModelCard, options: OmOptions, om: Path) -> tuple[Path, _Checked
             ) from error
         blocks = parse(content, str(options.aipp))
         found = match(card, blocks, str(options.aipp), soc=options.soc)
-        return options.aipp, _CheckedAipp(content.decode(), found)
+        return options.aipp, _CheckedAipp(content.decode("utf-8", "replace"), found)
     target = om.with_suffix(".aipp.cfg")
     blocks = (generate(card, host_color=options.host_color),)
     text = to_text(blocks, ("made by ghostkit from the model's card", f"card {card.hash}"))

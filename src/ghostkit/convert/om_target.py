@@ -26,7 +26,7 @@ def convert_for_ascend(request: Request) -> Outcome:
     for warning in result.warnings:
         request.say(warning)
     rows = [
-        ("written", "nothing: a dry run" if result.om is None else str(result.om)),
+        ("written", "no model: a dry run" if result.om is None else str(result.om)),
         ("AIPP file", str(result.aipp)),
         *((("what it does" if not i else ""), words) for i, words in enumerate(result.aipp_words)),
         ("input, chip against training", f"differs by at most {result.difference:.2g}"),

@@ -7,14 +7,11 @@ from typing import Any
 from ghostkit.backend.openvino import require_openvino
 from ghostkit.backend.openvino_ir import IR_SUFFIX, weights_path, with_checksums
 from ghostkit.card import ModelCard, sidecar_path, write_sidecar
-from ghostkit.errors import UsageError
 from ghostkit.files import check_target, write_bytes
 
 
 def check_targets(output: Path, *, overwrite: bool) -> None:
     """Refuse now what `write_files` would refuse after long work."""
-    if output.suffix.lower() != IR_SUFFIX:
-        raise UsageError(f"{str(output)!r}: OpenVINO's graph is a file NAME{IR_SUFFIX}; name one")
     for path in (output, weights_path(output), sidecar_path(output)):
         check_target(path, overwrite=overwrite)
 

@@ -39,6 +39,20 @@ def batches(images: Images, size: int = BATCH) -> Iterator[NDArray[np.generic]]:
         start = end
 
 
+def filled_batches(
+    images: Images, model: onnx.ModelProto
+) -> Iterator[tuple[NDArray[np.generic], int]]:
+    """As `batches`, each with the count of its pictures, in the one size that `model` may take.
+
+    What fills a batch up to it are repetitions of its last picture.
+    """
+    [given] = model.graph.input
+    size = given.type.tensor_type.shape.dim[0].dim_value  # 0: any
+    for batch in batches(images, size or BATCH):
+        filler = np.repeat(batch[-1:], size - len(batch) if size else 0, axis=0)
+        yield np.concatenate([batch, filler]), len(batch)
+
+
 def first_batch(images: Images) -> NDArray[np.generic]:
     """What speeds are measured with."""
     return next(batches(images))
@@ -53,7 +67,10 @@ def logits_of(model: onnx.ModelProto, images: Images) -> NDArray[np.float32]:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     [given] = session.get_inputs()
-    parts = [session.run(None, {given.name: batch})[0] for batch in batches(images)]
+    parts = [
+        session.run(None, {given.name: batch})[0][:count]
+        for batch, count in filled_batches(images, model)
+    ]
     return np.concatenate(parts)
 
 

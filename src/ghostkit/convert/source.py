@@ -10,13 +10,13 @@ from pathlib import Path
 
 import onnx
 
-from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
+from ghostkit.backend.carded import WEIGHTS_METADATA_KEY, read_model
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError
 
-OLDEST_OPSET = 13  # the first in which a convolution's weights can have a scale per channel
+OLDEST_IR = 4  # the first in which weights need not be inputs
 
 
 @dataclass(frozen=True)
@@ -32,25 +32,47 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     """The model at `path`.
 
     Raises:
-        ModelError: the file is missing or no model, its operator set is none of those that can be
-            converted, or its weights lie where they should not.
+        ModelError: the file is missing or no model, its operator set is newer than the package onnx
+            knows, or its weights lie where they should not.
         CardError: it carries no card.
     """
     name = os.fspath(path)
-    if not os.path.isfile(name):
-        raise ModelError(f"{name}: no such model file; expected an .onnx file")
-    try:
-        model = onnx.load(name, load_external_data=False)
-    except Exception as error:  # protobuf's own error, whose class has moved between versions
-        raise ModelError(
-            f"{name}: not an ONNX file: {error}; make one with: ghostkit export CHECKPOINT "
-            "-o model.onnx"
-        ) from error
+    model = read_graph(name)
     _check_opset(model, name)
     check_weights(model, Path(name))
     backend = OnnxBackend(name)  # ONNX Runtime opens it, and it fits its card
     onnx.load_external_data_for_model(model, str(Path(name).parent))
+    _take_weights_from_inputs(model)
     return Source(model, backend.card, Classifier(backend, backend.card))
+
+
+def read_graph(path: str) -> onnx.ModelProto:
+    """The graph in the file `path`; weights that lie in other files are left there.
+
+    Raises:
+        ModelError: the file is missing, empty or no ONNX file.
+    """
+    content = read_model(path)
+    try:
+        return onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf's own error, whose class has moved between versions
+        raise ModelError(
+            f"{path}: not an ONNX file: {error}; make one with: ghostkit export CHECKPOINT "
+            "-o model.onnx"
+        ) from error
+
+
+def _take_weights_from_inputs(model: onnx.ModelProto) -> None:
+    """Leave the pictures alone among the inputs; exporters of before 2019 name each weight there.
+
+    As long as it is an input, a weight may be replaced at run time, so nothing can be computed
+    with it in advance.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    pictures = [value for value in model.graph.input if value.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(pictures)
+    model.ir_version = max(model.ir_version, OLDEST_IR)
 
 
 def to_bytes(model: onnx.ModelProto, card: ModelCard) -> bytes:
@@ -78,11 +100,11 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 def _check_opset(model: onnx.ModelProto, name: str) -> None:
     found, newest = opset_of(model), onnx.defs.onnx_opset_version()
-    if not OLDEST_OPSET <= found <= newest:
+    if found > newest:
         raise ModelError(
-            f"{name}: its operators are of set {found}; a conversion takes {OLDEST_OPSET} to "
-            f"{newest} (onnx {onnx.__version__}); export it again, e.g. with ghostkit "
-            "export, which writes set 17"
+            f"{name}: its operators are of set {found}; onnx {onnx.__version__} knows {newest} at "
+            "most: upgrade it, or export the model again, e.g. with ghostkit export, which writes "
+            "set 17"
         )
 
 

@@ -14,6 +14,7 @@ class Target:
     module: str  # under ghostkit.convert
     function: str
     options: frozenset[str]
+    suffix: str | None  # of the file that it writes; None: it adds its own
 
     def convert(self, request: Request) -> Outcome:
         """Run it; its module is imported now."""
@@ -23,20 +24,25 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "folded": Target("folded_target", "convert_to_folded", frozenset({"tolerance"})),
+    "folded": Target(
+        "folded_target", "convert_to_folded", frozenset({"images", "tolerance"}), ".onnx"
+    ),
     "int8": Target(
         "int8_target",
         "convert_to_int8",
-        frozenset({"calibration", "max_drop", "data", "tolerance"}),
+        frozenset({"images", "calibration", "max_drop", "data", "tolerance"}),
+        ".onnx",
     ),
     "openvino": Target(
         "openvino_target",
         "convert_to_openvino",
-        frozenset({"precision", "calibration", "max_drop", "data", "tolerance"}),
+        frozenset({"images", "precision", "calibration", "max_drop", "data", "tolerance"}),
+        ".xml",
     ),
     "om": Target(
         "om_target",
         "convert_for_ascend",
         frozenset({"soc", "aipp", "dry_run", "batch_size", "input_shape"}),
+        None,
     ),
 }

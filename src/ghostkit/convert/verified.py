@@ -76,6 +76,12 @@ def check_agreement(agreement: Agreement, output: Path) -> None:
     """Raise AgreementError, which names a picture, where the two do not agree."""
     if agreement.passed:
         return
+    if not agreement.compared and agreement.unanswered:
+        path, reason = agreement.unanswered[0]
+        raise AgreementError(
+            f"{output} is not written, as none of {agreement.images} pictures can be read to "
+            f"compare it on; the first, {path}: {reason}. Name others with --images"
+        )
     lines = [f"{output} is not written, since it would not answer as its source: "]
     lines[0] += agreement.verdict.removeprefix("FAIL: ")
     lines += [

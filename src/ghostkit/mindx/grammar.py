@@ -167,7 +167,7 @@ def _check_devices(
 def _element(
     name: str, pairs: _Pairs, at: str, problems: _Problems, notices: list[str]
 ) -> Element | None:
-    content = dict(pairs)
+    content = _last_ones(pairs, at, notices)
     factory = content.get("factory")
     if not isinstance(factory, str) or factory not in FACTORIES:
         words = "no factory" if factory is None else f"unknown factory {factory!r}"
@@ -186,11 +186,21 @@ def _element(
     if not isinstance(given, _Pairs):
         problems.add(Code.INVALID_PROPERTIES, f"{at}.props", "expected an object")
         given = _Pairs()
+    given = _Pairs(_last_ones(given, at, notices).items())
     properties = dict(_properties(given, kind, at, problems, notices))
     for key, expected in kind.properties.items():
         if expected.required and key not in properties:
             problems.add(Code.INVALID_PROPERTIES, at, f"needs the property {key!r}")
     return Element(name, factory, properties, read_next(content.get("next"), at, problems.add))
+
+
+def _last_ones(pairs: _Pairs, at: str, notices: list[str]) -> dict[str, Any]:
+    """Of a key that stands twice the last value, as the SDK's reader takes it, with a notice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = sorted(key for key in content if [name for name, _ in pairs].count(key) > 1)
+        notices += [f"{at}: {key!r} stands more than once; the last one counts" for key in twice]
+    return content
 
 
 def _properties(

@@ -23,7 +23,7 @@ def read_names(path: str | os.PathLike[str], class_count: int) -> tuple[tuple[st
     try:
         text = Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else f"not UTF-8: {error}"
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8; save it so"
         raise PipelineError(
             Code.NOT_EXIST, f"{source}: the labels cannot be read: {why} (1016)"
         ) from error

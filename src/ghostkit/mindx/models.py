@@ -128,25 +128,19 @@ def open_behind_aipp(path: str, aipp: Aipp) -> Model:
     Raises:
         AippError: the file is malformed, or has no place in the card's steps.
     """
-    from ghostkit.aipp import match, of_block, parse
+    from ghostkit.aipp import of_block, parse
     from ghostkit.backend.onnx import OnnxBackend
     from ghostkit.convert.chip import ChipBackend, behind_aipp
-    from ghostkit.errors import AippError
 
     backend = OnnxBackend(path)
     classifier = behind_aipp(backend, aipp.text, aipp.source)
     assert isinstance(classifier.backend, ChipBackend), "it is behind AIPP"
-    blocks = parse(aipp.text, aipp.source)
-    faults: tuple[str, ...] = ()
-    try:
-        match(backend.card, blocks, aipp.source)
-    except AippError as error:
-        faults = tuple(line.strip() for line in map(str, error.args))
-    config = of_block(blocks[0])
+    config = of_block(parse(aipp.text, aipp.source)[0])
     channels = slice(0, 3)
     plain = not any(config.mean[channels]) and not any(config.min[channels])
     normalises = not (plain and set(config.var_reci[channels]) == {1.0})
-    notices = [f"the AIPP in {aipp.source!r} is simulated: the model gets the chip's numbers"]
+    notices = list(classifier.backend.warnings)
+    notices.append(f"the AIPP in {aipp.source!r} is simulated: the model gets the chip's numbers")
     if aipp.card is not None and backend.card.hash not in aipp.card.provenance.parents:
         notices.append(f"{aipp.source!r} is of an .om that was made from another model than {path}")
     in_card = any(isinstance(step, Normalize) for step in backend.card.steps)
@@ -155,7 +149,7 @@ def open_behind_aipp(path: str, aipp: Aipp) -> Model:
         normalises=True,
         twice=normalises and not in_card,
         color=classifier.backend.host_color,
-        faults=faults,
+        faults=classifier.backend.faults,
         notices=tuple(notices),
     )
 

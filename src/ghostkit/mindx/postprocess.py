@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.errors import PipelineError
+from ghostkit.errors import PipelineError, did_you_mean
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.key_values import read_key_values
 from ghostkit.predictions import softmax, top_k
 
+KEYS = ("CLASS_NUM", "SOFTMAX", "TOP_K", "CHECK_MODEL")
 MOST_CLASSES, MOST_RANKS = 2000, 16  # the SDK clamps CLASS_NUM and TOP_K to these
 
 
@@ -55,7 +56,10 @@ def read_config(path: str | os.PathLike[str]) -> tuple[PostConfig, list[str]]:
             Code.NOT_EXIST,
             f"{source}: the postprocess configuration cannot be read: {error.strerror} (1016)",
         ) from error
-    return config_from(read_key_values(text), source)
+    notices: list[str] = []
+    values = read_key_values(text, source, notices)
+    config, more = config_from(values, source)
+    return config, notices + more
 
 
 def config_from_json(text: str, source: str) -> tuple[PostConfig, list[str]]:
@@ -75,8 +79,13 @@ def config_from_json(text: str, source: str) -> tuple[PostConfig, list[str]]:
 
 
 def config_from(values: Mapping[str, str], source: str) -> tuple[PostConfig, list[str]]:
-    """`PostConfig` from the strings of a file; a value that means nothing keeps the default."""
-    notices: list[str] = []
+    """`PostConfig` from the strings of a file; what means nothing is told and changes nothing."""
+    notices = [
+        f"{source}: {key} is no key of this post-processing, and has no effect"
+        + did_you_mean(key.upper(), KEYS, otherwise=f"; there are {', '.join(KEYS)}")
+        for key in values
+        if key not in KEYS
+    ]
 
     def number(key: str, default: int, high: int) -> int:
         text = values.get(key)
@@ -86,7 +95,7 @@ def config_from(values: Mapping[str, str], source: str) -> tuple[PostConfig, lis
         if found is None:
             notices.append(f"{source}: {key}={text!r} is no number; the default {default} stands")
             return default
-        value = min(max(int(found[1]), 0), high)
+        value = min(max(int(found[1][:20]), 0), high)
         if str(value) != text.strip():
             notices.append(f"{source}: {key}={text!r} is taken as {value} (0..{high})")
         return value

@@ -122,16 +122,19 @@ def score(
 
 
 def read_truths(labels: str | os.PathLike[str]) -> dict[str, int]:
-    """Picture name -> class index, of the lines ``NAME INDEX`` of `labels`."""
+    """Picture name -> class index, of the lines ``NAME INDEX`` of `labels`; or with a tab."""
     source = os.fspath(labels)
     truths: dict[str, int] = {}
     for label in read_label_file(source)[0]:
-        if not isinstance(label.answer, int):
+        answer = label.answer
+        if isinstance(answer, str) and re.fullmatch("[0-9]{1,9}", answer):  # behind a tab
+            answer = int(answer)
+        if not isinstance(answer, int):
             raise DatasetError(
                 f"{source!r} line {label.line}: the class is {label.answer!r}; expected its index, "
                 "as in: ILSVRC2012_val_00000001.JPEG 65"
             )
-        truths[label.name] = label.answer
+        truths[label.name] = answer
     return truths
 
 

@@ -60,8 +60,8 @@ def read_sdk_conf(path: str | os.PathLike[str]) -> tuple[SdkConf, list[str]]:
         text = Path(path).read_text("utf-8", errors="replace")
     except OSError as error:
         raise UsageError(f"{source}: cannot be read: {error.strerror}") from error
-    values = read_key_values(text)
     notices: list[str] = []
+    values = read_key_values(text, source, notices)
     numbers = {key: _number(values, key, source, notices) for key in RANGES}
     defaults = SdkConf()
     conf = SdkConf(

@@ -51,6 +51,7 @@ class Description:
     inputs: dict[
         str, tuple[str, list[int | str | None]]
     ]  # by name: type, e.g. tensor(float); shape
+    makers: dict[str, str]  # by name of an output: the operator that makes it
     files: frozenset[str]  # in which weights lie outside of this one
     is_foldable: bool  # of a form in which operators can be put before the graph
 
@@ -72,6 +73,7 @@ def describe(content: bytes) -> Description | None:
                 for each in values(content, proto.METADATA)
             },
             inputs=_inputs(graphs[0]),
+            makers=_makers(graphs[0]),
             files=frozenset(_files(content, graphs[0])),
             is_foldable=len(graphs) == 1
             and integer(content, proto.IR_VERSION) >= OLDEST_IR
@@ -165,6 +167,18 @@ def _inputs(graph: memoryview) -> dict[str, tuple[str, list[int | str | None]]]:
         for each in values(graph, proto.INPUT)
         if (name := text(each, proto.NAME)) not in constants
     }
+
+
+def _makers(graph: memoryview) -> dict[str, str]:
+    """Of each output of the graph that a node makes, that node's operator."""
+    wanted = {text(each, proto.NAME) for each in values(graph, proto.OUTPUT)}
+    found: dict[str, str] = {}
+    for node in reversed(values(graph, proto.NODE)):  # they stand sorted: mostly the last one
+        if len(found) == len(wanted):
+            break
+        for name in {str(each, "utf-8") for each in values(node, proto.NODE_OUTPUT)} & wanted:
+            found[name] = text(node, proto.OPERATOR)
+    return found
 
 
 def _files(content: bytes, graph: memoryview) -> Iterator[str]:
