@@ -61,7 +61,7 @@ def test_names_that_are_not_the_cards(tmp_path):
 def test_a_file_that_is_no_onnx(tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"no model")
     assert "not an ONNX file" in refusal(tmp_path / "m.onnx")
-    assert "not an ONNX file" in refusal(tmp_path / "missing.onnx")
+    assert "no such model file" in refusal(tmp_path / "missing.onnx")
 
 
 def test_weights_outside_the_folder_or_behind_a_link_are_refused(tmp_path):
