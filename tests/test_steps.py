@@ -57,4 +57,6 @@ def test_describe_reads_like_a_sentence():
     )
     stretch = Resize(size=(274, 274), antialias=False)
     assert describe([stretch]) == "stretch to 274x274 (bilinear, no antialias)"
+    wide = [Resize(size=(200, 300)), CenterCrop(size=(20, 31))]
+    assert describe(wide) == "stretch to 300x200 (bilinear), centre crop 31x20"
     assert describe([]) == "none"

@@ -140,7 +140,10 @@ def output_size(steps: Sequence[Step]) -> Size | None:
 
 
 def describe(steps: Sequence[Step]) -> str:
-    """The steps in one line for people, e.g. ``short side to 274 (bilinear), centre crop 240``."""
+    """The steps in one line for people, e.g. ``short side to 274 (bilinear), centre crop 240``.
+
+    A size of two sides is told as width x height.
+    """
     words = []
     for step in steps:
         match step:
@@ -151,11 +154,12 @@ def describe(steps: Sequence[Step]) -> str:
                 goal = f"short side to {step.short}" if step.size is None else _stretch(step.size)
                 words.append(f"{goal} ({how})")
             case CenterCrop(size=(height, width)):
-                words.append(f"centre crop {height}" + ("" if height == width else f"x{width}"))
+                words.append(f"centre crop {width}" + ("" if height == width else f"x{height}"))
             case Normalize():
                 words.append("normalise")
     return ", ".join(words) or "none"
 
 
 def _stretch(size: Size) -> str:
-    return f"stretch to {size[0]}x{size[1]}"
+    height, width = size
+    return f"stretch to {width}x{height}"

@@ -12,7 +12,6 @@ from ghostkit.aipp import parse
 from ghostkit.card import ModelCard, read_sidecar
 from ghostkit.convert.om import OmOptions, convert_to_om
 from ghostkit.errors import AippError, CompilerError, ModelError, OutputError, UsageError
-from ghostkit.steps import evaluation_steps
 from seed_model import seed_card, write_model
 
 pytest.importorskip("onnx")
@@ -234,7 +233,3 @@ def test_a_path_that_the_compiler_may_refuse_is_a_warning(tmp_path):
     model = write_model(folder / "m.onnx", 64)
     result = convert_to_om(model, seed_card(64), OmOptions(output=folder / "m.om", dry_run=True))
     assert any("ATC may refuse these characters" in line for line in result.warnings)
-
-
-def test_the_steps_of_the_seed_end_in_its_size():
-    assert seed_card(240).steps == evaluation_steps(240, 0.875, filter="bicubic")

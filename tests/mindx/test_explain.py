@@ -5,8 +5,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from ghostkit.card import write_sidecar
 from ghostkit.mindx.drawing import drawing
 from ghostkit.mindx.grammar import parse, read_pipeline
+from ghostkit.steps import CenterCrop, Resize
 from mindx.pipelines import SIZE, ghostnet, write_project
 from tiny import RED, save_square, tiny_card
 
@@ -153,3 +155,36 @@ def test_a_crop_of_another_size_is_refused_by_the_model_and_mended_by_fix(
     ghostkit("pipeline", project, "--fix", fixed)
     crop = read_pipeline(fixed).streams["im_ghostnet"].elements["mxpi_opencvcentercrop0"]
     assert (crop.get("cropHeight"), crop.get("cropWidth")) == ("32", "32")
+
+
+def with_steps(folder, *steps):
+    """The project's model with a card of these steps."""
+    write_sidecar(tiny_card(SIZE).model_copy(update={"steps": steps}), folder / "ghostnet.onnx")
+
+
+def test_fix_refuses_a_crop_that_the_card_does_not_have(ghostkit, tmp_path, make_model):
+    project = write_project(tmp_path / "d", make_model)
+    bare = make_model("bare.onnx", card="").replace(project.parent / "ghostnet.onnx")
+    with_steps(bare.parent, Resize(size=(SIZE, SIZE)))
+    fixed = project.parent / "fixed.pipeline"
+    outcome = ghostkit("pipeline", project, "--fix", fixed)
+    assert outcome.status == 2 and not fixed.exists()
+    assert "which take mxpi_imageresize before it, in this order; the pipeline has " in outcome.err
+    assert "mxpi_imageresize0, then mxpi_opencvcentercrop0; put in or take out" in outcome.err
+
+
+def test_fix_mends_a_crop_where_the_card_has_no_resize(ghostkit, tmp_path, make_model):
+    content = ghostnet(mxpi_opencvcentercrop={"cropHeight": "30", "cropWidth": "34"})
+    stream = content["im_ghostnet"]
+    del stream["mxpi_imageresize0"]
+    stream["mxpi_imagedecoder0"]["next"] = "mxpi_opencvcentercrop0"
+    project = write_project(tmp_path / "d", make_model, content)
+    bare = make_model("bare.onnx", card="").replace(project.parent / "ghostnet.onnx")
+    with_steps(bare.parent, CenterCrop(size=(SIZE, SIZE)))
+    fixed = project.parent / "fixed.pipeline"
+    assert ghostkit("pipeline", project, "--fix", fixed).status == 0
+    crop = read_pipeline(fixed).streams["im_ghostnet"].elements["mxpi_opencvcentercrop0"]
+    assert (crop.get("cropHeight"), crop.get("cropWidth")) == ("32", "32")
+    save_square(tmp_path / "val" / "a.png", RED, (60, 40))
+    assert ghostkit("pipeline", fixed, tmp_path / "val", tmp_path / "r").status == 0
+    assert (tmp_path / "r" / "a_1.txt").read_text() == "0 1 \n"

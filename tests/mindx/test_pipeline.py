@@ -42,6 +42,13 @@ def result_lines(out):
     return lines[1::2]
 
 
+def test_one_picture_is_called_by_its_name(ghostkit, project, photos, tmp_path):
+    picture = photos / "c.png"
+    assert picture.is_file()
+    [line] = result_lines(ghostkit("pipeline", project, picture, tmp_path / "result").out)
+    assert line.startswith("process img: c.png, infer result: ")
+
+
 def test_each_picture_gets_its_own_line_and_file_or_its_own_error(
     ghostkit, project, photos, tmp_path
 ):

@@ -1,5 +1,6 @@
 """What ``ghostkit pipeline`` does with a folder: the SDK runner's lines, files and statistics."""
 
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ def run(program: Program, settings: Settings) -> int:
     check_results_folder(settings.result_dir, settings.overwrite)
     statistics = Statistics(program.stream)
     answered = failed = 0
+    folder = settings.images if settings.images.is_dir() else settings.images.parent
     with ExitStack() as stack:
         files = _open_statistics(stack, statistics, program, settings)
         table = stack.enter_context(StatsTable(statistics)) if settings.stats else None
@@ -70,7 +72,7 @@ def run(program: Program, settings: Settings) -> int:
             statistics=statistics,
         )
         for outcome in outcomes:
-            name = str(Path(outcome.source).relative_to(settings.images))
+            name = os.path.relpath(outcome.source, folder)
             if outcome.code == Code.OK:
                 answered += 1
                 _answer(name, outcome, settings.result_dir)

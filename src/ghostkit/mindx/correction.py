@@ -1,6 +1,7 @@
 """A pipeline's text with the sizes and resize types that its model's card asks for: ``--fix``."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 from ghostkit.errors import PipelineError
 from ghostkit.mindx.agreement import chain_before
@@ -8,9 +9,13 @@ from ghostkit.mindx.codes import Code
 from ghostkit.mindx.pictures import by_opencv
 from ghostkit.mindx.program import Program
 from ghostkit.mindx.structure import Element, Pipeline
-from ghostkit.steps import CenterCrop, Resize, Step
+from ghostkit.steps import CenterCrop, Resize, Step, describe
 
 LEAST_SCALE = 32  # scaleValue's lowest, in the SDK
+DONE_BY: Mapping[type[Resize] | type[CenterCrop], str] = {
+    Resize: "mxpi_imageresize",
+    CenterCrop: "mxpi_opencvcentercrop",
+}  # the elements that do a step of a card
 
 
 def corrected(pipeline: Pipeline, program: Program) -> str:
@@ -31,18 +36,19 @@ def corrected(pipeline: Pipeline, program: Program) -> str:
     elements = streams[program.stream.name]
     for name, model in program.models.items():
         wanted = [s for s in model.classifier.card.steps if isinstance(s, Resize | CenterCrop)]
+        needed = [DONE_BY[type(step)] for step in wanted]
         chain = chain_before(program, name)
-        for step, factory in zip(
-            wanted, ("mxpi_imageresize", "mxpi_opencvcentercrop"), strict=False
-        ):
-            found = [element for element in chain if element.factory == factory]
-            if len(found) != 1 or not _matches(step, factory):
-                raise PipelineError(
-                    Code.INVALID_CONFIG,
-                    f"{pipeline.source}: {name}: the card's step {step.op!r} needs one {factory} "
-                    f"before it, and there are {len(found)}; write it by hand (6005)",
-                )
-            elements[found[0].name]["props"] = _fixed(found[0], step, pipeline.source)
+        found = [element for element in chain if element.factory in DONE_BY.values()]
+        if [element.factory for element in found] != needed:
+            raise PipelineError(
+                Code.INVALID_CONFIG,
+                f"{pipeline.source}: {name}: the card's steps are {describe(wanted)}, which take "
+                f"{_listed(needed)} before it, in this order; the pipeline has "
+                f"{_listed([element.name for element in found])}; put in or take out the "
+                "difference by hand, then sizes can be mended (6005)",
+            )
+        for element, step in zip(found, wanted, strict=True):
+            elements[element.name]["props"] = _fixed(element, step, pipeline.source)
             if isinstance(step, Resize) and step.size is None:
                 _by_opencv(elements, chain)
     return json.dumps(streams, indent=4, ensure_ascii=False) + "\n"
@@ -57,8 +63,8 @@ def _by_opencv(elements: dict[str, dict[str, object]], chain: list[Element]) -> 
             elements[element.name]["props"] = own | {"handleMethod": "opencv"}
 
 
-def _matches(step: Step, factory: str) -> bool:
-    return isinstance(step, Resize if factory == "mxpi_imageresize" else CenterCrop)
+def _listed(names: Sequence[str]) -> str:
+    return ", then ".join(names) or "neither resize nor crop"
 
 
 def _fixed(element: Element, step: Step, source: str) -> dict[str, str]:
