@@ -248,3 +248,13 @@ def test_a_program_is_told_why_a_stream_cannot_be_made(caplog):
     content["im_ghostnet"]["mxpi_imageresize0"]["factory"] = "mxpi_imagresize"
     assert api.CreateMultipleStreams(json.dumps(content).encode()) == 6014
     assert "did you mean 'mxpi_imageresize'" in caplog.text
+
+
+def test_a_program_is_told_what_is_not_as_in_training(manager, caplog):
+    stretched = "the host stretches every picture to 36x36, training kept its aspect"
+    [line] = [
+        record.message for record in caplog.get_records("setup") if stretched in record.message
+    ]
+    assert line.startswith("this is not what the model was trained with: mxpi_tensorinfer0: ")
+    notes = [record.message for record in caplog.get_records("setup")]
+    assert any("'ghostnet.om' is answered by" in note for note in notes)

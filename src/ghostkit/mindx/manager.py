@@ -5,6 +5,7 @@ the order of sending or by its id, with the SDK's codes. Work is done by threads
 """
 
 import itertools
+import logging
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from time import monotonic, perf_counter
 from typing import Literal
 
 from ghostkit.errors import GhostkitError, PipelineError
-from ghostkit.mindx.agreement import check_normalised_once
+from ghostkit.mindx.agreement import check_normalised_once, disagreements
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.folder_run import reason_of
 from ghostkit.mindx.grammar import parse, read_pipeline
@@ -30,6 +31,7 @@ from ghostkit.mindx.structure import Pipeline
 from ghostkit.threads import available_cores
 
 Mode = Literal["in order", "by id"]
+_log = logging.getLogger("ghostkit.mindx")
 MOST_UNDER_WAY = 512  # requests; a sender then waits for one to be finished
 
 
@@ -79,7 +81,11 @@ class StreamManager:
 
     def __init__(self) -> None:
         self._conf_path = default_path()
-        self.conf = SdkConf() if self._conf_path is None else read_sdk_conf(self._conf_path)[0]
+        self.conf = SdkConf()
+        if self._conf_path is not None:
+            self.conf, notices = read_sdk_conf(self._conf_path)
+            for notice in notices:
+                _log.warning("%s", notice)
         self._streams: dict[str, Running] = {}
         self._lock = Lock()
 
@@ -96,9 +102,15 @@ class StreamManager:
         self._start(read_pipeline(path))
 
     def _start(self, pipeline: Pipeline) -> None:
+        for notice in pipeline.notices:
+            _log.warning("%s: %s", pipeline.source, notice)
         for name in pipeline.streams:
             self._check_new(name)
             program = compile_stream(pipeline, name)
+            for notice in program.notices:
+                _log.warning("%s", notice)
+            for sentence in disagreements(program):
+                _log.warning("this is not what the model was trained with: %s", sentence)
             check_normalised_once(program)
             pool = ThreadPoolExecutor(available_cores(), thread_name_prefix=f"stream-{name}")
             running = Running(program, pool)
