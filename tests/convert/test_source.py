@@ -8,6 +8,8 @@ from onnx import numpy_helper
 from ghostkit import convert
 from ghostkit.artifacts import load
 from ghostkit.bundled import default_model
+from ghostkit.convert.int8_graph import simplify
+from ghostkit.convert.running import logits_of
 from ghostkit.convert.source import open_source, opset_of, to_bytes
 from ghostkit.errors import CardError, MissingExtra, ModelError
 from tiny import RED, save_square, tiny_card
@@ -93,6 +95,16 @@ def test_an_operator_set_of_the_future_is_told(make_network):
 def test_the_operator_set_of_the_originals_exporter_is_taken_as_it_is(make_network):
     source = open_source(make_network(opset=11))
     assert opset_of(source.graph) == 11
+
+
+def test_the_answer_comes_first_whatever_else_the_model_gives(make_network):
+    path = make_network()
+    model = onnx.load(path)
+    model.graph.output.insert(0, onnx.ValueInfoProto(name="pooled"))  # features, 8 channels
+    onnx.save(model, path)
+    graph = open_source(path).graph
+    assert [value.name for value in graph.graph.output] == ["logits", "pooled"]
+    assert logits_of(simplify(graph), np.ones((2, 3, 8, 8), np.float32)).shape == (2, 3)
 
 
 def test_weights_that_an_old_exporter_names_as_inputs_are_none(make_network, tmp_path):

@@ -43,6 +43,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     backend = OnnxBackend(name)  # ONNX Runtime opens it, and it fits its card
     onnx.load_external_data_for_model(model, str(Path(name).parent))
     _take_weights_from_inputs(model)
+    _put_answer_first(model, backend.card)
     return Source(model, backend.card, Classifier(backend, backend.card))
 
 
@@ -73,6 +74,13 @@ def _take_weights_from_inputs(model: onnx.ModelProto) -> None:
     del model.graph.input[:]
     model.graph.input.extend(pictures)
     model.ir_version = max(model.ir_version, OLDEST_IR)
+
+
+def _put_answer_first(model: onnx.ModelProto, card: ModelCard) -> None:
+    """Let the output that the card names be the first, where others, such as features, are too."""
+    outputs = sorted(model.graph.output, key=lambda value: bool(value.name != card.output.name))
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
 
 
 def to_bytes(model: onnx.ModelProto, card: ModelCard) -> bytes:
