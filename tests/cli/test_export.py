@@ -46,3 +46,9 @@ def test_weights_without_a_card_say_what_they_are_good_for(ghostkit, checkpoint,
 
 def test_the_output_has_to_be_named(ghostkit, checkpoint):
     assert "Missing option '--output'" in ghostkit("export", checkpoint).error
+
+
+def test_a_name_by_which_no_command_would_open_it_is_refused(ghostkit, checkpoint, tmp_path):
+    message = ghostkit("export", checkpoint, "-o", tmp_path / "m.pt").error
+    assert "export writes a file NAME.onnx" in message
+    assert f"name it {str(tmp_path / 'm.onnx')!r}" in message

@@ -51,10 +51,10 @@ def export(
     from ghostkit.train import require_torch
 
     require_torch()
-    check_suffix(output, ".onnx", "export")
     check_target(output, overwrite=overwrite)
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UsageError(f"the output {str(output)!r} is the checkpoint itself; choose another")
+    check_suffix(output, ".onnx", "export")
     from ghostkit.train.export import export as write
     from ghostkit.train.network.architectures import build_carded
     from ghostkit.train.network.carded import read_carded
