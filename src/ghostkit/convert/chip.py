@@ -101,7 +101,9 @@ def behind_aipp(backend: OnnxBackend, text: bytes, source: str) -> Classifier:
     simulate(config, empty, size)  # raises where the file does not give what the model takes
     steps, host_size = host_geometry(card.steps, config, size, source)
     faults = _faults(card, blocks, source)
-    chip = ChipBackend(backend, config, card.input, faults, tuple(map(str, findings)))
+    chip = ChipBackend(
+        backend, config, card.input, faults, tuple(f"{source}: {each}" for each in findings)
+    )
     return Classifier(chip, _host_card(card, steps, host_size))
 
 
