@@ -10,12 +10,12 @@ opened, and the largest difference of a logit beside the largest logit.
 import argparse
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from measured import machine, spread
 
-from ghostkit.backend import onnx as onnx_backend
-from ghostkit.backend.graph.arranging import arrange, channel_block
+from ghostkit.backend.graph import arranging
 from ghostkit.backend.onnx import OnnxBackend
 
 IMAGES = 16
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
-    print(f"{machine()}; blocks of {channel_block()} channels\n")
+    print(f"{machine()}; blocks of {arranging.channel_block()} channels\n")
     print("| model | as it is, core-ms | arranged | ratio | arranging, ms | difference | of |")
     print("|---|---|---|---|---|---|---|")
     for path in given.models:
@@ -49,7 +49,7 @@ def row(path: Path, rounds: int) -> str:
                 costs[name].append(1000 * (time.process_time() - began) / IMAGES)
     content = path.read_bytes()
     began = time.process_time()
-    arrange(content, str(path.resolve().parent))
+    arranging.arrange(content, str(path.resolve().parent))
     took = 1000 * (time.process_time() - began)
     ratios = [one / other for one, other in zip(costs["arranged"], costs["plain"], strict=True)]
     difference = np.abs(answers["arranged"] - answers["plain"]).max()
@@ -60,12 +60,8 @@ def row(path: Path, rounds: int) -> str:
 
 def as_it_is(path: Path) -> OnnxBackend:
     """The model opened with its graph as the file has it."""
-    ours = onnx_backend.arrange
-    onnx_backend.arrange = lambda content, folder: content
-    try:
+    with mock.patch.object(arranging, "arrange", lambda content, folder: content):
         return OnnxBackend(path, fold=True)
-    finally:
-        onnx_backend.arrange = ours
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A pipeline against predict with equal steps: photos per second.
 
-    python benchmarks/pipeline.py MODEL PHOTOS [ROUNDS]
+    python benchmarks/pipeline.py MODEL PHOTOS [--rounds 5]
 
 Writes the original pipeline with the sizes of MODEL's card, stretching as it does, and gives the
 classifier the same steps (stretch by OpenCV's bilinear rule, crop, normalise in the graph, as
@@ -8,8 +8,8 @@ classifier the same steps (stretch by OpenCV's bilinear rule, crop, normalise in
 writing results; needs the extra ``mindx``.
 """
 
+import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -56,8 +56,14 @@ def seeds_pipeline(model: str, size: int, resized: int, classes: int) -> str:
     return json.dumps({"im_ghostnet": elements})
 
 
-def main(model: str, photos: str, rounds: int) -> None:
+def main() -> None:
     """Alternating rounds, and how far they lie apart."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("photos")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    model, rounds = given.model, given.rounds
     classifier = load(model)
     card = classifier.card
     size = card.input.height or 224
@@ -75,7 +81,7 @@ def main(model: str, photos: str, rounds: int) -> None:
         card.model_copy(update={"steps": steps}),
         host_card=classifier.host_card.model_copy(update={"steps": tuple(left)}),
     )
-    pictures = find_pictures([photos]).pictures[:400]
+    pictures = find_pictures([given.photos]).pictures[:400]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "seed.pipeline")
         path.write_text(seeds_pipeline(model, size, resized, len(card.classes)))
@@ -111,4 +117,4 @@ def _timed(work: Callable[[], int], pictures: tuple[str, ...]) -> tuple[float, f
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 5)
+    main()

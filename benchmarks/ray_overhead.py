@@ -1,7 +1,7 @@
 """What `--engine ray` costs beside `--engine local` on the same cores; what big jobs would take.
 
     python benchmarks/ray_overhead.py [MODEL.onnx] [--photos FOLDER] [--pictures 4000]
-        [--rounds 3] [--price 0.04]
+        [--part-size 200] [--rounds 3] [--price 0.04]
 
 A cluster of one node with all the cores of this machine is up before the clock starts. Both engines
 classify links to photos by turns, with as many threads, or actors, as there are cores. Of each run
@@ -45,6 +45,11 @@ def main() -> None:
     parser.add_argument("--price", type=float, default=PRICE, help="of a core-hour")
     options = parser.parse_args()
     cores = os.cpu_count() or 1
+    if options.pictures <= cores * options.part_size:
+        parser.error(
+            f"--pictures {options.pictures} give no rate after the first part of each of {cores} "
+            f"actors; give more than {cores * options.part_size}, or a smaller --part-size"
+        )
     told = machine()
     print(f"{told['processor']}, {cores} cores, Python {told['python']}, ray {version('ray')}")
     with tempfile.TemporaryDirectory() as name, running(cpus=cores, nodes=1) as cluster:

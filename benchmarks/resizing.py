@@ -8,13 +8,14 @@ against `resize_and_crop`. Processor milliseconds per photo on one thread, best 
 passes, and the largest and the mean difference in grey levels.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from measured import machine
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -37,9 +38,12 @@ def pillow(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(resized[top : top + CROP, left : left + CROP])
 
 
-def main(folder: Path) -> None:
-    originals = [decode(path) for path in find_pictures([folder]).pictures[:200]]
-    print(f"cykooz-resizer {version('cykooz-resizer')}, Pillow {version('pillow')}\n")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="a folder")
+    found = find_pictures([parser.parse_args().photos]).pictures
+    originals = [decode(path) for path in found[:200]]
+    print(f"{machine()}; cykooz-resizer {version('cykooz-resizer')}, Pillow {version('pillow')}\n")
     print("| photos | Pillow, then crop | ghostkit | gain | largest difference | mean |")
     print("|---|---|---|---|---|---|")
     _row("as they are", originals)
@@ -68,4 +72,4 @@ def _milliseconds(resize: Callable[[Pixels], Pixels], photos: list[Pixels]) -> f
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

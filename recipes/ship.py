@@ -9,6 +9,7 @@ how far half precision is from the checkpoint is printed. Measure them on all of
 ghostkit evaluate default tiny-imagenet-200
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -30,7 +31,17 @@ TOLERANCE = 1e-4  # largest probability difference of torch and ONNX Runtime on 
 LARGEST = 12_000_000  # bytes of weights that the package may carry
 
 
-def main(checkpoint: str, data: str, folder: str | Path = BUNDLED) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint")
+    parser.add_argument("data")
+    parser.add_argument("folder", nargs="?", default=BUNDLED)
+    given = parser.parse_args()
+    ship(given.checkpoint, given.data, given.folder)
+
+
+def ship(checkpoint: str, data: str, folder: str | Path = BUNDLED) -> None:
+    """Write both files to `folder`, or end the program with what is wrong."""
     weights, card = read_carded(checkpoint)
     shipped = shipped_card(card, data)
     pictures = [sample.path for sample in open_dataset(data, "val").samples]
@@ -94,4 +105,4 @@ def figures(agreement: Agreement) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -29,6 +29,7 @@ from ray_cluster import TwoNodes, running
 
 DAMAGED_EVERY = 100  # pictures
 ADDED_AFTER = 10  # parts
+LEAST_PARTS = 4 * ADDED_AFTER  # half of them before the node dies, some after the other has come
 
 
 def main() -> int:
@@ -37,6 +38,11 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--part-size", type=int, default=200)
     options = parser.parse_args()
+    if options.pictures < LEAST_PARTS * options.part_size:
+        parser.error(
+            f"a node dies and another one comes within {LEAST_PARTS} parts, so give --pictures at "
+            f"least {LEAST_PARTS * options.part_size}, or a smaller --part-size"
+        )
     with tempfile.TemporaryDirectory() as name, running() as cluster:
         scratch = Path(name)
         photos = make_photos(scratch, options.pictures)

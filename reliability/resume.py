@@ -174,7 +174,8 @@ def run_to_the_end(photos: Path, folder: Path, workers: int, seed: int) -> None:
 
     from ghostkit.dataset import open_splits
     from ghostkit.errors import UsageError
-    from ghostkit.train.loop import Stopped, train
+    from ghostkit.train.interruption import Stopped
+    from ghostkit.train.loop import train
     from ghostkit.train.machines.devices import pick_device
     from ghostkit.train.recipe import Recipe
     from ghostkit.train.resuming import open_resume

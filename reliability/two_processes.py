@@ -49,6 +49,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=4)
     epochs = parser.parse_args().epochs
+    if epochs < 2:
+        parser.error("--epochs has to be 2 at least: a process is killed in the second")
     with tempfile.TemporaryDirectory(prefix="ghostkit-two-") as name:
         scratch = Path(name)
         photos = few_photos(scratch, train=25, val=7)

@@ -143,6 +143,6 @@ def _load_checkpoint(path: str, choice: Choice) -> Classifier:
         device = pick_device(str(choice.device)).name
     except UsageError as error:
         fallback = choice.less(path, f"torch cpu runs the model: {error}")
-    backend = TorchBackend(build_carded(card, weights, path).to(device), device)
+    backend = TorchBackend(build_carded(card, weights, path).to(device), device, path)
     backend.fallback = fallback
     return Classifier(backend, card)

@@ -364,6 +364,8 @@ def test_the_seeds_command_runs_on_a_device_that_is_here(ghostkit, photos, tmp_p
         (["--pretrained"], "--pretrained starts from ./model_best.pth.tar, which is not here"),
         (["--pretrained", "--pretrained_weight", WEIGHTS], "obs:// needs the endpoint"),
         (["--start-epoch", 3], "the run begins with epoch 0"),
+        (["--freeze-epochs", 1], "freeze_epochs=1 keeps weights that the run starts from"),
+        (["--teacher", "gone.onnx"], "gone.onnx: no such model file"),
         (["--jsd"], "--jsd is refused: "),
         (["--lr-noise", 0.4, 0.9], "--lr-noise 0.4 is refused: "),
         (["-c", "gone.yaml"], "cannot read 'gone.yaml'"),
@@ -400,6 +402,13 @@ def test_a_resume_without_the_momenta_by_the_seeds_flags(ghostkit, photos, train
         assert outcome.status == 0
     fresh, whole = (open_checkpoint(tmp_path / n / LAST).weights for n in ("fresh", "whole"))
     assert any(not torch.equal(fresh[name], whole[name]) for name in fresh)
+
+
+def test_a_resume_cannot_begin_at_another_epoch_and_says_what_can(ghostkit, photos, trained):
+    for wanted, way in ((0, f"--pretrained-weight {trained}"), (7, "checkpoint-6.pth.tar")):
+        outcome = ghostkit("train", photos, "--resume", trained, "--start-epoch", wanted)
+        assert outcome.status == 2
+        assert way in outcome.err
 
 
 def test_args_yaml_of_a_run_lies_under_recipe_flags_and_words(ghostkit, photos, trained, tmp_path):

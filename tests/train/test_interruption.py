@@ -11,8 +11,8 @@ import torch
 
 from ghostkit.errors import CheckpointError, UsageError
 from ghostkit.train.checkpoint import LAST, PREVIOUS, open_checkpoint
-from ghostkit.train.interruption import stop_on_signal
-from ghostkit.train.loop import Stopped, train
+from ghostkit.train.interruption import Stopped, stop_on_signal
+from ghostkit.train.loop import train
 from ghostkit.train.machines.devices import pick_device
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.resuming import open_resume

@@ -4,10 +4,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from ghostkit.artifacts import load
 from ghostkit.errors import CardError, DatasetError, UsageError
 from ghostkit.progress import silent
 from ghostkit.train.checkpoint import LAST
-from ghostkit.train.job import open_data, open_pretrained
+from ghostkit.train.job import open_data, open_pretrained, open_teacher
 from ghostkit.train.recipe import Recipe
 from squares import QUICK, save_noise, save_photos
 
@@ -98,3 +99,18 @@ def test_a_malformed_card_is_an_error_and_not_a_start_without_one(learned, tmp_p
     torch.save(content | {"card": "{}"}, tmp_path / "odd.pth.tar")
     with pytest.raises(CardError, match="odd.pth.tar"):
         open_pretrained(tmp_path / "odd.pth.tar")
+
+
+def test_a_teacher_may_be_a_checkpoint_and_other_weights_are_another_teacher(
+    learned, splits, tmp_path
+):
+    def answers(teacher):
+        recipe = Recipe(**QUICK | {"teacher": str(teacher)})
+        return open_teacher(recipe, splits[0], tmp_path, load=load, bars=silent)
+
+    rows = answers(learned.best_checkpoint)
+    assert rows.argmax(1).tolist() == [sample.target for sample in splits[0].samples]
+    content = torch.load(learned.best_checkpoint, weights_only=False)
+    content["state_dict"]["classifier.bias"] += 1  # the card stays as it is
+    torch.save(content, tmp_path / "other.pth.tar")
+    assert (answers(tmp_path / "other.pth.tar") - rows).round().tolist() == [[1, 1, 1]] * len(rows)

@@ -86,12 +86,13 @@ def train(
 
     Example: ghostkit train photos/ --epochs 10 --img-size 224 --pretrained-weight ghostnet.pth
     """
+    from ghostkit.artifacts import load
     from ghostkit.progress import bars_for, silent
     from ghostkit.train import require_torch
 
     require_torch()
+    from ghostkit.train.interruption import Stopped
     from ghostkit.train.job import open_data, open_teacher
-    from ghostkit.train.loop import Stopped
     from ghostkit.train.loop import train as run
     from ghostkit.train.machines.allocator import keep_freed_memory
     from ghostkit.train.machines.world import open_world
@@ -133,7 +134,9 @@ def train(
                 if resume is None
                 else folder_of(resume)
             )
-        teacher = open_teacher(effective, train_data, run_folder, bars=bars, log=tell, world=world)
+        teacher = open_teacher(
+            effective, train_data, run_folder, load=load, bars=bars, log=tell, world=world
+        )
         try:
             told = (track or ()) if world.first else ()
             with open_trackers(told, run_folder, effective) as trackers:
@@ -226,9 +229,14 @@ def _open_resume(resume: Path | None, options: "Options", tell: Tell) -> "Checkp
     stands = 0 if checkpoint is None else checkpoint.epoch + 1
     wanted = options.get("start_epoch", stands)
     if wanted != stands:
+        elsewhere = (
+            f"to begin elsewhere give that epoch's file: --resume checkpoint-{wanted - 1}.pth.tar"
+            if wanted > 0
+            else f"for a new run from its weights: --pretrained-weight {resume}"
+        )
         raise UsageError(
-            f"--start-epoch {wanted}: the run begins with epoch {stands}, counted from 0; to begin "
-            f"elsewhere give that epoch's file: --resume checkpoint-{wanted - 1}.pth.tar"
+            f"--start-epoch {wanted}: the run begins with epoch {stands}, counted from 0; "
+            + elsewhere
         )
     if checkpoint is not None and options.get("fresh_optimizer"):
         optimizer = {**checkpoint.optimizer, "state": {}}

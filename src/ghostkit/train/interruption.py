@@ -14,6 +14,10 @@ from ghostkit.signals import handled_by
 PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
+class Stopped(Exception):
+    """The run was asked to stop and has saved itself; the message says how to go on."""
+
+
 class StopRequest:
     """Whether the run was asked to stop; at a second Ctrl-C it stops where it is.
 

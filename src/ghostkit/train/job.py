@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_splits
 from ghostkit.dataset.left_out import read_left_out
@@ -60,6 +59,7 @@ def open_teacher(
     data: Dataset,
     cache_folder: Path,
     *,
+    load: Callable[[str], Classifier],
     bars: Bars,
     log: Log = lambda line: None,
     world: World = ALONE,
@@ -67,11 +67,13 @@ def open_teacher(
     """The answers of the recipe's teacher to the training pictures; None without a teacher.
 
     The first process asks it, the others find the answers in `cache_folder`.
+
+    Args:
+        load: opens the teacher, whatever it is: `ghostkit.load`.
     """
     if recipe.teacher is None:
         return None
-    backend = OnnxBackend(recipe.teacher)
-    teacher = Classifier(backend, backend.card)
+    teacher = load(recipe.teacher)
     return world.first_then_others(
         "the teacher", lambda: teacher_logits(teacher, data, cache_folder, bars=bars, log=log)
     )

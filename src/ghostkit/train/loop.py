@@ -18,11 +18,8 @@ from ghostkit.progress import Bars, silent
 from ghostkit.train.checkpoint import BEST, LAST, Checkpoint
 from ghostkit.train.distill import TeacherLogits
 from ghostkit.train.features import networks
-from ghostkit.train.health import (
-    require_finite_weights,
-    require_progress,
-)
-from ghostkit.train.interruption import stop_on_signal
+from ghostkit.train.health import require_finite_weights, require_progress
+from ghostkit.train.interruption import Stopped, stop_on_signal
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.recording import Network, as_called
@@ -30,11 +27,7 @@ from ghostkit.train.machines.world import ALONE, World
 from ghostkit.train.network.torch_backend import TorchBackend
 from ghostkit.train.network.weights import LoadReport
 from ghostkit.train.pictures.draws import mix_generator, step_seed
-from ghostkit.train.pictures.loader import (
-    batch_indices,
-    training_batches,
-    training_readers,
-)
+from ghostkit.train.pictures.loader import batch_indices, training_batches, training_readers
 from ghostkit.train.pictures.mixing import draw_mix
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.reporting import Quiet, Reporter
@@ -47,10 +40,6 @@ from ghostkit.train.stepping import Inputs, Run, take_step
 from ghostkit.train.validation import Validation
 
 CPU = Device("cpu", "float32")
-
-
-class Stopped(Exception):
-    """The run was asked to stop and has saved itself; the message names the checkpoint."""
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def check(
 
 
 def _refuse_freezing_random(recipe: Recipe) -> None:
-    for key in ("freeze", "frozen_stages"):
+    for key in ("freeze", "freeze_epochs", "frozen_stages"):
         default = Recipe.model_fields[key].default
         if (value := getattr(recipe, key)) != default:
             raise UsageError(

@@ -240,6 +240,16 @@ def test_width_and_classes_are_read_from_the_shapes(width):
     assert infer_architecture(weights) == (width, 7)
 
 
+@pytest.mark.parametrize("width", [0.336, 1.196623, 1.248, 1.694, 3.228])
+def test_weights_of_an_odd_width_fit_the_network_that_is_built_for_them(width):
+    with torch.device("meta"):
+        weights = ghostnet(width, 7).state_dict()
+        found, classes = infer_architecture(weights)
+        built = ghostnet(found, classes).state_dict()
+    assert found == pytest.approx(width, rel=0.01)
+    assert {n: t.shape for n, t in built.items()} == {n: t.shape for n, t in weights.items()}
+
+
 def test_shapes_of_no_width_are_refused(weights):
     assert infer_architecture(weights) == (WIDTH, CLASSES)
     with pytest.raises(CheckpointError, match="not the weights of a GhostNet: 1 entries"):

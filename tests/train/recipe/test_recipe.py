@@ -35,8 +35,37 @@ def test_all_problems_are_told_at_once_with_the_nearest_name(tmp_path):
     assert "width: " in message
 
 
+def test_what_does_not_go_together_is_told_at_once_too():
+    with pytest.raises(UsageError) as caught:
+        load_recipe(None, ["epochs=2", "warmup_epochs=5", "scale=[0.9, 0.1]", "lr"])
+    assert str(caught.value).splitlines() == [
+        "recipe has 3 problem(s):",
+        "  'lr' is not of the form key=value",
+        "  scale: 0.9 to 0.1 runs backwards",
+        "  warmup_epochs=5 leaves none of epochs=2; lower it too, e.g. warmup_epochs=0",
+    ]
+
+
+@pytest.mark.parametrize("value", ["(0.5,1)", "0.5", "[0.5]"])
+def test_a_pair_that_is_none_is_answered_with_how_to_write_it(value):
+    with pytest.raises(UsageError, match=r"; write it as in scale=\[0.08, 1.0\]"):
+        load_recipe(None, [f"scale={value}"])
+
+
+def test_true_is_not_taken_for_a_probability_of_one(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text("hflip = true\nclip_grad = true\ncompile = true\n")
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path)
+    assert str(caught.value).splitlines()[1:] == [
+        "  hflip: true is no number; write it as in hflip=0.5",
+        "  clip_grad: true is no number; write it as in clip_grad=2.0",
+    ]
+
+
 @pytest.mark.parametrize(
-    "override", ["epochs", "scale=[1.0, 0.5]", "warmup_epochs=30", "batch_size=1", "lr=nan"]
+    "override",
+    ["warmup_epochs=30", "batch_size=1", "lr=nan", "opt_betas=[1, 0.999]", "opt_betas=[0.9, 1]"],
 )
 def test_what_cannot_train_is_refused(override):
     with pytest.raises(UsageError):

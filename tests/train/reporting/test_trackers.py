@@ -8,7 +8,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from ghostkit.errors import MissingExtra, OutputError, UsageError
+from ghostkit.errors import MissingExtra, ModelError, OutputError, UsageError
+from ghostkit.train.interruption import Stopped
 from ghostkit.train.loop import train
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.reporting import trackers
@@ -71,7 +72,7 @@ def mlflow(monkeypatch):
         log_text=lambda text, name: told.append(("text", text, name)),
         log_metrics=log_metrics,
         MlflowException=ValueError,
-        end_run=lambda: told.append(("end",)),
+        end_run=lambda status: told.append(("end", status)),
     )
     return told
 
@@ -95,7 +96,7 @@ def test_mlflow_gets_them_and_a_resumed_run_goes_on_in_the_same(mlflow, tmp_path
     starts = [told for told in mlflow if told[0] == "start"]
     assert starts == [("start", None, tmp_path.name), ("start", "abc", tmp_path.name)]
     assert ("metrics", TOLD, 3) in mlflow
-    assert mlflow[-1] == ("end",)
+    assert mlflow[-1] == ("end", "FINISHED")
 
 
 def test_each_name_once_and_none_is_nothing(mlflow, tmp_path):
@@ -105,10 +106,14 @@ def test_each_name_once_and_none_is_nothing(mlflow, tmp_path):
         assert none == ()
 
 
-def test_an_error_in_the_run_closes_them_all_the_same(mlflow, tmp_path):
-    with pytest.raises(ZeroDivisionError), open_trackers(["mlflow"], tmp_path, Recipe()):
-        raise ZeroDivisionError
-    assert mlflow[-1] == ("end",)
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ModelError("the loss is nan"), "FAILED"), (Stopped("saved"), "KILLED")],
+)
+def test_mlflow_is_told_how_a_run_ended_that_did_not_finish(mlflow, tmp_path, error, status):
+    with pytest.raises(type(error)), open_trackers(["mlflow"], tmp_path, Recipe()):
+        raise error
+    assert mlflow[-1] == ("end", status)
 
 
 def test_a_server_that_is_gone_is_told_with_what_to_do(mlflow, tmp_path):

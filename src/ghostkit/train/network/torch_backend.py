@@ -18,8 +18,11 @@ class TorchBackend:
     serial = True
     fallback: str | None = None
 
-    def __init__(self, model: nn.Module, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, model: nn.Module, device: torch.device | str = "cpu", path: str | None = None
+    ) -> None:
         self._model, self._device = model, torch.device(device)
+        self.path = path  # of the file that `model` was read from, if any
         self._lock = Lock()
         self.name = f"torch {self._device}"
 

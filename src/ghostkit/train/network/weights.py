@@ -5,7 +5,9 @@ state dict; out: tensors by their usual names, and a report of what was filled. 
 `checkpoint` and the command line call it. No pickle is executed: see `pickle_reader`.
 """
 
+import math
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +19,8 @@ from ghostkit.errors import CheckpointError, UsageError
 from ghostkit.train.files.torch_file import read_torch_file
 from ghostkit.train.network.model import HEAD_CHANNELS, LAST_EXPANSION, STAGES, scaled_channels
 
-COMMON_WIDTHS = (1.0, 0.5, 1.3, 0.75, 1.5, 2.0, 0.25)  # tried first, so 1.0 wins over 1.001
+COMMON_WIDTHS = (1.0, 0.5, 1.3, 0.75, 1.5, 2.0, 0.25)  # tried first, so 0.75 wins over 0.748
+FINEST = 10**6  # of a width, the smallest step that is told apart
 CLASSIFIER = "classifier."
 WEIGHT, BIAS = "classifier.weight", "classifier.bias"  # (K, 1280) and (K,)
 SHOWN = 10  # names that an error lists of each kind
@@ -161,18 +164,33 @@ def infer_architecture(weights: Mapping[str, Tensor]) -> tuple[float, int]:
         name.replace("primary_rpr_conv.0.conv.", "primary_conv.0."): tuple(tensor.shape)
         for name, tensor in weights.items()  # of GhostNetV3's equal branches the first one
     }
-    last = shapes.get("blocks.9.0.conv.weight", ())
     head = shapes.get("classifier.weight", ())
-    if len(last) == 4 and len(head) == 2 and head[1] == HEAD_CHANNELS:
-        close = last[0] / LAST_EXPANSION
-        for width in (*COMMON_WIDTHS, *(round(close, digits) for digits in (1, 2, 3, 4))):
-            if width > 0 and all(shapes.get(n) == s for n, s in _telling_shapes(width)):
+    if len(head) == 2 and head[1] == HEAD_CHANNELS:
+        for width in (*COMMON_WIDTHS, *_close_widths(shapes)):
+            if all(shapes.get(name) == shape for name, shape in _telling_shapes(width)):
                 return width, head[0]
     raise CheckpointError(
         f"these are not the weights of a GhostNet: {len(weights)} entries, the first are "
         f"{_listed(weights, 3)}; expected conv_stem.weight, blocks.0.0.ghost1... and "
         "blocks.9.0.conv.weight of one width"
     )
+
+
+def _close_widths(shapes: Mapping[str, tuple[int, ...]]) -> Iterable[float]:
+    """The roundest widths from the least one at which no layer has fewer channels than `shapes`."""
+
+    def suffices(step: int) -> bool:
+        return all(
+            ours >= theirs
+            for name, wanted in _telling_shapes(step / FINEST)
+            for ours, theirs in zip(wanted, shapes.get(name, ()), strict=False)
+        )
+
+    [last, *_] = shapes.get("blocks.9.0.conv.weight") or (0,)
+    limit = FINEST * (last // LAST_EXPANSION + 1)  # more than enough for the last layer
+    least = bisect_left(range(limit), True, lo=1, key=suffices) / FINEST
+    for digits in range(1, round(math.log10(FINEST)) + 1):
+        yield math.ceil(least * 10**digits - 1e-9) / 10**digits
 
 
 def _telling_shapes(width: float) -> Iterable[tuple[str, tuple[int, ...]]]:

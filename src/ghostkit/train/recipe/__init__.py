@@ -3,6 +3,7 @@
 The fields carry the names of the original's flags; `recipe_file` reads and prints it.
 """
 
+from collections.abc import Iterator
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -18,6 +19,7 @@ from ghostkit.steps import (
 )
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]  # 1 would never forget
 Positive = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3e38
 MAX_SHORT_PX = 16384  # the largest side that a card's steps may state
 OFF = '"none"'  # in TOML, which has no null
@@ -100,9 +102,9 @@ class Recipe(BaseModel):
     """sgd is with Nesterov; momentum and the original's npufusedsgd are SGD without."""
     lr: Positive = 0.05
     """Learning rate after the warmup."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    momentum: Decay = 0.9
     """Momentum of SGD."""
-    opt_betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    opt_betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Betas of adamw."""
     opt_eps: Positive = 1e-8
     """Epsilon of adamw."""
@@ -119,7 +121,7 @@ class Recipe(BaseModel):
     model_ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of an average of the weights, which is then what is measured and exported."""
     teacher: str | None = None
-    """A model whose answers are learned too; its classes must hold all of the data's."""
+    """A model, by path or name, whose answers are learned too; it must know the data's classes."""
     distill_weight: Fraction = 0.5
     """Share of the teacher in the loss."""
     distill_temperature: Positive = 2.0
@@ -178,37 +180,42 @@ class Recipe(BaseModel):
         }
 
     @model_validator(mode="after")
-    def _ranges(self) -> Self:
+    def _together(self) -> Self:
+        """All that is wrong between keys whose values are allowed, a line each."""
+        if problems := "\n".join(self._contradictions()):
+            raise ValueError(problems)
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
         for name in ("scale", "ratio"):
             low, high = getattr(self, name)
             if low > high:
-                raise ValueError(f"{name}: {low} to {high} runs backwards")
+                yield f"{name}: {low} to {high} runs backwards"
         if self.warmup_epochs >= self.epochs and self.warmup_epochs:
-            raise ValueError(
+            yield (
                 f"warmup_epochs={self.warmup_epochs} leaves none of epochs={self.epochs}; "
                 "lower it too, e.g. warmup_epochs=0"
             )
         if self.cuda_graph and (self.compile or self.accumulate > 1):
-            raise ValueError(
+            yield (
                 "cuda_graph replays the passes of whole steps; set compile=false accumulate=1, or "
                 "cuda_graph=false"
             )
         if self.feature_views and self.freeze != "backbone":
-            raise ValueError(
+            yield (
                 f"feature_views={self.feature_views} computes the backbone's features once, so the "
                 "backbone cannot be trained; add freeze=backbone, or set feature_views=0"
             )
         if self.feature_views and (self.mixup or self.cutmix):
-            raise ValueError(
+            yield (
                 f"feature_views={self.feature_views} never sees the mixed pictures of mixup and "
                 "cutmix; set mixup=0 cutmix=0, or feature_views=0"
             )
         if self.img_size / self.crop_pct > MAX_SHORT_PX:
-            raise ValueError(
+            yield (
                 f"img_size={self.img_size} by crop_pct={self.crop_pct:g} resizes to more than "
                 f"{MAX_SHORT_PX} pixels"
             )
-        return self
 
     @property
     def total_epochs(self) -> int:

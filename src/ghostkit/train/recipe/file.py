@@ -3,7 +3,7 @@
 import json
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,16 +36,25 @@ def load_recipe(
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"recipe {os.fspath(path)!r} is not TOML: {error}") from error
     content = {**(base or {}), **content, **(values or {})}
+    problems: list[str] = []
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals:
-            raise UsageError(f"override {override!r} is not of the form key=value")
-        content[key.strip().replace("-", "_")] = _value(text.strip())
+        if equals:
+            content[key.strip().replace("-", "_")] = _value(text.strip())
+        else:
+            problems.append(f"{override!r} is not of the form key=value")
+    for key in [key for key, value in content.items() if value is True and _is_number(key)]:
+        problems.append(f"{key}: true is no number{_like(key)}")
+        del content[key]
     try:
-        return Recipe.model_validate(content)
+        recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        source = "recipe" if path is None else f"recipe {os.fspath(path)!r}"
-        raise UsageError(*_explain(error, source)) from error
+        problems += _explain(error)
+    if not problems:
+        return recipe
+    source = "recipe" if path is None else f"recipe {os.fspath(path)!r}"
+    count = f"{source} has {len(problems)} problem(s):"
+    raise UsageError(count, *(f"  {problem}" for problem in problems))
 
 
 def _value(text: str) -> Any:
@@ -56,18 +65,31 @@ def _value(text: str) -> Any:
         return text
 
 
-def _explain(error: ValidationError, source: str) -> list[str]:
-    lines = [f"{source} has {error.error_count()} problem(s):"]
+def _is_number(key: str) -> bool:
+    """Whether `key` takes a number, for which ``true`` would be 1: all photos mirrored, say."""
+    field = Recipe.model_fields.get(key)
+    return field is not None and not isinstance(field.default, bool | str)
+
+
+def _like(key: str) -> str:
+    """How the value of `key` is written, where it has a default to show that by."""
+    default = Recipe.model_fields[key].default
+    return "" if default is None else f"; write it as in {key}={json.dumps(default)}"
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """A line for each problem, without the name of the file."""
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
+        if not key:
+            yield from str(problem["ctx"]["error"]).splitlines()
+        elif problem["type"] == "extra_forbidden":
             help_page = "; see: ghostkit train --help"
-            hint = did_you_mean(key, Recipe.model_fields, otherwise=help_page)
-            lines.append(f"  {key}: no such key{hint}")
+            yield f"{key}: no such key{did_you_mean(key, Recipe.model_fields, otherwise=help_page)}"
         else:
-            seen = f", not {problem['input']!r}" if problem["loc"] else ""
-            lines.append(f"  {key or 'recipe'}: {problem['msg']}{seen}")
-    return lines
+            field = str(problem["loc"][0])
+            hint = _like(field) if isinstance(Recipe.model_fields[field].default, tuple) else ""
+            yield f"{key}: {problem['msg']}, not {problem['input']!r}{hint}"
 
 
 def to_toml(recipe: Recipe) -> str:

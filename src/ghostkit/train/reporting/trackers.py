@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ghostkit.errors import MissingExtra, OutputError, UsageError
 from ghostkit.files import write_text
+from ghostkit.train.interruption import Stopped
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.recipe.file import to_toml
 from ghostkit.train.state import EpochRow
@@ -26,8 +27,8 @@ class Tracker(Protocol):
     def epoch(self, row: EpochRow) -> None:
         """`row` is finished and saved."""
 
-    def close(self) -> None:
-        """No epoch follows."""
+    def close(self, error: BaseException | None) -> None:
+        """No epoch follows; `error` is what ended the run before its end."""
 
 
 @contextmanager
@@ -49,8 +50,12 @@ def open_trackers(
         trackers: list[Tracker] = []
         for name in dict.fromkeys(names):
             trackers.append(TRACKERS[name](folder, recipe))
-            stack.callback(trackers[-1].close)
+            stack.push(_closing(trackers[-1]))
         yield tuple(trackers)
+
+
+def _closing(tracker: Tracker) -> Callable[..., None]:
+    return lambda kind, error, trace: tracker.close(error)
 
 
 def scalars(row: EpochRow) -> dict[str, float]:
@@ -78,7 +83,7 @@ class TensorBoard:
             self._writer.add_scalar(name, value, row.epoch + 1)
         self._writer.flush()
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None) -> None:
         """See `Tracker.close`."""
         self._writer.close()
 
@@ -100,9 +105,11 @@ class MLflow:
         with self._explained(f"epoch {row.epoch + 1} is saved; go on with --resume"):
             self._mlflow.log_metrics(scalars(row), step=row.epoch + 1)
 
-    def close(self) -> None:
-        """See `Tracker.close`."""
-        self._mlflow.end_run()
+    def close(self, error: BaseException | None) -> None:
+        """See `Tracker.close`; a run that was asked to stop is killed, in MLflow's word for it."""
+        stopped = isinstance(error, Stopped | KeyboardInterrupt)
+        with self._explained("the run is saved all the same"):
+            self._mlflow.end_run("FINISHED" if error is None else "KILLED" if stopped else "FAILED")
 
     @contextmanager
     def _explained(self, advice: str) -> Iterator[None]:
