@@ -26,12 +26,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from measured import machine, spread
+from photo_sets import originals
 
-from ghostkit.bundled import unpack_trashnet
 from ray_cluster import running
 
 PRICE = 0.04  # of a core-hour, in any currency: an assumption
-SUFFIXES = (".jpg", ".jpeg")
 SIZES = (1_000_000, 1_000_000_000)  # pictures
 
 
@@ -79,12 +78,11 @@ def main() -> None:
 
 def make_photos(scratch: Path, photos: Path | None, count: int) -> Path:
     """A folder of so many links to photos, by default the bundled ones."""
-    found = unpack_trashnet(scratch / "originals") if photos is None else photos.resolve()
-    originals = sorted(path for path in found.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = originals(photos, scratch)
     folder = scratch / "photos"
     folder.mkdir()
     for number in range(count):
-        (folder / f"{number}.jpg").symlink_to(originals[number % len(originals)])
+        (folder / f"{number}.jpg").symlink_to(Path(found[number % len(found)]).resolve())
     return folder
 
 

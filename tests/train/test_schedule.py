@@ -3,7 +3,7 @@ import math
 import pytest
 
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.schedule import learning_rate
+from ghostkit.train.schedule import learning_rate, remarks
 
 SEED = Recipe(lr=0.4, warmup_lr=1e-6, warmup_epochs=4, epochs=40, min_lr=1e-5, cooldown_epochs=2)
 
@@ -35,3 +35,23 @@ def test_the_shifted_cosine_starts_at_lr_after_the_warmup_and_changes_at_every_s
 def test_constant_stays():
     recipe = SEED.model_copy(update={"sched": "constant", "warmup_epochs": 0})
     assert {learning_rate(recipe, epoch) for epoch in (0, 3, 39)} == {0.4}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(0, 0.1), (1, 0.25), (2, 0.4), (29.9, 0.4), (30, 0.04), (59, 0.04), (60, 0.004), (91, 4e-4)],
+)
+def test_step_falls_by_its_factor_and_goes_on_falling_in_the_cooldown(epoch, rate):
+    recipe = Recipe(
+        **{"sched": "step", "lr": 0.4, "warmup_lr": 0.1, "warmup_epochs": 2, "epochs": 90},
+        **{"decay_epochs": 30, "decay_rate": 0.1, "cooldown_epochs": 2},
+    )
+    assert learning_rate(recipe, epoch) == pytest.approx(rate)
+
+
+def test_rates_that_run_the_wrong_way_are_remarked_on():
+    assert list(remarks(Recipe())) == []
+    assert list(remarks(Recipe(lr=1e-6, warmup_epochs=0, sched="constant"))) == []
+    falls, rises = remarks(Recipe(lr=5e-6))
+    assert falls.startswith("warmup_lr=0.0001 is above lr=5e-06, so the rate falls in the warmup")
+    assert rises.startswith("min_lr=1e-05 is above lr=5e-06, so the rate rises to the end")

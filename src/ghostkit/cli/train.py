@@ -201,8 +201,12 @@ def _arguments(config: Path | None, flags: dict[str, Any]) -> tuple["Arguments",
 
 
 def _say_notes(arguments: tuple["Arguments", ...], recipe: "Recipe", tell: Tell) -> None:
+    from ghostkit.train.schedule import remarks
+
     for note in dict.fromkeys(note for source in arguments for note in source.notes):
         tell(note)
+    for remark in remarks(recipe):
+        tell(remark)
     if recipe.opt == "npufusedsgd":
         tell("opt=npufusedsgd is torch's SGD without Nesterov, which makes the same steps")
 

@@ -1,8 +1,11 @@
 """The learning rate as a function of the position in the run alone, so a resume keeps it."""
 
 import math
+from collections.abc import Iterator
 
 from ghostkit.train.recipe import Recipe
+
+COSINES = ("cosine", "cosine-shifted")
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
@@ -28,6 +31,20 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     start = warmup if recipe.sched == "cosine-shifted" else 0
     progress = (epoch - start) / (recipe.epochs - start)
     return recipe.min_lr + 0.5 * (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * progress))
+
+
+def remarks(recipe: Recipe) -> Iterator[str]:
+    """What a recipe's rates do that nobody would expect of them, in words."""
+    if recipe.warmup_epochs and recipe.warmup_lr > recipe.lr:
+        yield (
+            f"warmup_lr={recipe.warmup_lr:g} is above lr={recipe.lr:g}, so the rate falls in the "
+            "warmup; lower it too, or set warmup_epochs=0"
+        )
+    if recipe.sched in COSINES and recipe.min_lr > recipe.lr:
+        yield (
+            f"min_lr={recipe.min_lr:g} is above lr={recipe.lr:g}, so the rate rises to the end; "
+            "lower it too"
+        )
 
 
 def gathering(recipe: Recipe, step: int, steps: int) -> tuple[int, bool]:

@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import pytest
 
 from ghostkit.errors import UsageError
 from ghostkit.steps import CenterCrop, Resize
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.recipe.file import load_recipe, to_toml
+
+SHIPPED = sorted((Path(__file__).parents[3] / "recipes").glob("*.toml"))
 
 
 def test_the_defaults_are_the_seeds_240_and_274():
@@ -90,3 +94,10 @@ def test_a_printed_recipe_reads_back_equal(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text(to_toml(recipe))
     assert load_recipe(path) == recipe
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_recipe_is_one_and_its_command_is_its_own(path):
+    head = path.read_text().splitlines()[:6]
+    assert load_recipe(path).epochs
+    assert any("Command:" in line for line in head) and f"recipes/{path.name}" in "".join(head)

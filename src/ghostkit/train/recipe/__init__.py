@@ -141,9 +141,9 @@ class Recipe(BaseModel):
     decay_rate: Fraction = 0.1
     """Factor of each drop of `step`."""
     warmup_lr: Positive = 1e-4
-    """Rate at the very start."""
+    """Rate at the start of the warmup."""
     min_lr: NotNegative = 1e-5
-    """Rate at the end."""
+    """Rate at the end of a cosine."""
 
     # run
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
