@@ -130,7 +130,7 @@ def test_all_wrong_values_are_told_at_once(ghostkit, photos):
         (["--resume", "gone.pth.tar"], "gone.pth.tar"),
         (["--pretrained-weight", "gone.pth"], "gone.pth"),
         (["--epochs", 1], "warmup_epochs=2 leaves none of epochs=1; lower it too"),
-        (["oops"], "override 'oops' is not of the form key=value"),
+        (["oops"], "'oops' is not of the form key=value"),
         (["--freeze", "backbone"], "freeze=backbone keeps weights that the run starts from"),
     ],
 )

@@ -43,8 +43,14 @@ def test_constant_stays():
 )
 def test_step_falls_by_its_factor_and_goes_on_falling_in_the_cooldown(epoch, rate):
     recipe = Recipe(
-        **{"sched": "step", "lr": 0.4, "warmup_lr": 0.1, "warmup_epochs": 2, "epochs": 90},
-        **{"decay_epochs": 30, "decay_rate": 0.1, "cooldown_epochs": 2},
+        sched="step",
+        lr=0.4,
+        warmup_lr=0.1,
+        warmup_epochs=2,
+        epochs=90,
+        decay_epochs=30,
+        decay_rate=0.1,
+        cooldown_epochs=2,
     )
     assert learning_rate(recipe, epoch) == pytest.approx(rate)
 
