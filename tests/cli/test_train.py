@@ -85,8 +85,14 @@ def test_two_runs_of_one_second_have_a_folder_each(ghostkit, photos, tmp_path, m
     monkeypatch.setattr("ghostkit.cli.run_folder.datetime", Noon)
     for _ in range(2):
         assert ghostkit("train", photos, "--output", tmp_path, *flags()).status == 0
+    other = flags(model="ghostnetv2")
+    assert ghostkit("train", photos, "--output", tmp_path, *other).status == 0
     names = sorted(os.listdir(tmp_path / "train"))
-    assert names == ["20260102-120000-ghostnet-32", "20260102-120000-ghostnet-32-2"]
+    assert names == [
+        "20260102-120000-ghostnet-32",
+        "20260102-120000-ghostnet-32-2",
+        "20260102-120000-ghostnetv2-32",
+    ]
 
 
 def test_file_flags_and_overrides_in_this_order(ghostkit, photos, tmp_path):
@@ -165,8 +171,17 @@ def test_a_finished_run_is_not_written_over(ghostkit, photos, trained):
     before = (trained / LAST).read_bytes()
     outcome = ghostkit("train", photos, "--run-folder", trained, *flags())
     assert outcome.error.startswith(f"{str(trained)!r} holds a run already")
-    assert f"--resume {trained / LAST}" in outcome.error
+    assert outcome.error.endswith(f"--resume {trained}")
     assert (trained / LAST).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["recovery-0-5.pth.tar", "checkpoint-0.pth.tar"])
+def test_a_run_that_was_killed_early_is_not_written_over(ghostkit, photos, tmp_path, name):
+    (tmp_path / name).write_bytes(b"of a run with another recipe")
+    outcome = ghostkit("train", photos, "--run-folder", tmp_path, *flags())
+    assert outcome.status == 2
+    assert "holds a run already" in outcome.error
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_bad_pictures_are_named_and_the_exit_status_is_1(ghostkit, tmp_path):

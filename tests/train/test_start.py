@@ -44,6 +44,14 @@ def test_frozen_stages_stay_while_all_behind_them_learns(splits, tmp_path, pretr
         assert still == name.startswith(kept), name
 
 
+def test_the_backbone_waits_for_as_many_epochs_as_it_is_told_to(splits, tmp_path, pretrained):
+    run = train(*splits, recipe(freeze_epochs=1, epochs=2), tmp_path, pretrained=pretrained)
+    first, last = (weights_of(run.folder / name) for name in ("checkpoint-0.pth.tar", LAST))
+    assert_equal(backbone(pretrained.weights), backbone(first))
+    assert not first["classifier.weight"].equal(pretrained.weights["classifier.weight"])
+    assert not any(tensor.equal(first[name]) for name, tensor in last.items())
+
+
 STILL = {"freeze": "backbone", "epochs": 1, "lr": 1e-6}  # it answers as it did before
 
 
@@ -161,6 +169,7 @@ def test_a_backbone_that_lacks_a_kernel_is_refused(splits, tmp_path, pretrained)
     ("chosen", "told"),
     [
         (FROZEN, "freeze=backbone.*--pretrained-weight, or set freeze=none"),
+        ({"freeze_epochs": 1}, "freeze_epochs=1.*--pretrained-weight, or set freeze_epochs=0"),
         ({"frozen_stages": 2}, "frozen_stages=2.*--pretrained-weight, or set frozen_stages=0"),
     ],
 )

@@ -9,19 +9,23 @@ from ghostkit.files import check_target
 
 if TYPE_CHECKING:
     from ghostkit.train.machines.world import World
+    from ghostkit.train.recipe import Recipe
 
 
 def check_run_folder(folder: Path, resume: Path | None) -> None:
-    """A run is never written over; the one that is resumed goes on."""
-    from ghostkit.train.checkpoint import LAST
+    """A run is never written over, not even one that was killed in its first epoch.
 
-    last = folder / LAST
-    if last.exists() and not (resume is not None and folder.samefile(folder_of(resume))):
+    What that had saved would be taken for the new run's at its resume. A resumed run goes on.
+    """
+    from ghostkit.train.checkpoint import EPOCHS, LAST, PREVIOUS, RECOVERIES
+
+    taken = any(list(folder.glob(name)) for name in (LAST, PREVIOUS, EPOCHS, RECOVERIES))
+    if taken and not (resume is not None and folder.samefile(folder_of(resume))):
         raise OutputError(
             f"{str(folder)!r} holds a run already; choose another --run-folder, or go on with it: "
-            f"--resume {last}"
+            f"--resume {folder}"
         )
-    check_target(last, overwrite=True)
+    check_target(folder / LAST, overwrite=True)
 
 
 def folder_of(resume: Path) -> Path:
@@ -29,15 +33,15 @@ def folder_of(resume: Path) -> Path:
     return resume if resume.is_dir() else resume.parent
 
 
-def new_run_folder(output: Path, img_size: int, world: "World") -> Path:
+def new_run_folder(output: Path, recipe: "Recipe", world: "World") -> Path:
     """The original OUTPUT/train/YYYYmmdd-HHMMSS-MODEL-SIZE; the first process makes it for all."""
-    made = str(_make(output, img_size)) if world.first else ""
+    made = str(_make(output, recipe)) if world.first else ""
     return Path(world.gathered(made)[0])
 
 
-def _make(output: Path, img_size: int) -> Path:
+def _make(output: Path, recipe: "Recipe") -> Path:
     """A new folder, with a number where its name is taken."""
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-ghostnet-{img_size}"
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{recipe.model}-{recipe.img_size}"
     folders = output / "train"
     check_target(folders / f"{name}.tmp")  # says why nothing can be written there
     number = 1

@@ -130,7 +130,7 @@ def train(
         if run_folder is None:
             output = output or Path(options.get("output", "output"))
             run_folder = (
-                new_run_folder(output, effective.img_size, world)
+                new_run_folder(output, effective, world)
                 if resume is None
                 else folder_of(resume)
             )

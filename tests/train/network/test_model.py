@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ghostkit.errors import MissingExtra, UsageError
-from ghostkit.train import ghostnet
-from ghostkit.train.network.model import STAGES, scaled_channels
+from ghostkit.train import ghostnet, ghostnetv2, ghostnetv3
+from ghostkit.train.network.model import STAGES, scaled_channels, weaken_branches
 
 ENTRIES = 512  # of a state dict, at any width from 0.12
 
@@ -72,6 +72,18 @@ def test_table_is_the_papers():
 )
 def test_channels_are_multiples_of_four_and_lose_a_tenth_at_most(asked, given):
     assert scaled_channels(asked) == given
+
+
+@pytest.mark.parametrize("build", [ghostnet, ghostnetv2, ghostnetv3])
+def test_bottlenecks_of_weak_branches_begin_as_their_shortcut(build):
+    torch.manual_seed(0)
+    network = build(0.25, 3).eval()
+    alike, features = network.blocks[6][1], torch.rand(2, 20, 8, 8)  # 80 * 0.25 channels in and out
+    with torch.inference_mode():
+        strong = alike(features) - features
+        weaken_branches(network, 0.0)
+        assert alike(features).equal(features)
+        assert strong.abs().max() > 0
 
 
 def test_shapes_and_seams(narrow):

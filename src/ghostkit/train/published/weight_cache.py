@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ghostkit.bundled import DEFAULT
 from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.errors import CheckpointError, OutputError, UsageError
 from ghostkit.steps import Step, output_size
@@ -183,6 +184,8 @@ def _card(kept: Kept, shape: Shape, classes: tuple[str, ...], digest: str) -> Mo
 
 
 def _free(name: str, overwrite: bool) -> Path:
+    if name == DEFAULT:
+        raise UsageError(f"{name!r} is the name of the bundled weights; choose another: --as NAME")
     target = path_of(name)
     if target.exists() and not overwrite:
         raise OutputError(f"{name} is here already: {target}; to replace it add --overwrite")

@@ -19,6 +19,7 @@ from ghostkit.steps import (
 )
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]  # 1 would never forget
 Positive = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3e38
 MAX_SHORT_PX = 16384  # the largest side that a card's steps may state
@@ -58,7 +59,7 @@ class Recipe(BaseModel):
     # pictures
     img_size: Annotated[int, Field(ge=32, le=4096)] = 240
     """Side of the input, in pixels."""
-    crop_pct: Annotated[float, Field(gt=0, le=1)] = 0.875
+    crop_pct: Share = 0.875
     """Evaluation resizes the short side to img_size / this, then crops."""
     interpolation: Filter = "bilinear"
     """Filter of the resize in evaluation; of training crops too, where those say `same`."""
@@ -66,7 +67,7 @@ class Recipe(BaseModel):
     """Per channel, in units where 255 is 1.0."""
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     """Per channel, in units where 255 is 1.0."""
-    scale: tuple[Positive, Positive] = (0.08, 1.0)
+    scale: tuple[Share, Share] = (0.08, 1.0)
     """Random-resized-crop: share of the area, from and to."""
     ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
     """Random-resized-crop: width by height, from and to."""
