@@ -69,7 +69,14 @@ def test_true_is_not_taken_for_a_probability_of_one(tmp_path):
 
 @pytest.mark.parametrize(
     "override",
-    ["warmup_epochs=30", "batch_size=1", "lr=nan", "opt_betas=[1, 0.999]", "opt_betas=[0.9, 1]", "scale=[8, 100]"],
+    [
+        "warmup_epochs=30",
+        "batch_size=1",
+        "lr=nan",
+        "opt_betas=[1, 0.999]",
+        "opt_betas=[0.9, 1]",
+        "scale=[8, 100]",
+    ],
 )
 def test_what_cannot_train_is_refused(override):
     with pytest.raises(UsageError):
