@@ -130,9 +130,7 @@ def train(
         if run_folder is None:
             output = output or Path(options.get("output", "output"))
             run_folder = (
-                new_run_folder(output, effective, world)
-                if resume is None
-                else folder_of(resume)
+                new_run_folder(output, effective, world) if resume is None else folder_of(resume)
             )
         teacher = open_teacher(
             effective, train_data, run_folder, load=load, bars=bars, log=tell, world=world
