@@ -48,7 +48,7 @@ image = ((pixels - mean) / std).astype(numpy.float32).transpose(2, 0, 1)[numpy.n
 [logits] = session.run(None, {session.get_inputs()[0].name: image})
 print(logits.argmax())
 """
-GHOSTKIT = "import sys; from ghostkit.cli import main; main()"
+GHOSTKIT = "import sys; from ghostkit.__main__ import main; main()"
 TOOLS = {"pip", "setuptools", "wheel"}
 PACKAGES = ("ghostkit", "onnxruntime", "numpy", "pillow", "pydantic", "typer", "rich")
 

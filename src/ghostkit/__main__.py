@@ -1,5 +1,20 @@
-"""``python -m ghostkit``."""
+"""The program ``ghostkit``: what is to be set before the command line's packages are imported."""
 
-from ghostkit.cli import main
+import gc
+import os
 
-main()
+NEW_OBJECTS = 200_000  # between two searches for cycles; with Python's 700 an import has dozens
+
+
+def main() -> None:
+    """The entry point: the command in `sys.argv`, then exit with its status."""
+    gc.set_threshold(NEW_OBJECTS)
+    # or pydantic searches the metadata of every installed package for plugins
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from ghostkit.cli import main
+
+    main()
+
+
+if __name__ == "__main__":
+    main()

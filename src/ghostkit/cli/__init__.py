@@ -22,7 +22,6 @@ from ghostkit.cli.commands import SETTINGS, Commands
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.errors import GhostkitError
 
-NEW_OBJECTS = 50_000  # between two searches for cycles; with Python's 700 an import has dozens
 READER_LEFT = 141  # what a shell reports for SIGPIPE
 
 app = typer.Typer(
@@ -60,10 +59,7 @@ def _options(
 
 
 def main() -> None:
-    """The entry point: the command in `sys.argv`, then exit with its status."""
-    # or pydantic searches the metadata of every installed package for plugins
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    gc.set_threshold(NEW_OBJECTS)
+    """The command in `sys.argv`, then exit with its status; ``ghostkit.__main__`` calls it."""
     _open_closed_streams()
     _interrupt_at_sigterm()
     for stream in (sys.stdout, sys.stderr):
