@@ -1,12 +1,15 @@
-"""The stack of a thread's signal handlers, looked at by Linux' own call."""
+"""What SIGTERM does, and the stack of a thread's signal handlers, looked at by Linux' own call."""
 
 import ctypes
+import os
+import signal
 import sys
 import threading
+import time
 
 import pytest
 
-from ghostkit.signals import signal_stack_kept
+from ghostkit.signals import signal_stack_kept, sigterm_interrupts
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the call is Linux'")
 
@@ -57,3 +60,29 @@ def test_the_threads_own_comes_back():
         return start
 
     assert in_a_thread_of_its_own(work) == ctypes.addressof(memories[0])
+
+
+def test_sigterm_interrupts_within_the_block_and_kills_what_was_forked():
+    with sigterm_interrupts():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        reading, writing = os.pipe()
+        child = os.fork()
+        while not child:
+            os.write(writing, b".")  # it lives: Python drops what comes before
+            time.sleep(0.01)
+        os.read(reading, 1)
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_handler_of_somebody_elses_is_left_alone():
+    got = []
+    before = signal.signal(signal.SIGTERM, lambda *_: got.append("theirs"))
+    try:
+        with sigterm_interrupts():
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert got == ["theirs"]

@@ -1,12 +1,14 @@
 """Ctrl-C and SIGTERM, with which a scheduler ends a job: who handles them, and on which stack."""
 
-import ctypes
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,10 +29,40 @@ def handled_by(handler: Handler) -> Iterator[None]:
             signal.signal(number, handler_before)
 
 
-class _Stack(ctypes.Structure):
-    """Linux' stack_t: the memory on which a thread's signal handlers run, if it has set any."""
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Within the block SIGTERM is as Ctrl-C: temporary files and processes go with the command.
 
-    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+    `timeout` and schedulers send it. A forked process has nothing to close, and dies of it.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    main_process = os.getpid()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == main_process:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@cache
+def _stack() -> Any:
+    """Linux' stack_t: the memory on which a thread's signal handlers run, if it has set any."""
+    import ctypes  # few commands need it
+
+    fields = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+    return type("Stack", (ctypes.Structure,), {"_fields_": fields})
 
 
 _NO_STACK_OF_ITS_OWN = 2  # SS_DISABLE: handlers run on the thread's ordinary stack
@@ -48,11 +80,13 @@ def signal_stack_kept() -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
+    import ctypes
+
     sigaltstack = ctypes.CDLL(None).sigaltstack
-    before = _Stack()
+    before = _stack()()
     known = sigaltstack(None, ctypes.byref(before)) == 0
     try:
         yield
     finally:
         if known and sigaltstack(ctypes.byref(before), None) != 0:  # it has become too small
-            sigaltstack(ctypes.byref(_Stack(None, _NO_STACK_OF_ITS_OWN, 0)), None)
+            sigaltstack(ctypes.byref(_stack()(None, _NO_STACK_OF_ITS_OWN, 0)), None)

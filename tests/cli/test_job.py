@@ -120,6 +120,25 @@ def test_a_job_that_differs_is_refused(ghostkit, model, photos, tmp_path):
     )
 
 
+def test_a_job_does_not_go_on_with_other_weights_under_the_same_card(
+    ghostkit, model, photos, tmp_path
+):
+    """As where a model was trained again and only its file was replaced."""
+    onnx = pytest.importorskip("onnx")
+    output = tmp_path / "out.jsonl"
+    ghostkit("predict", model, photos, "-o", output)
+    lines = output.read_bytes().splitlines(keepends=True)
+    output.write_bytes(b"".join(lines[:4]))
+    moved = model.rename(tmp_path / "moved.onnx")
+    assert ghostkit("predict", moved, photos, "-o", output, "--resume").status == 1
+    assert output.read_bytes().splitlines(keepends=True) == lines
+    other = onnx.load(moved)
+    other.graph.node[1].op_type = "GlobalMaxPool"
+    onnx.save(other, model)
+    message = ghostkit("predict", model, photos, "-o", output, "--resume").error
+    assert "is of another job: the model's file was" in message
+
+
 @pytest.mark.parametrize("target", [None, "-", "results/"])
 def test_what_cannot_be_gone_on_with_says_what_can(ghostkit, model, photos, tmp_path, target):
     output = [] if target is None else ["-o", target if target == "-" else tmp_path / target]

@@ -25,6 +25,7 @@ def record(**changes):
         "picture_column": None,
         "name_column": None,
         "version": "1",
+        "weights": "beef",
     }
     return Record(**(first | changes))
 
@@ -110,6 +111,7 @@ def test_a_torn_record_is_cut_off_and_counted(kind, target, torn):
     ("changes", "words"),
     [
         ({"model": "xyz"}, "the model's card was abc, is xyz"),
+        ({"weights": "f00d"}, "the model's file was beef, is f00d"),
         ({"top_k": 3}, "--top-k was 5, is 3"),
         ({"sources": ("photos", "more")}, "sources was 'photos', is 'photos' 'more'"),
         ({"shard": "1/2"}, "--shard was none, is 1/2"),

@@ -9,7 +9,7 @@ import pytest
 
 from ghostkit.errors import ImageRefused, MissingExtra, UsageError
 from ghostkit.image import decode
-from ghostkit.sources import Item, Shard, Sources, find_pictures, remote
+from ghostkit.sources import Item, Shard, Sources, find_pictures, items, remote
 from ghostkit.sources.items import loaded
 
 
@@ -109,6 +109,21 @@ def test_a_total_is_told_where_it_is_cheap(here):
     assert sum(counted) == 3
 
 
+def test_no_total_is_worth_a_walk_through_a_large_tree(here, monkeypatch):
+    """A pattern's matches are counted for a moment, like those of a folder."""
+    monkeypatch.setattr(items, "COUNTING_S", 0)
+    given = 0
+
+    def endless(pattern):
+        nonlocal given
+        for given in range(10**9):
+            yield f"{given}.jpg"
+
+    monkeypatch.setattr(items, "expand", endless)
+    assert sources("*.jpg").count() == 0
+    assert given < 1000
+
+
 def test_rows_are_named_below_their_table(here):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -162,9 +177,9 @@ def test_pictures_of_a_store_are_fetched_ahead_wherever_a_list_names_them(monkey
             read.append(name)
             yield Item(name, name)
 
-    items = loaded(listed(), 100)
-    assert (next(items).name, read) == ("a.jpg", ["a.jpg"])  # a list may come slowly
-    assert [item.picture for item in items] == ["b.jpg", b"1.jpg", "c.jpg", b"2.jpg"]
+    given = loaded(listed(), 100)
+    assert (next(given).name, read) == ("a.jpg", ["a.jpg"])  # a list may come slowly
+    assert [item.picture for item in given] == ["b.jpg", b"1.jpg", "c.jpg", b"2.jpg"]
 
 
 def test_a_url_that_is_none_is_refused_by_itself():

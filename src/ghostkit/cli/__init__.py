@@ -7,11 +7,9 @@ goes wrong is one message on standard error that begins with ``ghostkit:``, neve
 import gc
 import io
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -21,6 +19,7 @@ from ghostkit.cli import store_options
 from ghostkit.cli.commands import SETTINGS, Commands
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.errors import GhostkitError
+from ghostkit.signals import sigterm_interrupts
 
 READER_LEFT = 141  # what a shell reports for SIGPIPE
 
@@ -61,13 +60,13 @@ def _options(
 def main() -> None:
     """The command in `sys.argv`, then exit with its status; ``ghostkit.__main__`` calls it."""
     _open_closed_streams()
-    _interrupt_at_sigterm()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:  # what Pillow says of a damaged picture names no file; we do
         warnings.filterwarnings("ignore", module=r"PIL\.")
-    status = _written_out(run())
+    with sigterm_interrupts():
+        status = _written_out(run())
     gc.freeze()  # or Python, on its way out, searches all of it for cycles
     sys.exit(status)
 
@@ -86,23 +85,6 @@ def _open_closed_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, open(number, mode, closefd=False))
-
-
-def _interrupt_at_sigterm() -> None:
-    """End a command at SIGTERM as at Ctrl-C, so that its temporary files and processes go with it.
-
-    `timeout` and schedulers send it. A forked process has nothing to close.
-    """
-    main_process = os.getpid()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == main_process:
-            raise KeyboardInterrupt
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, interrupt)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

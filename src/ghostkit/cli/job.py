@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from ghostkit import __version__
+from ghostkit.artifacts import hash_of
 from ghostkit.backend import fallback_of
 from ghostkit.classifier import Classifier
 from ghostkit.cli.options import INTERRUPTED, say
@@ -32,6 +33,7 @@ class Job:
     top_k: int
     batch_size: int
     workers: int | None
+    model: str  # the path of its file
 
 
 def run(job: Job, *, overwrite: bool, resume: bool, notice: str | None) -> int:
@@ -156,6 +158,7 @@ def record_of(job: Job) -> Record:
         backend=job.classifier.backend.name,
         preprocessing=describe(job.classifier.card.steps),
         fallback=fallback_of(job.classifier.backend),
+        weights=hash_of(job.model),
     )
 
 

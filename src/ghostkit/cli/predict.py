@@ -131,13 +131,14 @@ def predict(
     pictures.check()
     kind = format or (kind_of(output) if output else "terminal")
     classes = top_k or (TOP_SHOWN if kind == "terminal" else TOP_WRITTEN)
-    job = Job(classifier, pictures, kind, output or "-", classes, batch_size, workers)
+    path = path_of(str(named or DEFAULT))
+    job = Job(classifier, pictures, kind, output or "-", classes, batch_size, workers, path)
     notice = about_default(classifier.card) if named is None else None
     if engine == "local":
         raise typer.Exit(run(job, overwrite=overwrite, resume=resume, notice=notice))
     from ghostkit.cli.ray_job import Model, run_parts
 
-    choice = Model(path_of(str(named or DEFAULT)), backend, device, precision, strict, fast_decode)
+    choice = Model(path, backend, device, precision, strict, fast_decode)
     status = run_parts(
         job,
         choice,

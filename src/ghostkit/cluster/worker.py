@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from ghostkit.artifacts import load
+from ghostkit.artifacts import files_of, load
 from ghostkit.backend import fallback_of
 from ghostkit.backend.choice import BackendName, Precision
 from ghostkit.cloud.address import is_url
@@ -84,24 +84,21 @@ class Account:
         return asdict(self)
 
 
-def files_of(model: str) -> dict[str, bytes]:
+def contents_of(model: str) -> dict[str, bytes]:
     """The file of a model and those that belong to it, by name.
 
     Raises:
         ModelError: it cannot be read.
     """
-    path = Path(model)
-    beside = [f"{path}.card.json"]
-    if path.suffix in (".onnx", ".xml"):
-        beside += [str(path.with_suffix(end)) for end in (".bin", ".safetensors")]
     try:
-        return {
-            each.name: each.read_bytes()
-            for each in (path, *map(Path, beside))
-            if each == path or each.is_file()
-        }
+        return {each.name: each.read_bytes() for each in (*files_of(model), *_cards_of(model))}
     except OSError as error:
         raise ModelError(f"{model}: the model file cannot be read: {error.strerror}") from error
+
+
+def _cards_of(model: str) -> list[Path]:
+    card = Path(f"{model}.card.json")
+    return [card] if card.is_file() else []
 
 
 class Worker:

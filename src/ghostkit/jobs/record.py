@@ -29,6 +29,7 @@ class Record:
     preprocessing: str = ""  # the steps of the card, in words
     fallback: str | None = None  # what ran instead of what was asked for, and why
     part_size: int | None = None  # of an output in parts; compared
+    weights: str = ""  # hash of the model's files; compared where both know it
 
     def write(self, output: str) -> None:
         """Put it beside `output`, durably."""
@@ -65,6 +66,8 @@ class Record:
     def contradictions(self, first: "Record") -> list[str]:
         """Where this run differs from the first one of the job, in words."""
         old, new = _compared(first), _compared(self)
+        if not (first.weights and self.weights):
+            del new["weights"]
         return [
             f"{_NAMES.get(name, name)} was {_said(old[name])}, is {_said(new[name])}"
             for name in new
@@ -75,6 +78,7 @@ class Record:
 _NAMES = {
     "model": "the model's card",
     "format": "--format",
+    "weights": "the model's file",
     "top_k": "--top-k",
     "shard": "--shard",
     "null": "--null",

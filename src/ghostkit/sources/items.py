@@ -20,7 +20,6 @@ from ghostkit.sources.kinds import (
     STANDARD_INPUT,
     is_archive,
     is_pattern,
-    is_table,
     kind_of_path,
     kind_of_source,
 )
@@ -117,12 +116,11 @@ class Sources:
                 continue
             if kind not in ("file", "folder", "pattern", "url"):
                 return 0
-            if kind == "url" and (is_archive(name) or is_table(name) or is_pattern(name)):
+            if kind == "url" and is_pattern(name):
                 return 0
-            many = (is_archive(each) or is_table(each) for each in expand(name))
-            if kind == "pattern" and any(many):
-                return 0
-            for item in _READERS[kind](name, Sources((), 0)):
+            for item in _READERS[kind](name, Sources((), 0, unopened=True)):
+                if item.whole:  # nobody knows what it holds
+                    return 0
                 total += self.shard is None or self.shard.has(item.key)
                 if total % 256 == 0 and time.monotonic() > until:
                     return 0
