@@ -420,7 +420,7 @@ def test_a_resume_without_the_momenta_by_the_seeds_flags(ghostkit, photos, train
 
 
 def test_a_resume_cannot_begin_at_another_epoch_and_says_what_can(ghostkit, photos, trained):
-    for wanted, way in ((0, f"--pretrained-weight {trained}"), (7, "checkpoint-6.pth.tar")):
+    for wanted, way in ((0, f"--pretrained-weight {trained / LAST}"), (7, "checkpoint-6.pth.tar")):
         outcome = ghostkit("train", photos, "--resume", trained, "--start-epoch", wanted)
         assert outcome.status == 2
         assert way in outcome.err

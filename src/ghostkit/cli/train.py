@@ -234,7 +234,9 @@ def _open_resume(resume: Path | None, options: "Options", tell: Tell) -> "Checkp
         elsewhere = (
             f"to begin elsewhere give that epoch's file: --resume checkpoint-{wanted - 1}.pth.tar"
             if wanted > 0
-            else f"for a new run from its weights: --pretrained-weight {resume}"
+            else f"for a new run from its weights: --pretrained-weight {checkpoint.path}"
+            if checkpoint is not None
+            else "leave the flag out"
         )
         raise UsageError(
             f"--start-epoch {wanted}: the run begins with epoch {stands}, counted from 0; "

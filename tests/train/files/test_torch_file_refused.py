@@ -172,7 +172,7 @@ def test_other_files_are_named_for_what_they_are(tmp_path, content, said):
 def test_absent_files_folders_and_huge_files(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="is not a file"):
         read_torch_file(tmp_path / "absent.pth")
-    with pytest.raises(CheckpointError, match="is not a file"):
+    with pytest.raises(CheckpointError, match="is a folder; name a file in it"):
         read_torch_file(tmp_path)
     monkeypatch.setattr(torch_file, "MAX_FILE_BYTES", 10)
     with pytest.raises(CheckpointError, match="has 11 bytes; weights files up to 10"):

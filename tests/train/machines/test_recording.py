@@ -1,12 +1,14 @@
 """Steps that are recorded as CUDA graphs; what needs a CUDA device is skipped elsewhere."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
+from ghostkit.errors import UsageError
 from ghostkit.train.machines.devices import pick_device
 from ghostkit.train.machines.recording import Recorded, as_called
 from ghostkit.train.network.model import ghostnet
@@ -28,6 +30,16 @@ def test_off_and_elsewhere_the_network_is_called_as_it_is():
 def test_it_goes_with_whole_steps_of_the_plain_network_alone(other):
     with pytest.raises(ValidationError, match="set compile=false accumulate=1"):
         Recipe(cuda_graph=True, **other)
+
+
+def test_a_machine_that_cannot_compile_says_so_and_what_to_do(monkeypatch):
+    def broken(graph, inputs):
+        raise RuntimeError("no C++ compiler\nwas found")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=broken))
+    network = as_called(torch.nn.Linear(2, 2), Recipe(compile=True), pick_device("cpu"), print)
+    with pytest.raises(UsageError, match=r"no C\+\+ compiler was found; .*or set compile=false"):
+        network(torch.ones(1, 2))
 
 
 @needs_cuda

@@ -58,6 +58,10 @@ def read_torch_file(path: str | os.PathLike[str]) -> Any:
 
 def _bytes_of(path: Path) -> bytes:
     try:
+        if path.is_dir():
+            raise CheckpointError(
+                f"{str(path)!r} is a folder; name a file in it, of a run its model_best.pth.tar"
+            )
         if not path.is_file():
             raise CheckpointError(f"{str(path)!r} is not a file")
         if (size := path.stat().st_size) > MAX_FILE_BYTES:

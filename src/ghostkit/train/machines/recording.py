@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from ghostkit.errors import UsageError
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.recipe import Recipe
 
@@ -22,14 +23,36 @@ def as_called(
 ) -> Network:
     """`trained` as the steps of `recipe` call it: as it is, compiled, or recorded."""
     if recipe.compile:
-        compiled: Network = torch.compile(trained)
-        return compiled
+        return compiled(trained)
     if not recipe.cuda_graph:
         return trained
     if device.kind == "cuda":
         return Recorded(trained, recipe.batch_size)
     log(f"cuda_graph is for CUDA alone; on {device.name} the steps run as they are")
     return trained
+
+
+def compiled(network: nn.Module) -> Network:
+    """`network` through torch.compile, which compiles when the first batch of a shape comes.
+
+    Raises:
+        UsageError: at such a call: it cannot be compiled here; says why.
+    """
+    from torch._dynamo.exc import BackendCompilerFailed  # its import takes a second
+
+    made: Network = torch.compile(network)
+
+    def called(images: torch.Tensor) -> torch.Tensor:
+        try:
+            return made(images)
+        except BackendCompilerFailed as error:
+            reason = " ".join(str(error.inner_exception).split())[:300]
+            raise UsageError(
+                f"torch.compile does not work here: {reason}; on a CPU it needs a C++ compiler "
+                "(g++); install one, or set compile=false"
+            ) from error
+
+    return called
 
 
 class Recorded:
