@@ -88,6 +88,16 @@ def test_a_hash_inside_a_string_is_no_comment():
             "expected a string that holds a whole number",
         ),
         (
+            lambda s: s["mxpi_imageresize0"]["props"].update(resizeHeight="2_74"),
+            6015,
+            "expected a string that holds a whole number",
+        ),
+        (
+            lambda s: s["mxpi_imageresize0"]["props"].update(resizeHeight="９９"),
+            6015,
+            "expected a string that holds a whole number",
+        ),
+        (
             lambda s: s["mxpi_imageresize0"]["props"].update(resizeHeight="9999"),
             6015,
             "expected 0 to 4096",

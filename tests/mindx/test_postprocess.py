@@ -121,9 +121,9 @@ def test_keys_that_mean_nothing_are_told_with_the_one_that_is_meant(tmp_path):
     found, notices = config(tmp_path, "CLASS_NUM=10\nTOPK=5\nsoftmax=true\nACTIVATION=x\n")
     assert found == PostConfig(10, False, 1, True)
     assert [notice.partition(": ")[2] for notice in notices] == [
-        "TOPK is no key of this post-processing, and has no effect; did you mean 'TOP_K'?",
-        "softmax is no key of this post-processing, and has no effect; did you mean 'SOFTMAX'?",
-        "ACTIVATION is no key of this post-processing, and has no effect; "
+        "'TOPK' is no key of this post-processing, and has no effect; did you mean 'TOP_K'?",
+        "'softmax' is no key of this post-processing, and has no effect; did you mean 'SOFTMAX'?",
+        "'ACTIVATION' is no key of this post-processing, and has no effect; "
         "there are CLASS_NUM, SOFTMAX, TOP_K, CHECK_MODEL",
     ]
 
@@ -136,3 +136,8 @@ def test_names_of_another_encoding_say_what_to_do(tmp_path):
     (tmp_path / "gbk.names").write_bytes("鱼\n".encode("gbk"))
     with pytest.raises(PipelineError, match="cannot be read: not UTF-8; save it so"):
         read_names(tmp_path / "gbk.names", 1)
+
+
+def test_a_names_file_without_a_line_has_no_name(tmp_path):
+    found, [notice] = names(tmp_path, "", 2)
+    assert found == ("", "") and "0 names for 2 classes" in notice

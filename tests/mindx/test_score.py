@@ -186,3 +186,18 @@ def test_labels_behind_a_tab_are_indices_too(tmp_path):
         assert (found.images, found.hits) == (2, (1,))
     with pytest.raises(DatasetError, match="line 1: the class is 'cat'; expected its index"):
         score(folder, labels(tmp_path, "a.JPEG\tcat"))
+
+
+def test_labels_with_folders_pair_by_the_pictures_own_names(tmp_path):
+    folder = write(tmp_path / "r", a_1__txt="3 \n", b_1__txt="4 \n", c_1__txt="0 \n")
+    truths = ("n01/a.JPEG 3", "n02/b.JPEG 1", "n01/c.JPEG 0", "n02/c.JPEG 2")
+    found = score(folder, labels(tmp_path, *truths))
+    assert (found.images, found.hits) == (4, (1,))
+    assert found.ambiguous == ("c_1.txt",)  # of either folder's picture
+    assert found.missing == ("n01/c.JPEG", "n02/c.JPEG")
+
+
+def test_a_folder_without_a_result_names_what_lies_there(tmp_path):
+    folder = write(tmp_path / "r", a_1__txt="3 x\n", notes__md="")
+    with pytest.raises(UsageError, match=r"holds no result; .*, not 'a_1.txt', 'notes.md'"):
+        score(folder, labels(tmp_path, "a.JPEG 3"))

@@ -197,7 +197,7 @@ class OnnxBackend:
                 ) from error
             raise ModelError(
                 f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
-                f"{one_line(error)}; export it again with: ghostkit export CHECKPOINT -o {path}"
+                f"{one_line(error)}; export it again with: ghostkit export CHECKPOINT -o model.onnx"
             ) from error
 
     def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -34,6 +34,8 @@ class Property:
                 "expected something, not an empty string" if self.required and not value else None
             )
         try:
+            if not value.isascii() or "_" in value:  # which only Python reads as numbers
+                raise ValueError(value)
             number = int(value) if self.kind == "int" else float(value)
         except ValueError:
             return f"expected a string that holds {'a whole' if self.kind == 'int' else 'a'} number"

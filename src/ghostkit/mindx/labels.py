@@ -42,7 +42,7 @@ def read_names(path: str | os.PathLike[str], class_count: int) -> tuple[tuple[st
 def _names(text: str) -> Iterator[str]:
     """The names, without the leading lines of comment: ``#`` first, or after one character."""
     leading = True
-    for line in text.removesuffix("\n").split("\n"):
+    for line in text.removesuffix("\n").split("\n") if text else ():
         name = line.rstrip("\r\t")
         leading = leading and 0 <= name.find("#") <= 1 and len(name) > 1
         if not leading:

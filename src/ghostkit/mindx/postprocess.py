@@ -81,7 +81,7 @@ def config_from_json(text: str, source: str) -> tuple[PostConfig, list[str]]:
 def config_from(values: Mapping[str, str], source: str) -> tuple[PostConfig, list[str]]:
     """`PostConfig` from the strings of a file; what means nothing is told and changes nothing."""
     notices = [
-        f"{source}: {key} is no key of this post-processing, and has no effect"
+        f"{source}: {key!r} is no key of this post-processing, and has no effect"
         + did_you_mean(key.upper(), KEYS, otherwise=f"; there are {', '.join(KEYS)}")
         for key in values
         if key not in KEYS

@@ -20,6 +20,7 @@ from ghostkit.errors import DatasetError, UsageError
 
 MOST_RANKS = 5  # Top1 to Top5, whatever the results hold
 ASSUMED_CLASSES = 1000  # what the original prints whatever the data
+NAMED = 3  # files in a message
 _RESULT_ENDING = re.compile(r"_[0-9]+\.txt$|\.txt$", re.IGNORECASE)
 
 
@@ -84,8 +85,8 @@ def score(
     """The accuracy of the result files in `results`.
 
     A picture whose result is empty or missing is wrong, not "class 0". Names pair up by everything
-    before the picture's last suffix, so dots in a name do no harm. A name that several labels share
-    says of none of them what the result is.
+    before the picture's last suffix, so dots in a name do no harm; its folder does not count, as a
+    result has none. A name that several labels share says of none of them what the result is.
 
     Args:
         class_count: how many classes there are; `known_class_count` where None.
@@ -100,7 +101,10 @@ def score(
     source = os.fspath(labels)
     for name, truth in truths.items():
         if truth >= count:
-            raise DatasetError(f"{source!r}: {name!r} has class {truth}, but there are {count}")
+            raise DatasetError(
+                f"{source!r}: {name!r} has class {truth}, but there are {count} classes, 0 to "
+                f"{count - 1}; correct the label, or the number of classes (--class-count, --model)"
+            )
     found = _read_results(results, truths)
     missing = tuple(name for name in truths if name not in found.answers)
     counted = [name for name in truths if not subset or name in found.answers]
@@ -161,7 +165,8 @@ def _read_results(folder: str | os.PathLike[str], truths: Mapping[str, int]) -> 
     names = _listing(folder)
     pictures: dict[str, list[str]] = defaultdict(list)  # what a result may call them
     for name in truths:
-        for called in {name, os.path.splitext(name)[0]}:
+        base = os.path.basename(name)  # a result has nothing of its picture's folder
+        for called in {base, os.path.splitext(base)[0]}:
             pictures[called].append(name)
     found = _Results({}, [], [], [], [])
     for name in names:
@@ -189,6 +194,7 @@ def _read_results(folder: str | os.PathLike[str], truths: Mapping[str, int]) -> 
     if not (found.answers or found.unlabelled or found.ambiguous):
         raise UsageError(
             f"{os.fspath(folder)!r} holds no result; expected files NAME_1.txt with class ids"
+            + (f", not {', '.join(map(repr, found.unreadable[:NAMED]))}" if names else "")
         )
     return found
 

@@ -72,12 +72,12 @@ def _claim(taken: dict[str, str], source: str) -> str:
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise OutputError(
             f"{source!r}: the name of its result, with '_1.txt', would be longer than "
-            f"{LONGEST_NAME} bytes; choose a .jsonl or .csv output"
+            f"{LONGEST_NAME} bytes; shorten it, or take ghostkit predict with a .jsonl or .csv file"
         )
     if name in taken:
         raise OutputError(
-            f"{taken[name]!r} and {source!r} would both be written to {name!r}; choose a .jsonl "
-            "or .csv output, or classify the folders one at a time"
+            f"{taken[name]!r} and {source!r} would both be written to {name!r}; classify the "
+            "folders one at a time, or by ghostkit predict into a .jsonl or .csv file"
         )
     taken[name] = source
     return name
