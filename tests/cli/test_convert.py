@@ -217,8 +217,28 @@ def test_pictures_that_cannot_be_read_are_not_called_a_difference(ghostkit, netw
     arguments = ("--to", "folded", "-o", tmp_path / "m.onnx", "--images", tmp_path / "no.jpg")
     outcome = ghostkit("convert", network, *arguments)
     assert outcome.status == 1
-    assert "none of 1 pictures can be read" in outcome.err
-    assert "no.jpg: file not found. Name others with --images" in outcome.err
+    assert "neither model answers any of 1 pictures" in outcome.err
+    assert "no.jpg: file not found. --images names others" in outcome.err
+
+
+def test_what_is_converted_already_is_told(ghostkit, converted, photos, tmp_path):
+    again = ("convert", converted[0], "--to", "int8", "--calibration", photos / "train", "-o")
+    error = ghostkit(*again, tmp_path / "again.onnx").error
+    assert "int8.onnx: it computes in 8 bits already" in error and "the float model" in error
+    folded = tmp_path / "folded.onnx"
+    images = ("--images", photos / "val")
+    source = ("convert", converted[0], "--to", "folded", *images, "-o", folded)
+    assert ghostkit(*source).status == 0
+    error = ghostkit("convert", folded, "--to", "folded", *images, "-o", tmp_path / "b.onnx").error
+    assert "folded.onnx: takes uint8 NHWC RGB pixels already; nothing is left to fold" in error
+
+
+def test_a_model_without_layers_for_bytes_is_told_before_pictures_are_read(
+    ghostkit, make_model, tmp_path
+):
+    arguments = ("--to", "int8", "--calibration", tmp_path / "none", "-o", tmp_path / "m.onnx")
+    error = ghostkit("convert", make_model(), *arguments).error
+    assert "tiny.onnx: it has no convolution or matrix product to compute in 8 bits" in error
 
 
 def test_without_onnx_the_pip_command_is_said(ghostkit, network, tmp_path, monkeypatch):

@@ -78,7 +78,14 @@ _DTYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 def check_input(inputs: Values, card: ModelCard, path: str) -> None:
     """Refuse a model whose input is not what its card says."""
     if set(inputs) != {card.input.name}:
-        raise ModelError(f"{path}: inputs are {sorted(inputs)}, the card says {card.input.name!r}")
+        raise ModelError(
+            f"{path}: inputs are {sorted(inputs)}, the card says {card.input.name!r}; "
+            + (
+                "write the model's own name into the card's input"
+                if len(inputs) == 1
+                else "a classifier takes pictures alone: export it with one input"
+            )
+        )
     kind, shape = inputs[card.input.name]
     if kind != _DTYPES[card.input.dtype]:
         raise ModelError(

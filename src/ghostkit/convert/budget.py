@@ -66,10 +66,14 @@ def agreement_judge(
     source: Classifier, pictures: Sequence[Picture], max_drop: float, *, bars: Bars = silent
 ) -> Judge:
     """A judge by agreement with `source` on `pictures`; `max_drop` in percentage points."""
-    expected = _best(_answers(source, pictures, "Judging float", bars))
+    answers = _answers(source, pictures, "Judging float", bars)
+    expected = _best(answers)
     answered = int((expected >= 0).sum())
     if not answered:
-        raise DatasetError(f"none of the {len(pictures)} pictures held out can be answered")
+        raise DatasetError(
+            f"none of the {len(pictures)} pictures held out can be answered; the first: "
+            f"{answers[0].error}"
+        )
 
     def judge(candidate: Classifier) -> Verdict:
         found = _best(_answers(candidate, pictures, "Judging", bars))

@@ -97,8 +97,10 @@ def behind_aipp(backend: OnnxBackend, text: bytes, source: str) -> Classifier:
     findings = lint(blocks, model_size=size, input_name=card.input.name)
     refuse_errors(findings, source)
     config = of_block(blocks[0])
-    empty = np.zeros((1, *source_shape(config, size)), dtype=np.uint8)
-    simulate(config, empty, size)  # raises where the file does not give what the model takes
+    try:  # does the file give what the model takes?
+        simulate(config, np.zeros((1, *source_shape(config, size)), dtype=np.uint8), size)
+    except AippError as error:
+        raise AippError(f"{source}: {error}") from error
     steps, host_size = host_geometry(card.steps, config, size, source)
     faults = _faults(card, blocks, source)
     chip = ChipBackend(

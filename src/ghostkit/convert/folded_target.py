@@ -7,6 +7,7 @@ from ghostkit.convert.derived import derived
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.source import open_source, to_bytes
 from ghostkit.convert.verified import agreement_rows, compare_draft, write_onnx
+from ghostkit.errors import UsageError
 from ghostkit.steps import describe
 from ghostkit.verify import DEFAULT_TOLERANCE, Agreement
 
@@ -15,10 +16,15 @@ def convert_to_folded(request: Request) -> Outcome:
     """Write a graph that takes uint8 (N, H, W, 3) RGB, and whose card leaves the rest to the host.
 
     Raises:
+        UsageError: there is nothing to fold.
         AgreementError: it does not answer as its source; nothing is written.
     """
     source = open_source(request.model)
     card = source.card
+    if not folding.leaves_work_to_host(card):
+        raise UsageError(
+            f"{request.model}: takes uint8 NHWC RGB pixels already; nothing is left to fold"
+        )
     content = folding.fold(to_bytes(source.graph, card), card, str(request.model))
     changed = folding.folded_card(card)
     tolerance = DEFAULT_TOLERANCE if request.tolerance is None else request.tolerance

@@ -29,7 +29,6 @@ from ghostkit.convert.int8_layers import Layer, sensitivities
 from ghostkit.convert.running import Images, logits_of
 from ghostkit.convert.search import Ranking
 from ghostkit.convert.source import to_bytes
-from ghostkit.errors import ModelError
 from ghostkit.progress import Bars
 
 
@@ -54,18 +53,13 @@ class OnnxForm:
 
 
 class OnnxMaker:
-    """Makes them of a float graph. See `search.Maker`.
-
-    Raises:
-        ModelError: nothing in the model can be computed in 8 bits.
-    """
+    """Makes them of a float graph. See `search.Maker`."""
 
     target = "int8"
 
     def __init__(self, model: onnx.ModelProto, card: ModelCard, calibration: Calibration) -> None:
         self.model, self.card, self.calibration = simplify(model), card, calibration
         self._ranges: dict[str, Any] = {}
-        check_layers(self.model)
 
     def float_logits(self, images: Images) -> NDArray[np.float32]:
         """See `search.Maker`."""
@@ -111,9 +105,3 @@ class OnnxMaker:
         if method not in self._ranges:
             self._ranges[method] = activation_ranges(self.model, self.calibration.images, method)
         return self._ranges[method]
-
-
-def check_layers(model: onnx.ModelProto) -> None:
-    """Raise ModelError where nothing can be computed in 8 bits."""
-    if not any(node.op_type in ("Conv", "Gemm", "MatMul") for node in model.graph.node):
-        raise ModelError("the model has no convolution or matrix product to compute in 8 bits")

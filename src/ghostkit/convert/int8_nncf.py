@@ -25,7 +25,6 @@ from ghostkit.backend.openvino import OpenvinoBackend, require_openvino
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.convert.calibration import Calibration
-from ghostkit.convert.int8 import check_layers
 from ghostkit.convert.int8_graph import activation_ranges, simplify
 from ghostkit.convert.int8_layers import Layer, sensitivities
 from ghostkit.convert.openvino_files import save_draft
@@ -115,7 +114,6 @@ class NncfMaker:
 
     Raises:
         MissingExtra: OpenVINO or NNCF is not installed.
-        ModelError: nothing in the model can be computed in 8 bits.
     """
 
     target = "openvino"
@@ -123,7 +121,6 @@ class NncfMaker:
     def __init__(self, model: onnx.ModelProto, card: ModelCard, calibration: Calibration) -> None:
         self._nncf = require_nncf()
         self._simple = simplify(model)
-        check_layers(self._simple)
         self.card, self.calibration = card, calibration
         self._model = require_openvino().Core().read_model(self._simple.SerializeToString())
         self._names = [each.get_friendly_name() for each in self._model.get_ops()]

@@ -14,6 +14,7 @@ from ghostkit.convert.int8_report import judge_for
 from ghostkit.convert.requested import Request
 from ghostkit.convert.search import Form, Found, Maker, Settings, search
 from ghostkit.convert.source import Source, open_source
+from ghostkit.errors import ModelError
 
 Made = TypeVar("Made", bound=Form)
 Chosen = TypeVar("Chosen", bound=Settings)
@@ -38,9 +39,11 @@ def search_for(
     """Search among the forms that `make` makes of the source, calibrated with pictures of `folder`.
 
     Raises:
+        ModelError: nothing in the source can be computed in 8 bits, or it is already.
         BudgetError: no form keeps to the budget.
     """
     source = open_source(request.model)
+    _check_layers(source.graph, request.model)
     calibration = read_calibration(source.classifier, folder, bars=request.bars)
     judge = judge_for(request, source.classifier, calibration)
     request.say(f"judged by {judge.measured_on}; at most {request.max_drop:g} points may be lost")
@@ -48,3 +51,15 @@ def search_for(
     found = search(maker, calibration, judge, bars=request.bars)
     pictures = request.pictures or calibration.held_out[: len(calibration.compared)]
     return Searched(source, calibration, judge, found, pictures)
+
+
+def _check_layers(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse what there is nothing to do with, before the pictures are read."""
+    kinds = {node.op_type for node in model.graph.node}
+    if done := kinds & {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"}:
+        raise ModelError(
+            f"{path}: it computes in 8 bits already ({', '.join(sorted(done))}); name the float "
+            "model that it was made from"
+        )
+    if not kinds & {"Conv", "Gemm", "MatMul"}:
+        raise ModelError(f"{path}: it has no convolution or matrix product to compute in 8 bits")

@@ -79,8 +79,8 @@ def check_agreement(agreement: Agreement, output: Path) -> None:
     if not agreement.compared and agreement.unanswered:
         path, reason = agreement.unanswered[0]
         raise AgreementError(
-            f"{output} is not written, as none of {agreement.images} pictures can be read to "
-            f"compare it on; the first, {path}: {reason}. Name others with --images"
+            f"{output} is not written, as neither model answers any of {agreement.images} pictures "
+            f"to compare them on; the first, {path}: {reason}. --images names others"
         )
     lines = [f"{output} is not written, since it would not answer as its source: "]
     lines[0] += agreement.verdict.removeprefix("FAIL: ")
