@@ -81,7 +81,7 @@ def test_four_channels_and_grey(model, pictures, tmp_path):
     four = SEED_FILE.replace("RGB888_U8", "XRGB8888_U8\n    ax_swap_switch : true")
     assert agreement(model, pictures, write(tmp_path, four)).passed
     grey = write(tmp_path, "aipp_op { aipp_mode : static input_format : YUV400_U8 }")
-    with pytest.raises(AippError, match="my.cfg: the AIPP file gives 1, 48, 48, the model takes 3, 48, 48"):
+    with pytest.raises(AippError, match="my.cfg: the AIPP file gives 1, 48, 48, the model takes 3"):
         open_on_chip(model, grey)
 
 
