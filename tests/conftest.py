@@ -15,6 +15,8 @@ from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.signals import signal_stack_kept
 from tiny import tiny_card
 
+sys.modules.setdefault("openvino_telemetry", None)  # tests that import OpenVINO report nothing
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

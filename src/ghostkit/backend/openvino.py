@@ -7,7 +7,6 @@ what one-thread sessions are to ONNX Runtime. What was compiled is kept in a cac
 import os
 from collections import deque
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -30,6 +29,7 @@ from ghostkit.backend.choice import Choice, Precision
 from ghostkit.backend.graph import folding
 from ghostkit.backend.openvino_cpu import DEVICE, compiled_model, computed_in
 from ghostkit.backend.openvino_ir import IR_SUFFIX, read_ir_card
+from ghostkit.backend.telemetry import import_untold
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard
 from ghostkit.errors import MissingExtra, ModelError, UsageError
@@ -40,10 +40,10 @@ _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
 
 
 def require_openvino() -> Any:
-    """The module, or MissingExtra, which names the pip command."""
+    """The module, which reports nothing; or MissingExtra, which names the pip command."""
     if find_spec("openvino") is None:
         raise MissingExtra("openvino", "openvino")
-    return import_module("openvino")
+    return import_untold("openvino")
 
 
 class OpenvinoBackend:

@@ -1,13 +1,12 @@
 """8-bit forms for OpenVINO, by NNCF: what `search` chooses from for ``--to openvino``.
 
 NNCF quantises; which settings, which layers stay in float and whether the loss is allowed is
-decided here, as for ONNX Runtime. Nothing is told to NNCF's authors: its telemetry is left out.
+decided here, as for ONNX Runtime.
 """
 
 import contextlib
 import io
 import logging
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from ghostkit.backend.openvino import OpenvinoBackend, require_openvino
+from ghostkit.backend.telemetry import import_untold
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.convert.calibration import Calibration
@@ -39,7 +39,6 @@ RANGES = {  # ours -> NNCF's name of a set of estimators
     "mean of extremes": "MEAN_MINMAX",  # NNCF's own default
     "histogram": "HISTOGRAM",
 }
-TELEMETRY = "openvino_telemetry"  # the module through which NNCF reports its use
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,11 @@ class NncfSettings:
 
 
 def require_nncf() -> Any:
-    """The module, or MissingExtra, which names the pip command. Its telemetry is not started."""
+    """The module, which reports nothing; or MissingExtra, which names the pip command."""
     require_openvino()
     if find_spec("nncf") is None:
         raise MissingExtra("openvino-int8", "nncf")
-    if "nncf" in sys.modules:
-        return sys.modules["nncf"]
-    there = TELEMETRY in sys.modules
-    before = sys.modules.get(TELEMETRY)
-    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # so that its import fails
-    try:
-        module = import_module("nncf")
-    finally:
-        if there and before is not None:
-            sys.modules[TELEMETRY] = before
-        else:
-            del sys.modules[TELEMETRY]
-    return module
+    return import_untold("nncf")
 
 
 @dataclass(frozen=True)

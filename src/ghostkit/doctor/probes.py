@@ -82,7 +82,9 @@ def onnxruntime(provider: str) -> Seen:
 
 def openvino(device: str) -> Seen:
     """The probe model on one device of OpenVINO."""
-    runtime = import_module("openvino")
+    from ghostkit.backend.openvino import require_openvino
+
+    runtime = require_openvino()
     core = runtime.Core()
     compiled = core.compile_model(core.read_model(str(probe_model())), device)
     picture = _picture()
@@ -95,9 +97,10 @@ def openvino(device: str) -> Seen:
 
 def nncf() -> Seen:
     """The probe model quantised by NNCF and run by OpenVINO, on the picture it was fitted to."""
+    from ghostkit.backend.openvino import require_openvino
     from ghostkit.convert.int8_nncf import require_nncf
 
-    tool, runtime = require_nncf(), import_module("openvino")
+    tool, runtime = require_nncf(), require_openvino()
     core, picture = runtime.Core(), _picture()
     model = tool.quantize(core.read_model(str(probe_model())), tool.Dataset([picture]))
     compiled = core.compile_model(model, "CPU")
@@ -114,8 +117,10 @@ def torch(kind: str) -> Seen:
 
 def packages(*modules: str) -> Seen:
     """Whether modules of an extra can be imported, each after the other."""
+    from ghostkit.backend.telemetry import import_untold
+
     for module in modules:
-        import_module(module)
+        import_untold(module)
     return {"detail": ", ".join(modules)}
 
 
