@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import tarfile
 from pathlib import Path
 
@@ -74,6 +75,18 @@ def test_predict_takes_one_object_patterns_and_shards(there, tmp_path):
         run(line)
         seen += [json.loads(line)["path"] for line in output.read_text().splitlines()]
     assert len(seen) == len(set(seen)) == 6
+
+
+def test_predict_takes_urls_from_a_list_beside_paths(there, photos, tmp_path, monkeypatch):
+    names = [f"{photos}/red/0.png", str(there.below("photos/blue/0.png")), "s3://b/no-bucket.png"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(names).encode())))
+    output = there.below("out[1].jsonl")  # no pattern
+    assert run(["predict", str(there.below("tiny.onnx")), "-", "-o", str(output)]) == 1
+    *answered, refused = lines_at(output)
+    assert [line["top"][0]["class_name"] for line in answered] == ["red", "blue"]
+    assert [line["path"] for line in (*answered, refused)] == names
+    assert "is no name of a bucket" in refused["reason"]
+    assert open_store(output).stat(f"{output.key}.job.json") is not None
 
 
 def test_predict_reads_archives_in_the_store_as_they_come(there, photos, tmp_path):
