@@ -158,7 +158,7 @@ class Recipe(BaseModel):
     amp: Amp = "off"
     """Mixed precision: auto takes what the device computes fast."""
     compile: bool = False
-    """Run the network through torch.compile."""
+    """Run the network through torch.compile; on a CPU it needs a C++ compiler."""
     cuda_graph: bool = False
     """On CUDA: record the passes of a step once and replay them, for small networks much faster."""
     save_every_steps: NotNegativeInt = 0
