@@ -119,8 +119,9 @@ def onnxruntime_threads(task: Task) -> Run:
 
 def openvino_async(task: Task) -> Run:
     """OpenVINO's own way to throughput: a queue of requests, fed by one thread that prepares."""
-    import openvino
+    from ghostkit.backend.openvino import require_openvino
 
+    openvino = require_openvino()
     core = openvino.Core()
     model = core.read_model(task["model"])
     model.reshape([1, 3, task["side"], task["side"]])
