@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 NEW_OBJECTS = 200_000  # between two searches for cycles; with Python's 700 an import has dozens
 
@@ -11,8 +12,10 @@ def main() -> None:
     gc.set_threshold(NEW_OBJECTS)
     # or pydantic searches the metadata of every installed package for plugins
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from ghostkit.cli import main
-
+    try:
+        from ghostkit.cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)  # `ghostkit.cli` says so too, once it is there
     main()
 
 

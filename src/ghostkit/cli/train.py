@@ -137,7 +137,8 @@ def train(
         )
         try:
             told = (track or ()) if world.first else ()
-            with open_trackers(told, run_folder, effective) as trackers:
+            finished = 0 if checkpoint is None else len(checkpoint.history)
+            with open_trackers(told, run_folder, effective, finished) as trackers:
                 result = run(
                     train_data,
                     val_data,

@@ -40,8 +40,8 @@ def tensorboard(monkeypatch):
     told = []
 
     class SummaryWriter:
-        def __init__(self, folder):
-            told.append(("folder", folder))
+        def __init__(self, folder, purge_step):
+            told.append(("folder", folder, purge_step))
 
         def __getattr__(self, name):
             return lambda *arguments: told.append((name, *arguments))
@@ -80,7 +80,7 @@ def mlflow(monkeypatch):
 def test_tensorboard_gets_each_number_at_its_epoch(tensorboard, tmp_path):
     with open_trackers(["tensorboard"], tmp_path, Recipe()) as (tracker,):
         tracker.epoch(ROW)
-    assert tensorboard[0] == ("folder", str(tmp_path / "tensorboard"))
+    assert tensorboard[0] == ("folder", str(tmp_path / "tensorboard"), 1)
     assert tensorboard[1][0] == "add_text"
     assert tensorboard[2:] == [
         *(("add_scalar", name, value, 3) for name, value in TOLD.items()),
@@ -138,6 +138,12 @@ def test_a_missing_package_says_what_to_install(tmp_path, monkeypatch, name):
         open_trackers([name], tmp_path, Recipe()),
     ):
         pass
+
+
+def test_tensorboard_no_longer_shows_what_a_branch_that_is_left_has_told(tensorboard, tmp_path):
+    with open_trackers(["tensorboard"], tmp_path, Recipe(), finished=2):
+        pass
+    assert tensorboard[0] == ("folder", str(tmp_path / "tensorboard"), 3)
 
 
 @pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs tensorboard")

@@ -33,9 +33,13 @@ class Tracker(Protocol):
 
 @contextmanager
 def open_trackers(
-    names: Sequence[str], folder: Path, recipe: Recipe
+    names: Sequence[str], folder: Path, recipe: Recipe, finished: int = 0
 ) -> Iterator[tuple[Tracker, ...]]:
     """The trackers called `names`, for the run in `folder`; closed at the end of the block.
+
+    Args:
+        finished: epochs that the run has behind it; what was told of later ones, by a branch that
+            is left, is no longer shown.
 
     Raises:
         UsageError: a name is unknown.
@@ -49,7 +53,7 @@ def open_trackers(
     with ExitStack() as stack:
         trackers: list[Tracker] = []
         for name in dict.fromkeys(names):
-            trackers.append(TRACKERS[name](folder, recipe))
+            trackers.append(TRACKERS[name](folder, recipe, finished))
             stack.push(_closing(trackers[-1]))
         yield tuple(trackers)
 
@@ -71,10 +75,10 @@ def scalars(row: EpochRow) -> dict[str, float]:
 class TensorBoard:
     """Event files in the run folder's ``tensorboard/``."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, finished: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=finished + 1)
         self._writer.add_text("recipe", f"```toml\n{to_toml(recipe)}```")
 
     def epoch(self, row: EpochRow) -> None:
@@ -91,7 +95,7 @@ class TensorBoard:
 class MLflow:
     """A run where MLFLOW_TRACKING_URI says, under the name of the run folder."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, finished: int) -> None:
         self._mlflow = import_module("mlflow")
         known = folder / MLFLOW_RUN
         run_id = known.read_text().strip() if known.is_file() else None
@@ -119,7 +123,7 @@ class MLflow:
             raise OutputError(f"MLflow does not take what it is told; {advice}. {error}") from error
 
 
-TRACKERS: dict[str, Callable[[Path, Recipe], Tracker]] = {
+TRACKERS: dict[str, Callable[[Path, Recipe, int], Tracker]] = {
     "tensorboard": TensorBoard,
     "mlflow": MLflow,
 }
