@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
@@ -16,16 +16,16 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
-def handled_by(handler: Handler) -> Iterator[None]:
-    """Both signals go to `handler` within the block; outside the main thread none can be."""
+def handled_by(handler: Handler, signals: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]:
+    """`signals` go to `handler` within the block; outside the main thread none can be."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = [signal.signal(number, handler) for number in SIGNALS]
+    before = [signal.signal(number, handler) for number in signals]
     try:
         yield
     finally:
-        for number, handler_before in zip(SIGNALS, before, strict=True):
+        for number, handler_before in zip(signals, before, strict=True):
             signal.signal(number, handler_before)
 
 
@@ -35,10 +35,7 @@ def sigterm_interrupts() -> Iterator[None]:
 
     `timeout` and schedulers send it. A forked process has nothing to close, and dies of it.
     """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
     main_process = os.getpid()
@@ -49,11 +46,8 @@ def sigterm_interrupts() -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
+    with handled_by(interrupt, (signal.SIGTERM,)):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @cache

@@ -37,6 +37,7 @@ class ChipBackend:
     """AIPP on a CPU before a float model. `infer` takes uint8 (N, H, W, 3) RGB.
 
     Attributes:
+        config: the AIPP.
         faults: how the AIPP is not what the model was trained with, a line each.
         warnings: what else is doubtful in its file.
     """
@@ -52,15 +53,15 @@ class ChipBackend:
         self.faults, self.warnings = faults, warnings
         assert wants.height is not None and wants.width is not None, "a chip takes one size"
         self.name = f"AIPP simulated, {model.name}"
-        self._model, self._config, self._size = model, config, (wants.height, wants.width)
+        self._model, self.config, self._size = model, config, (wants.height, wants.width)
         swapped = config.swap_rb_uv != (wants.color == "BGR")
         self.host_color: Color = "BGR" if swapped else "RGB"  # what a device's host has to give
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`."""
         pixels = np.asarray(images, dtype=np.uint8)
-        pictures = pack(pixels, self._config, self.host_color)
-        values = simulate(self._config, pictures, self._size)  # (N, 3, S, S) float16
+        pictures = pack(pixels, self.config, self.host_color)
+        values = simulate(self.config, pictures, self._size)  # (N, 3, S, S) float16
         return self._model.infer(values.astype(np.float32))
 
 

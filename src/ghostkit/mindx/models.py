@@ -128,14 +128,13 @@ def open_behind_aipp(path: str, aipp: Aipp) -> Model:
     Raises:
         AippError: the file is malformed, or has no place in the card's steps.
     """
-    from ghostkit.aipp import of_block, parse
     from ghostkit.backend.onnx import OnnxBackend
     from ghostkit.convert.chip import ChipBackend, behind_aipp
 
     backend = OnnxBackend(path)
     classifier = behind_aipp(backend, aipp.text, aipp.source)
     assert isinstance(classifier.backend, ChipBackend), "it is behind AIPP"
-    config = of_block(parse(aipp.text, aipp.source)[0])
+    config = classifier.backend.config
     channels = slice(0, 3)
     plain = not any(config.mean[channels]) and not any(config.min[channels])
     normalises = not (plain and set(config.var_reci[channels]) == {1.0})
