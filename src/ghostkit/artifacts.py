@@ -1,10 +1,9 @@
 """Any artifact by its path or name: which reader opens it, and whether that needs an extra."""
 
-import hashlib
 import os
-from pathlib import Path
 
 from ghostkit.backend.choice import BackendName, Choice, Precision, parse_device
+from ghostkit.backend.model_files import ONNX_START
 from ghostkit.bundled import DEFAULT, default_model
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError, UsageError
@@ -12,7 +11,6 @@ from ghostkit.errors import ModelError, UsageError
 CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar", ".safetensors")
 CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
 OTHER_SUFFIXES = (".om", ".xml")  # what starts otherwise, and is no checkpoint
-ONNX_START = b"\x08"  # field 1 of the message, the IR version
 OM_START = b"IMOD"
 OPENVINO_HEAD = b"<net name="
 
@@ -92,40 +90,6 @@ def begins_as_model(path: str) -> bool:
         start = stream.read(256)
     starts = (*CHECKPOINT_STARTS, ONNX_START, OM_START)
     return start.startswith(starts) or start[8:9] == b"{" or OPENVINO_HEAD in start
-
-
-def files_of(model: str) -> list[Path]:
-    """The file of a model, and those beside it that hold its weights.
-
-    Raises:
-        ModelError: it cannot be read.
-    """
-    path = Path(model)
-    if path.suffix == ".xml":
-        return [path, path.with_suffix(".bin")]
-    if path.suffix != ".onnx":
-        return [path]
-    from ghostkit.backend.carded import read_model
-    from ghostkit.backend.graph.folding import describe
-
-    graph = describe(read_model(model))
-    return [path, *(path.with_name(name) for name in sorted(graph.files if graph else ()))]
-
-
-def hash_of(model: str) -> str:
-    """The SHA-256 of a model's files, in hexadecimal, whatever they are called.
-
-    Raises:
-        ModelError: they cannot be read.
-    """
-    whole = hashlib.sha256()
-    try:
-        for path in files_of(model):
-            with open(path, "rb") as stream:
-                whole.update(hashlib.file_digest(stream, "sha256").digest())
-    except OSError as error:
-        raise ModelError(f"{model}: the model file cannot be read: {error.strerror}") from error
-    return whole.hexdigest()
 
 
 def path_of(name: str) -> str:

@@ -12,7 +12,7 @@ from ghostkit.artifacts import load
 from ghostkit.bundled import default_model
 from ghostkit.cli import run
 from ghostkit.cluster.parts import Part
-from ghostkit.cluster.worker import Task, Worker, contents_of
+from ghostkit.cluster.worker import Task, Worker, sent_with
 from ghostkit.errors import ModelError, UsageError
 
 
@@ -32,7 +32,7 @@ def part(photos):
 
 
 def test_records_are_those_of_a_local_job(model, photos, part, make_task, tmp_path):
-    account, records = Worker(make_task(), contents_of(str(model))).answer(part)
+    account, records = Worker(make_task(), sent_with(str(model))).answer(part)
     assert records == local(model, photos, tmp_path / "local.jsonl")
     assert (account.number, account.pictures, account.seen) == (3, 9, 9)
     assert account.counts == {"answered": 8, "refused": 1}
@@ -45,7 +45,7 @@ def test_a_csv_part_has_a_header_only_where_it_is_a_file_of_its_own(
 ):
     whole = local(model, photos, tmp_path / "local.csv")
     for apart in (True, False):
-        worker = Worker(make_task(format="csv", apart=apart), contents_of(str(model)))
+        worker = Worker(make_task(format="csv", apart=apart), sent_with(str(model)))
         records = worker.answer(part)[1]
         assert records == (whole if apart else whole.partition(b"\r\n")[2])
 
@@ -53,7 +53,7 @@ def test_a_csv_part_has_a_header_only_where_it_is_a_file_of_its_own(
 def test_a_parquet_part_is_a_table_of_the_same_rows(model, photos, part, make_task, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     local(model, photos, tmp_path / "local.parquet")
-    records = Worker(make_task(format="parquet"), contents_of(str(model))).answer(part)[1]
+    records = Worker(make_task(format="parquet"), sent_with(str(model))).answer(part)[1]
     assert parquet.read_table(io.BytesIO(records)).equals(
         parquet.read_table(tmp_path / "local.parquet")
     )
@@ -66,11 +66,11 @@ def test_an_archive_is_read_by_the_worker_from_where_it_was_left(
     with tarfile.open(tmp_path / "photos.tar", "w") as archive:
         archive.add(photos, "photos")
     whole = local(model, "photos.tar", tmp_path / "local.jsonl").splitlines(keepends=True)
-    worker = Worker(make_task(), contents_of(str(model)))
+    worker = Worker(make_task(), sent_with(str(model)))
     account, records = worker.answer(Part(0, ("photos.tar",), whole=True, skip=5))
     assert records == b"".join(whole[5:])
     assert (account.seen, account.pictures, account.skipped) == (9, 4, 1)
-    sharded = Worker(make_task(shard="2/3"), contents_of(str(model)))
+    sharded = Worker(make_task(shard="2/3"), sent_with(str(model)))
     account, records = sharded.answer(Part(0, ("photos.tar",), whole=True))
     assert account.seen == 9 and 0 < account.pictures < 9
     assert set(records.splitlines(keepends=True)) < set(whole)
@@ -78,18 +78,18 @@ def test_an_archive_is_read_by_the_worker_from_where_it_was_left(
 
 def test_relative_paths_begin_in_the_drivers_folder(model, photos, make_task, tmp_path):
     os.chdir("/")
-    worker = Worker(make_task(), contents_of(str(model)))
+    worker = Worker(make_task(), sent_with(str(model)))
     account, records = worker.answer(Part(0, ("photos/0.png",)))
     assert json.loads(records)["path"] == "photos/0.png"
     assert account.counts == {"answered": 1}
-    elsewhere = Worker(make_task(folder=str(tmp_path / "absent")), contents_of(str(model)))
+    elsewhere = Worker(make_task(folder=str(tmp_path / "absent")), sent_with(str(model)))
     with pytest.raises(UsageError, match="has no folder '.*absent', where the relative paths"):
         elsewhere.answer(Part(0, ("photos/0.png",)))
     assert elsewhere.answer(Part(0, (f"{photos}/0.png",)))[0].counts == {"answered": 1}
 
 
 def test_a_node_that_sees_no_file_of_a_part_says_which(model, photos, make_task):
-    worker = Worker(make_task(), contents_of(str(model)))
+    worker = Worker(make_task(), sent_with(str(model)))
     absent = tuple(f"/absent/{number}.jpg" for number in range(3))
     account, _ = worker.answer(Part(0, absent))
     assert account.unseen == absent[0]
@@ -102,12 +102,12 @@ def test_a_model_goes_with_what_belongs_to_it(make_model, make_task, photos, tmp
 
     bare = make_model("bare.onnx", card="")
     (tmp_path / "bare.onnx.card.json").write_text(tiny_card().to_json())
-    files = contents_of(str(bare))
+    files = sent_with(str(bare))
     assert set(files) == {"bare.onnx", "bare.onnx.card.json"}
     bare.unlink()
     assert Worker(make_task(model="bare.onnx"), files).answer(Part(0, (f"{photos}/0.png",)))
     with pytest.raises(ModelError, match="no such model file"):
-        contents_of(str(bare))
+        sent_with(str(bare))
 
 
 def test_weights_beside_a_graph_go_with_it_whatever_they_are_called(tmp_path):
@@ -123,11 +123,11 @@ def test_weights_beside_a_graph_go_with_it_whatever_they_are_called(tmp_path):
         location="net.onnx.data",
         size_threshold=0,
     )
-    assert set(contents_of(f"{tmp_path}/apart/net.onnx")) == {"net.onnx", "net.onnx.data"}
+    assert set(sent_with(f"{tmp_path}/apart/net.onnx")) == {"net.onnx", "net.onnx.data"}
 
 
 def test_the_bundled_model_brings_its_weights():
-    assert set(contents_of(str(default_model()))) == {"default.onnx", "default.safetensors"}
+    assert set(sent_with(str(default_model()))) == {"default.onnx", "default.safetensors"}
 
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
@@ -140,7 +140,7 @@ def test_a_worker_that_is_killed_leaves_no_copy_of_the_model(
     (tmp_path / "tmp").mkdir()
     path = str(default_model())
     task = make_task(model=os.path.basename(path), card=load(path).card.hash, backend=backend)
-    worker = Worker(task, contents_of(path))
+    worker = Worker(task, sent_with(path))
     assert os.listdir(tmp_path / "tmp") == []
     for number in (0, 1):
         account, _ = worker.answer(Part(number, (f"{photos}/{number}.png",)))
@@ -149,7 +149,7 @@ def test_a_worker_that_is_killed_leaves_no_copy_of_the_model(
 
 def test_another_card_than_the_drivers_is_refused(model, make_task):
     with pytest.raises(ModelError, match="install the same ghostkit on both"):
-        Worker(make_task(card="0123"), contents_of(str(model)))
+        Worker(make_task(card="0123"), sent_with(str(model)))
 
 
 def test_a_task_is_plain_data(make_task):

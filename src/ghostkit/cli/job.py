@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from ghostkit import __version__
-from ghostkit.artifacts import hash_of
 from ghostkit.backend import fallback_of
+from ghostkit.backend.model_files import hash_of
 from ghostkit.classifier import Classifier
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.cli.results import NAMED_FAILURES, Tally, TextWriter

@@ -20,7 +20,7 @@ from ghostkit.cloud.settings import as_environment
 from ghostkit.cluster.engine import Pool, joined, require_ray
 from ghostkit.cluster.notices import told_by
 from ghostkit.cluster.parts import Reading
-from ghostkit.cluster.worker import Account, Format, Task, contents_of
+from ghostkit.cluster.worker import Account, Format, Task, sent_with
 from ghostkit.errors import UsageError
 from ghostkit.jobs import Stop
 from ghostkit.progress import bars_for, silent
@@ -72,7 +72,7 @@ def run_parts(
                 if notice is not None:
                     say(notice)
                 task = _task(job, model, pool, format, apart=in_folder)
-                _answer(job, task, contents_of(model.path), pool, sink, progress, stop)
+                _answer(job, task, sent_with(model.path), pool, sink, progress, stop)
                 sink.finish()
             stopped = False
         except KeyboardInterrupt:

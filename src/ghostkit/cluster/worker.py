@@ -16,9 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from ghostkit.artifacts import files_of, load
+from ghostkit.artifacts import load
 from ghostkit.backend import fallback_of
 from ghostkit.backend.choice import BackendName, Precision
+from ghostkit.backend.model_files import contents_of
+from ghostkit.card import read_sidecar, sidecar_path
 from ghostkit.cloud.address import is_url
 from ghostkit.cluster.parts import Part
 from ghostkit.errors import ModelError, UsageError
@@ -84,21 +86,16 @@ class Account:
         return asdict(self)
 
 
-def contents_of(model: str) -> dict[str, bytes]:
-    """The file of a model and those that belong to it, by name.
+def sent_with(model: str) -> dict[str, bytes]:
+    """What a worker needs of a model: its files, and a card that stands beside it, by name.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: they cannot be read.
+        CardError: the card cannot be.
     """
-    try:
-        return {each.name: each.read_bytes() for each in (*files_of(model), *_cards_of(model))}
-    except OSError as error:
-        raise ModelError(f"{model}: the model file cannot be read: {error.strerror}") from error
-
-
-def _cards_of(model: str) -> list[Path]:
-    card = Path(f"{model}.card.json")
-    return [card] if card.is_file() else []
+    card = read_sidecar(model)
+    beside = {} if card is None else {sidecar_path(model).name: card.to_json().encode()}
+    return contents_of(model) | beside
 
 
 class Worker:
@@ -115,7 +112,9 @@ class Worker:
         # gone once it is open: Ray ends a worker by a kill, and what lay here then would stay
         with tempfile.TemporaryDirectory(prefix="ghostkit-model-") as folder:
             for name, content in files.items():
-                (Path(folder) / name).write_bytes(content)
+                target = Path(folder, name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
             self.classifier = load(
                 os.path.join(folder, task.model),
                 backend=task.backend,

@@ -15,14 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from ghostkit.backend import Backend
-from ghostkit.backend.onnx import OnnxBackend
+from ghostkit.backend.model_files import hash_of
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, ModelError, UsageError
 from ghostkit.files import write_bytes
 from ghostkit.progress import Bars, silent
-from ghostkit.train.linked import linked_files
 
 TeacherLogits = NDArray[np.float16]
 
@@ -114,16 +112,8 @@ def _read(path: Path) -> TeacherLogits | None:
 
 def _key(teacher: Classifier, data: Dataset) -> str:
     """Changes with the teacher's card and files, the data, its order, and the classes."""
-    files = _files(teacher.backend)  # other weights may have an equal card
-    content = "".join(hashlib.sha256(each.read_bytes()).hexdigest() for each in files)
+    path = getattr(teacher.backend, "path", None)
+    content = "" if path is None else hash_of(path)  # other weights may have an equal card
     order = (sample.path.removeprefix(data.root) for sample in data.samples)
     parts = (CACHED, teacher.card.hash, content, data.fingerprint, *order, "", *data.classes)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _files(backend: Backend) -> tuple[Path, ...]:
-    """The file that was opened, and those that hold weights for it."""
-    path = getattr(backend, "path", None)
-    if path is None:
-        return ()
-    return (Path(path), *(linked_files(path) if isinstance(backend, OnnxBackend) else ()))

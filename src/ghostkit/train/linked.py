@@ -51,19 +51,6 @@ def write_linked(weights_file: str | os.PathLike[str], path: str | os.PathLike[s
     return target
 
 
-def linked_files(path: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """The files beside an ONNX file that hold weights of its own; none where it has them all."""
-    model = onnx.load(os.fspath(path), load_external_data=False)
-    names = {
-        entry.value
-        for tensor in model.graph.initializer
-        if tensor.data_location == TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return tuple(Path(path).parent / name for name in sorted(names))
-
-
 def _link(graph: onnx.GraphProto, places: dict[str, tuple[str, int, int]], file: str) -> None:
     """Replace each parameter by its place in `file`, and a cast where that holds half precision."""
     casts, kept = [], []

@@ -5,7 +5,6 @@ the host only the geometry. The answers are the same to the last bits of a float
 folds what it opens, in memory; `convert.folded_target` writes the file.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ghostkit.backend.graph import onnx_proto as proto
 from ghostkit.backend.graph.nodes import attribute, node_bytes
+from ghostkit.backend.graph.outside import locations
 from ghostkit.backend.graph.protobuf import (
     ProtobufError,
     field,
@@ -74,7 +74,7 @@ def describe(content: bytes) -> Description | None:
             },
             inputs=_inputs(graphs[0]),
             makers=_makers(graphs[0]),
-            files=frozenset(_files(content, graphs[0])),
+            files=locations(content),
             is_foldable=len(graphs) == 1
             and integer(content, proto.IR_VERSION) >= OLDEST_IR
             and opset >= OLDEST_OPSET,
@@ -179,20 +179,6 @@ def _makers(graph: memoryview) -> dict[str, str]:
         for name in {str(each, "utf-8") for each in values(node, proto.NODE_OUTPUT)} & wanted:
             found[name] = text(node, proto.OPERATOR)
     return found
-
-
-def _files(content: bytes, graph: memoryview) -> Iterator[str]:
-    """Where weights lie outside of the file; a name of no file where it cannot be said."""
-    if b"location" not in content:
-        return
-    found = False
-    for constant in values(graph, proto.INITIALIZER):
-        for entry in values(constant, proto.EXTERNAL_DATA):
-            if text(entry, proto.KEY) == "location":
-                found = True
-                yield text(entry, proto.VALUE)
-    if not found:  # perhaps in a graph inside a node
-        yield ""
 
 
 def _type_name(value: memoryview) -> str:

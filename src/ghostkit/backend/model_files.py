@@ -1,0 +1,67 @@
+"""The files that a model consists of: its own, and those beside it that hold its weights.
+
+In: the path of a model of any kind; out: their contents, or one hash of all. So a job knows its
+model again, a cluster's worker gets all of it, and a teacher's answers are kept under its own name.
+"""
+
+import hashlib
+from pathlib import Path, PurePath
+
+from ghostkit.backend.graph.outside import locations
+from ghostkit.backend.graph.protobuf import ProtobufError
+from ghostkit.errors import ModelError
+
+ONNX_START = b"\x08"  # field 1 of the message, the IR version
+
+
+def contents_of(model: str) -> dict[str, bytes]:
+    """What each file holds, by its name from the model's folder on; the model's own is the first.
+
+    Raises:
+        ModelError: one cannot be read, or is said to lie outside of the folder.
+    """
+    path = Path(model)
+    contents = {path.name: _read(path, model)}
+    for name in _names_beside(path, contents[path.name]):
+        contents[name] = _read(path.parent / name, model)
+    return contents
+
+
+def hash_of(model: str) -> str:
+    """The SHA-256 of a model's files, in hexadecimal, whatever they are called.
+
+    Raises:
+        ModelError: see `contents_of`.
+    """
+    whole = hashlib.sha256()
+    for content in contents_of(model).values():
+        whole.update(hashlib.sha256(content).digest())
+    return whole.hexdigest()
+
+
+def _names_beside(path: Path, content: bytes) -> list[str]:
+    """The names of the files beside `path`, which holds `content`."""
+    if path.suffix.lower() == ".xml":
+        return [path.with_suffix(".bin").name]
+    if not content.startswith(ONNX_START):
+        return []
+    try:
+        names = sorted(locations(content))
+    except (ProtobufError, UnicodeDecodeError):  # no ONNX file after all: it is all there is
+        return []
+    for name in names:
+        parts = PurePath(name).parts
+        if not parts or PurePath(name).is_absolute() or ".." in parts:
+            raise ModelError(
+                f"{path}: its weights are said to lie in {name!r}, outside of the model's own "
+                "folder; a model's weights must be beside it: export it again"
+            )
+    return names
+
+
+def _read(path: Path, model: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = "the model file" if path == Path(model) else f"the file of its weights, {path},"
+        raise ModelError(f"{model}: {what} cannot be read: {error.strerror}") from error
