@@ -81,7 +81,7 @@ def test_an_intermediate_representation_has_its_weights_beside_it(tmp_path):
     assert contents_of(f"{tmp_path}/m.xml") == {"m.xml": b"<net/>", "m.bin": b"1"}
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04location", b"\x08location", b"\x08\xff\xff"])
+@pytest.mark.parametrize("content", [b"PK\x03\x04location", b"\x08location", b"\x08\xff\xff"])
 def test_any_other_file_is_all_there_is(tmp_path, content):
     (tmp_path / "m").write_bytes(content)
     assert contents_of(f"{tmp_path}/m") == {"m": content}
@@ -96,7 +96,7 @@ def test_weights_outside_of_the_folder_are_refused(tmp_path, location):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ModelError, match="the model file cannot be read: No such file"):
+    with pytest.raises(ModelError, match="no such model file"):
         hash_of(f"{tmp_path}/absent.onnx")
     path = save_apart(tmp_path / "a.onnx", "weights.bin")
     (tmp_path / "weights.bin").unlink()

@@ -7,6 +7,7 @@ model again, a cluster's worker gets all of it, and a teacher's answers are kept
 import hashlib
 from pathlib import Path, PurePath
 
+from ghostkit.backend.carded import read_model
 from ghostkit.backend.graph.outside import locations
 from ghostkit.backend.graph.protobuf import ProtobufError
 from ghostkit.errors import ModelError
@@ -21,9 +22,15 @@ def contents_of(model: str) -> dict[str, bytes]:
         ModelError: one cannot be read, or is said to lie outside of the folder.
     """
     path = Path(model)
-    contents = {path.name: _read(path, model)}
+    contents = {path.name: read_model(model)}
     for name in _names_beside(path, contents[path.name]):
-        contents[name] = _read(path.parent / name, model)
+        try:
+            contents[name] = (path.parent / name).read_bytes()
+        except OSError as error:
+            raise ModelError(
+                f"{model}: the file of its weights, {path.parent / name}, cannot be read: "
+                f"{error.strerror}; copy it beside the model"
+            ) from error
     return contents
 
 
@@ -57,11 +64,3 @@ def _names_beside(path: Path, content: bytes) -> list[str]:
                 "folder; a model's weights must be beside it: export it again"
             )
     return names
-
-
-def _read(path: Path, model: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        what = "the model file" if path == Path(model) else f"the file of its weights, {path},"
-        raise ModelError(f"{model}: {what} cannot be read: {error.strerror}") from error
