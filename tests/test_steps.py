@@ -37,6 +37,15 @@ def test_a_zero_std_is_refused():
         Normalize(mean=(0, 0, 0), std=(1, 0, 1))
 
 
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [((0, 0, 0), (1, 1e-40, 1)), ((0, 1e300, 0), (1, 1, 1)), ((0, 0, 0), (1, 1, 5e-324))],
+)
+def test_numbers_that_float32_cannot_hold_are_refused(mean, std):
+    with pytest.raises(ValidationError, match="beyond float32; expected both in units where 255"):
+        Normalize(mean=mean, std=std)
+
+
 def test_steps_are_frozen_and_hashable():
     step = Resize(short=274)
     with pytest.raises(ValidationError):

@@ -18,6 +18,8 @@ Pixels = Annotated[int, Field(ge=1, le=16384)]
 Size = tuple[Pixels, Pixels]  # (height, width) in pixels
 Channels = tuple[float, float, float]  # in the card's colour order, in units where 255 is 1.0
 
+LARGEST = 3.4e38  # of a float32
+
 IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
 IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
 
@@ -75,6 +77,16 @@ class Normalize(_Step):
     std: tuple[
         Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
     ]
+
+    @model_validator(mode="after")
+    def _finite_in_float32(self) -> Self:
+        for scale, offset in zip(*self.scale_and_offset, strict=True):
+            if 255 * scale + abs(offset) > LARGEST:
+                raise ValueError(
+                    f"mean {self.mean} and std {self.std} give numbers beyond float32; expected "
+                    "both in units where 255 is 1.0, e.g. mean 0.485 and std 0.229"
+                )
+        return self
 
     @property
     def scale_and_offset(self) -> tuple[Channels, Channels]:

@@ -269,6 +269,15 @@ def test_om_takes_the_batch_and_the_shape_of_the_command_line(ghostkit, network,
     assert "--input-shape belongs to --to om" in other.error
 
 
+def test_om_adds_its_suffix_beside_a_folder_of_that_name(ghostkit, network, tmp_path):
+    (tmp_path / "ghostnet").mkdir()
+    arguments = ("convert", network, "--to", "om", "--dry-run", "-o", tmp_path / "ghostnet")
+    assert ghostkit(*arguments).status == 0
+    assert (tmp_path / "ghostnet.aipp.cfg").is_file()
+    (tmp_path / "ghostnet.om").write_bytes(b"mine")
+    assert "ghostnet.om' exists" in ghostkit(*arguments).error
+
+
 @pytest.mark.parametrize(("tolerance", "status"), [("1", 0), ("0.000001", 1)])
 def test_a_tolerance_of_8_bits_is_kept_by_every_probability(
     ghostkit, network, photos, tmp_path, tolerance, status

@@ -76,3 +76,10 @@ def test_earlier_results_stand(ghostkit, make_model, photos, tmp_path):
     arguments = ("mxbase", photos, "--model", make_model(), "-o", tmp_path / "r")
     ghostkit(*arguments)
     assert "holds results" in ghostkit(*arguments).err
+
+
+def test_a_missing_folder_is_told_before_anything_is_made(ghostkit, make_model, tmp_path):
+    outcome = ghostkit("mxbase", tmp_path / "no", "--model", make_model(), "-o", tmp_path / "r")
+    assert outcome.status == 2
+    assert "no' does not exist; expected a folder of pictures" in outcome.error
+    assert not (tmp_path / "r").exists()

@@ -91,6 +91,13 @@ def test_earlier_results_are_replaced_only_when_asked(ghostkit, project, photos,
     assert ghostkit(*arguments, "--overwrite").status == 1
 
 
+def test_a_missing_folder_is_told_before_anything_is_made(ghostkit, project, tmp_path):
+    outcome = ghostkit("pipeline", project, tmp_path / "no", tmp_path / "r")
+    assert outcome.status == 2
+    assert "no' does not exist; expected a folder of pictures" in outcome.err
+    assert not (tmp_path / "r").exists()
+
+
 def test_the_pixels_that_reach_the_model_are_stretched_cropped_swapped_and_normalised(
     project, tmp_path
 ):

@@ -82,9 +82,10 @@ def convert(
     from ghostkit.errors import AgreementError
     from ghostkit.progress import bars_for
 
-    _check_options(to, context)
+    _check_options(to, precision, context)
     check_suffix(output, TARGETS[to].suffix, f"--to {to}")
-    source = _model_path(model, output, overwrite)
+    source = _model_path(model)
+    _check_output(output, TARGETS[to].suffix, source, overwrite)
     with TemporaryDirectory() as folder:
         request = Request(
             model=source,
@@ -116,28 +117,32 @@ def convert(
     raise typer.Exit(1 if outcome.unanswered else 0)
 
 
-def _check_options(to: str, context: typer.Context) -> None:
+def _check_options(to: str, precision: str, context: typer.Context) -> None:
     """Refuse an unknown target, and an option that this one would not read."""
-    from ghostkit.convert.targets import TARGETS
+    from ghostkit.convert.targets import EIGHT_BITS, TARGETS
     from ghostkit.errors import UsageError
 
     if to not in TARGETS:
         raise UsageError(f"--to {to!r} is no target; there are: {', '.join(TARGETS)}")
     special = {name for target in TARGETS.values() for name in target.options}
-    for name in sorted(special - TARGETS[to].options):
-        given = context.get_parameter_source(name)
-        if given is not None and given.name != "DEFAULT":
+    for name in sorted(special):
+        source, option = context.get_parameter_source(name), name.replace("_", "-")
+        if source is None or source.name == "DEFAULT":
+            continue
+        if name not in TARGETS[to].options:
             of = ", ".join(key for key, each in TARGETS.items() if name in each.options)
-            option = name.replace("_", "-")
             raise UsageError(f"--{option} belongs to --to {of}; --to {to} does not read it")
+        if name in EIGHT_BITS and "precision" in TARGETS[to].options and precision != "int8":
+            raise UsageError(
+                f"--{option} is for --precision int8; {precision} has no use for it: leave it out"
+            )
 
 
-def _model_path(model: Path, output: Path, overwrite: bool) -> Path:
-    """The ONNX file that is meant, after making sure that the result may be written."""
+def _model_path(model: Path) -> Path:
+    """The ONNX file that is meant."""
     from ghostkit.artifacts import CHECKPOINT_SUFFIXES
     from ghostkit.bundled import DEFAULT, default_model
     from ghostkit.errors import UsageError
-    from ghostkit.files import check_target
 
     name = str(model)
     if name == DEFAULT and not model.exists():
@@ -147,10 +152,18 @@ def _model_path(model: Path, output: Path, overwrite: bool) -> Path:
             f"{name!r} is a checkpoint; a conversion starts from ONNX: ghostkit export {name} "
             "-o model.onnx"
         )
-    check_target(output, overwrite=overwrite)
+    return model
+
+
+def _check_output(output: Path, suffix: str | None, model: Path, overwrite: bool) -> None:
+    """Make sure that the result may be written, before any work."""
+    from ghostkit.errors import UsageError
+    from ghostkit.files import check_target
+
+    if suffix is not None:  # else the target adds its own, and looks then
+        check_target(output, overwrite=overwrite)
     if output.exists() and model.exists() and output.samefile(model):
         raise UsageError(f"the output {str(output)!r} is the model itself; choose another")
-    return model
 
 
 def _pictures(images: list[Path] | None, to: str, precision: str, folder: Path) -> tuple[str, ...]:

@@ -39,14 +39,13 @@ def mxbase(
     """
     from ghostkit.artifacts import load
     from ghostkit.classifier import picture_name
-    from ghostkit.cli.pipeline_run import check_results_folder, print_line
+    from ghostkit.cli.pipeline_run import pictures_for, print_line
     from ghostkit.files import write_text
     from ghostkit.mindx.labels import read_names
     from ghostkit.mindx.models import COMPILED, Found, find_model
     from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
-    from ghostkit.sources import find_pictures
     from ghostkit.timing import StageTimes
-    from ghostkit.writers import check_result_names, result_name
+    from ghostkit.writers import result_name
 
     chosen = Found(str(model))  # or the name of weights
     if model.suffix == COMPILED:
@@ -58,9 +57,7 @@ def mxbase(
         notices += more
     for notice in notices:
         say(f"note: {notice}")
-    found = find_pictures([images])
-    check_result_names(found.pictures)
-    check_results_folder(output, overwrite)
+    found = pictures_for(images, output, overwrite)
     times, failed = StageTimes(), 0
     answers = classifier.answers(
         found.pictures, batch_size=batch_size, workers=workers, times=times

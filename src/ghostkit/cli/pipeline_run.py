@@ -18,7 +18,7 @@ from ghostkit.mindx.sdk_conf import default_path, read_sdk_conf
 from ghostkit.mindx.statistics import Statistics
 from ghostkit.mindx.statistics_files import StatisticsFiles
 from ghostkit.mindx.structure import Pipeline
-from ghostkit.sources import find_pictures
+from ghostkit.sources import Found, find_pictures
 from ghostkit.writers import check_result_names, result_name
 
 
@@ -54,9 +54,7 @@ def read_named(file: Path, stream: str | None) -> tuple[Pipeline, str]:
 
 def run(program: Program, settings: Settings) -> int:
     """Run every picture; returns the exit status."""
-    found = find_pictures([settings.images])
-    check_result_names(found.pictures)
-    check_results_folder(settings.result_dir, settings.overwrite)
+    found = pictures_for(settings.images, settings.result_dir, settings.overwrite)
     statistics = Statistics(program.stream)
     answered = failed = 0
     folder = settings.images if settings.images.is_dir() else settings.images.parent
@@ -115,7 +113,22 @@ def _answer(name: str, outcome: Outcome, folder: Path) -> None:
         write_text(folder / result_name(outcome.source), text)
 
 
-def check_results_folder(folder: Path, overwrite: bool) -> None:
+def pictures_for(images: Path, results: Path, overwrite: bool) -> Found:
+    """The pictures below `images`, each of which can have its file in the folder `results`.
+
+    Raises:
+        UsageError: there is no `images`, or two pictures would have one file.
+        OutputError: `results` cannot be written, or holds some that may not be replaced.
+    """
+    if not images.exists():
+        raise UsageError(f"{str(images)!r} does not exist; expected a folder of pictures")
+    found = find_pictures([images])
+    check_result_names(found.pictures)
+    _check_results_folder(results, overwrite)
+    return found
+
+
+def _check_results_folder(folder: Path, overwrite: bool) -> None:
     """Make the folder of results; refuse one that holds some, unless they may be replaced."""
     try:
         make_folder(folder)

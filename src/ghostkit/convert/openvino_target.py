@@ -15,7 +15,6 @@ from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.running import first_batch, throughputs
 from ghostkit.convert.source import open_source, to_bytes
 from ghostkit.convert.verified import agreement_rows, compare_draft, compare_in_budget
-from ghostkit.errors import UsageError
 from ghostkit.files import check_target, write_json
 
 TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2}  # of a probability; weights in half precision differ
@@ -32,9 +31,6 @@ def convert_to_openvino(request: Request) -> Outcome:
     check_targets(request.output, overwrite=request.overwrite)
     if request.precision == "int8":
         return _in_8_bits(request)
-    for name in ("calibration", "data"):
-        if getattr(request, name) is not None:
-            raise UsageError(f"--{name} is for --precision int8; {request.precision} has no use")
     runtime = require_openvino()
     source = open_source(request.model)
     content = to_bytes(source.graph, source.card)

@@ -23,6 +23,8 @@ class Target:
         return run(request)
 
 
+EIGHT_BITS = frozenset({"calibration", "max_drop", "data"})  # options that nothing else reads
+
 TARGETS: Mapping[str, Target] = {
     "folded": Target(
         "folded_target", "convert_to_folded", frozenset({"images", "tolerance"}), ".onnx"
@@ -30,13 +32,13 @@ TARGETS: Mapping[str, Target] = {
     "int8": Target(
         "int8_target",
         "convert_to_int8",
-        frozenset({"images", "calibration", "max_drop", "data", "tolerance"}),
+        EIGHT_BITS | {"images", "tolerance"},
         ".onnx",
     ),
     "openvino": Target(
         "openvino_target",
         "convert_to_openvino",
-        frozenset({"images", "precision", "calibration", "max_drop", "data", "tolerance"}),
+        EIGHT_BITS | {"images", "precision", "tolerance"},
         ".xml",
     ),
     "om": Target(

@@ -255,6 +255,22 @@ def test_weights_of_ones_own(tmp_path, cache):
         keep(file, Kept("other", "ghostnet", steps))
 
 
+def test_of_a_run_that_averaged_the_weights_that_its_card_measured_are_taken(tmp_path):
+    plain, steps = weights_of("ghostnet"), evaluation_steps(64, 1.0)
+    classes = ("a", "b", "c", "d", "e")
+    _, card = read_carded(
+        keep(saved(tmp_path / "x", plain), Kept("x", "ghostnet", steps, classes=classes))
+    )
+    averaged = plain | {"classifier.bias": plain["classifier.bias"] + 1}
+    content = {"state_dict": plain, "state_dict_ema": averaged}
+    for name, more, expected in (
+        ("ours", {"card": card.to_json()}, averaged),
+        ("timms", {}, plain),
+    ):
+        kept = keep(saved(tmp_path / name, content | more), Kept(name, "ghostnet", steps))
+        assert read_carded(kept)[0]["classifier.bias"].equal(expected["classifier.bias"])
+
+
 def test_weights_that_carry_a_card_keep_it(tmp_path, cache):
     steps = evaluation_steps(64, 1.0)
     file = saved(tmp_path / "x.pth", weights_of("ghostnet"))

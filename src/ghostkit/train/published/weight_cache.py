@@ -19,7 +19,7 @@ from ghostkit.errors import CheckpointError, OutputError, UsageError
 from ghostkit.steps import Step, output_size
 from ghostkit.train.network.architectures import ARCHITECTURES, Shape, build, build_carded, identify
 from ghostkit.train.network.carded import card_in, measured_weights, write_carded
-from ghostkit.train.network.weights import load_into, read_checkpoint, read_weights
+from ghostkit.train.network.weights import load_into, read_checkpoint, weights_in
 from ghostkit.train.published.catalogue import Published, by_hand, path_of
 from ghostkit.train.published.download import Progress, download
 
@@ -110,7 +110,12 @@ def keep(file: str | os.PathLike[str], kept: Kept, *, overwrite: bool = False) -
         OutputError: the name is taken, or the cache cannot be written.
     """
     target, source = _free(kept.name, overwrite), os.fspath(file)
-    weights = read_weights(file, ema=kept.averaged)
+    content = read_checkpoint(file)
+    weights = (
+        weights_in(content, source, ema=True)
+        if kept.averaged
+        else measured_weights(content, source)
+    )
     shape = identify(weights)
     wanted = Shape(
         kept.architecture, kept.width or shape.width, kept.num_classes or shape.num_classes
