@@ -9,12 +9,15 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 
 from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.signals import signal_stack_kept
 from tiny import tiny_card
 
+hypothesis.settings.register_profile("ghostkit", deadline=None)  # the machine may be busy
+hypothesis.settings.load_profile("ghostkit")
 sys.modules.setdefault("openvino_telemetry", None)  # tests that import OpenVINO report nothing
 
 

@@ -24,7 +24,7 @@ from ghostkit.metrics import (
     wilson_interval,
 )
 
-quick = settings(deadline=None, max_examples=60)
+quick = settings(max_examples=60)
 
 
 @st.composite

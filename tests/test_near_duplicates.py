@@ -119,7 +119,7 @@ def groups_by_comparing_all(hashes, max_distance, mirrored):
     return np.unique(numbers, return_inverse=True)[1].tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32),
     size=st.integers(1, 60),

@@ -10,7 +10,7 @@ from ghostkit.errors import ImageRefused, ModelError, UsageError
 from ghostkit.predictions import Prediction, finite_rows, nine_digits, softmax, top_k
 
 COLOURS = ("red", "green", "blue")
-quick = settings(deadline=None, max_examples=80)
+quick = settings(max_examples=80)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 batches = arrays(np.float64, array_shapes(min_dims=1, max_dims=3, max_side=20), elements=finite)
 

@@ -22,7 +22,7 @@ WORDS = (
 SAMPLE = SEED_FILE + "aipp_op { related_input_rank : 1 " + JPEG_TO_RGB + " }"
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(st.one_of(st.text(), st.binary(), st.lists(st.sampled_from(WORDS)).map(" ".join)))
 def test_any_text_is_read_or_refused_with_its_place(text):
     try:
@@ -33,7 +33,7 @@ def test_any_text_is_read_or_refused_with_its_place(text):
         use(blocks)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     st.integers(0, len(SAMPLE)), st.integers(0, 12), st.sampled_from([*WORDS, ""]), st.booleans()
 )

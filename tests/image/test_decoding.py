@@ -154,7 +154,7 @@ BEGINNINGS += [b"RIFF\xff\0\0\0WEBPVP8X", b"RIFF\xff\0\0\0WEBPVP8L", b"RIFF\xff\
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(st.sampled_from(BEGINNINGS), st.binary(max_size=300))
 def test_rubbish_after_a_signature_is_refused(beginning, rubbish):
     answered(beginning + rubbish)

@@ -75,7 +75,7 @@ def by_parts(name):
 NAMES = st.lists(st.text(st.sampled_from("aB0129.-_ \x01垃²\udcff"), min_size=1, max_size=8))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(NAMES)
 def test_the_order_is_that_of_texts_and_numbers_in_turn(names):
     assert sorted(names, key=natural_key) == sorted(names, key=by_parts)

@@ -28,7 +28,7 @@ def test_one_path_per_line_empty_ones_and_carriage_returns_do_not_count():
 PATH = st.binary(min_size=1, max_size=9).filter(lambda path: b"\0" not in path)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(PATH), st.integers(1, 50))
 def test_zero_bytes_let_every_file_name_through(paths, step):
     stream = Dripping(b"\0".join(paths), step)

@@ -9,14 +9,14 @@ from ghostkit.sources.shards import parse_shard
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(NAMES), st.integers(1, 40))
 def test_every_name_is_in_exactly_one_shard(names, count):
     shards = [Shard(index, count) for index in range(1, count + 1)]
     assert all(sum(shard.has(name) for shard in shards) == 1 for name in names)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(NAMES, unique=True), st.randoms(), st.integers(1, 9))
 def test_no_order_and_no_other_picture_has_a_say(names, random, count):
     shard = Shard(1, count)

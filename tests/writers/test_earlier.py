@@ -31,7 +31,7 @@ HEADERS = {"jsonl": b"", "csv": csv_header(OPTIONS)}
 
 
 @both
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(named=st.lists(st.tuples(NAMES, st.booleans()), max_size=6), share=st.floats(0, 1, width=16))
 def test_a_file_that_is_cut_at_any_byte_is_gone_on_with_to_the_same_file(
     tmp_path_factory, kind, named, share

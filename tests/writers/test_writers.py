@@ -112,7 +112,7 @@ def test_a_file_name_with_a_newline_quotes_and_a_stray_byte_comes_back_from_both
     assert tuple(row) == CSV_COLUMNS
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.binary(min_size=1).filter(lambda name: b"\0" not in name))
 def test_any_linux_file_name_comes_back_from_both(tmp_path_factory, name):
     folder = tmp_path_factory.mktemp("names")

@@ -385,7 +385,7 @@ def networks(draw):
     return net.model(net.conv(values[-1], 5), *draw(st.sets(st.sampled_from(values), max_size=1)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks(), st.sampled_from([8, 16]))
 def test_any_network_of_such_layers_answers_the_same(content, block):
     with pytest.MonkeyPatch.context() as patch:
