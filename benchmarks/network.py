@@ -25,6 +25,7 @@ def write_network(photos: Sequence[str], folder: Path) -> dict[str, Any]:
     Files that are there already are taken as they are.
     """
     if not (folder / "network.onnx").exists():
+        folder.mkdir(parents=True, exist_ok=True)
         _write(photos, folder)
     return {
         "model": str(folder / "network.onnx"),

@@ -1,5 +1,6 @@
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,18 @@ def test_some_are_of_every_class_and_the_same_bytes(unpacked_once, tmp_path):
     assert np.abs(shares - open_dataset(unpacked_once).counts / 2527).max() < 0.02
     path = Path(some.samples[7].path)
     assert path.read_bytes() == (unpacked_once / path.parent.name / path.name).read_bytes()
+
+
+def test_pythons_without_filters_for_archives_unpack_too(tmp_path, unpacked_once, monkeypatch):
+    newer = tarfile.TarFile.extractall
+    monkeypatch.setattr(
+        tarfile.TarFile,
+        "extractall",
+        lambda tar, path, members=None: newer(tar, path, members, filter="data"),
+    )
+    monkeypatch.delattr(tarfile, "data_filter")  # as before Python 3.11.4
+    found = unpack_trashnet(tmp_path)
+    assert len(list(found.rglob("*.jpg"))) == len(list(unpacked_once.rglob("*.jpg")))
 
 
 def test_a_second_call_changes_nothing(trashnet):

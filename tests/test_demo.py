@@ -11,8 +11,9 @@ from ghostkit.errors import AgreementError
 from squares import COLORS, save_noise
 
 torch = pytest.importorskip("torch")
-from ghostkit.demo import to_int8  # noqa: E402
+from ghostkit.demo import machine, to_int8  # noqa: E402
 from ghostkit.progress import silent  # noqa: E402
+from ghostkit.train.interruption import Stopped  # noqa: E402
 
 torch.set_num_threads(1)  # see tests/train/conftest.py
 
@@ -33,6 +34,29 @@ def few_photos(monkeypatch):
         return folder / "photos"
 
     monkeypatch.setattr("ghostkit.demo.unpack_trashnet", unpack)
+
+
+def test_a_stop_in_its_training_is_told_in_a_line(monkeypatch, tmp_path, capsys):
+    def stopped(*_, **__):
+        raise Stopped("stopped and saved")
+
+    monkeypatch.setattr("ghostkit.demo.train", stopped)
+    monkeypatch.setattr("ghostkit.demo.lay_out_photos", lambda *_: (tmp_path, None))
+    monkeypatch.setattr("ghostkit.demo.open_splits", lambda *_, **__: ((), ()))
+    assert run(["demo", "--output", str(tmp_path / "demo")]) == 130
+    assert "stopped in its training; the same command" in capsys.readouterr().err
+
+
+def test_onnx_runtime_may_be_of_another_package(monkeypatch):
+    import importlib.metadata
+
+    import onnxruntime
+
+    def unknown(name):
+        raise importlib.metadata.PackageNotFoundError(name)  # as with onnxruntime-gpu
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    assert machine()["versions"]["onnxruntime"] == onnxruntime.__version__
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -245,12 +245,20 @@ def classify(
 
 def machine() -> dict[str, Any]:
     """What the figures were measured with."""
-    packages = ("ghostkit", "torch", "onnxruntime", "numpy", "pillow")
+    modules = {
+        "ghostkit": "ghostkit",
+        "torch": "torch",
+        "onnxruntime": "onnxruntime",  # of whatever package: there are onnxruntime-gpu and others
+        "numpy": "numpy",
+        "pillow": "PIL",
+    }
     return {
         "cores": available_cores(),
         "processor": _processor(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+        "versions": {
+            name: str(import_module(module).__version__) for name, module in modules.items()
+        },
     }
 
 

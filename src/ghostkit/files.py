@@ -54,6 +54,19 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
         raise _unwritable(target, error) from error
 
 
+def check_distinct_targets(*paths: Path | None, overwrite: bool = False) -> None:
+    """`check_target` for the files of one command; None is one that is not wanted.
+
+    Raises:
+        OutputError: see there; or two of them are one.
+    """
+    wanted = [path for path in paths if path is not None]
+    for path in wanted:
+        check_target(path, overwrite=overwrite)
+    if len({os.path.realpath(path) for path in wanted}) < len(wanted):
+        raise OutputError(f"{str(wanted[0])!r} is asked for twice, as two files; name each its own")
+
+
 _TEMPORARY = re.compile(r"\..{1,40}\.[0-9a-f]{12}\.tmp")  # the names of `temporary_beside`
 
 

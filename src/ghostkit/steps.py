@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ghostkit.errors import UsageError
 from ghostkit.filters import Filter as Filter
 
-Pixels = Annotated[int, Field(ge=1, le=16384)]
+MOST_PIXELS = 16384  # on a side
+Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 Size = tuple[Pixels, Pixels]  # (height, width) in pixels
 Channels = tuple[float, float, float]  # in the card's colour order, in units where 255 is 1.0
 
@@ -109,9 +110,18 @@ def evaluation_steps(
     """The steps of the original evaluation: short side to ``floor(size / fraction)``, centre crop.
 
     The original's numbers, 240 and 0.875, give short side 274.
+
+    Raises:
+        UsageError: the short side would be beyond what a step takes.
     """
+    short = int(image_size / crop_fraction)
+    if not 1 <= short <= MOST_PIXELS:
+        raise UsageError(
+            f"image size {image_size} and crop fraction {crop_fraction:g} ask for a short side of "
+            f"{short} pixels; expected 1 to {MOST_PIXELS}"
+        )
     return (
-        Resize(short=int(image_size / crop_fraction), filter=filter),
+        Resize(short=short, filter=filter),
         CenterCrop(size=(image_size, image_size)),
         Normalize(mean=mean, std=std),
     )

@@ -38,6 +38,15 @@ def test_logits_of_any_size_have_their_temperature(factor):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_what_changes_is_told_from_the_temperature_that_the_model_had():
+    logits, targets = drawn(400, 2.0)
+    assert calibrate(logits, targets, 2.0).loss[0] == pytest.approx(
+        -np.log(softmax(logits, 2.0)[np.arange(400), targets]).mean(), rel=1e-5
+    )
+    assert calibrate(logits, targets, 2.0).loss[1] == calibrate(logits, targets).loss[1]
+    assert calibrate(logits, targets).loss[0] > 1.05 * calibrate(logits, targets, 2.0).loss[0]
+
+
 def test_where_every_answer_is_right_no_temperature_can_be_told():
     logits, _ = drawn(50, 1.0)
     targets = logits.argmax(axis=1)

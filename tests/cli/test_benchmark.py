@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from ghostkit.cli.benchmark import _contents
 from tiny import GREEN, RED, save_square, write_bad
 
 QUICK = ("--backend", "onnx", "--rounds", 2, "--seconds", 0, "--batch-size", 2)
@@ -50,6 +51,26 @@ def test_photos_that_cannot_be_read_are_named_and_the_others_measured(ghostkit, 
     assert json.loads(outcome.out)["pictures"]["count"] == 2
     for name, words in reasons.items():
         assert f"no answer: {photos}/{name}: {words}" in outcome.err
+
+
+def test_forms_of_the_model_that_have_one_file_name_are_told_apart(ghostkit, make_model, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    one, two = make_model("one/m.onnx"), make_model("two/m.onnx")
+    record = json.loads(ghostkit("benchmark", one, "--beside", two, *QUICK, "--json").out)
+    assert [each["backend"].partition(", ")[2] for each in record["backends"]] == [
+        str(one),
+        str(two),
+    ]
+    twice = ghostkit("benchmark", one, "--beside", one, *QUICK)
+    assert "m.onnx' is named twice" in twice.error
+
+
+@pytest.mark.parametrize(("there", "taken"), [(3, [0, 1, 2]), (5, [0, 1, 2, 3]), (9, [0, 2, 4, 6])])
+def test_the_photos_that_are_measured_are_spread_over_all(tmp_path, there, taken):
+    pictures = [save_square(tmp_path / f"{index}.png", (index, 0, 0)) for index in range(there)]
+    contents, refused = _contents([tmp_path], 4)
+    assert contents == [pictures[index].read_bytes() for index in taken] and not refused
 
 
 def test_photos_none_of_which_can_be_read(ghostkit, make_model, tmp_path):

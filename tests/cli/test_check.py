@@ -1,4 +1,5 @@
 import json
+import shlex
 
 import pytest
 
@@ -29,11 +30,25 @@ def test_what_is_wrong_is_shown_listed_and_put_on_a_page(ghostkit, photos, tmp_p
         "red/both.png": "two labels",
         "red/two.png": "refused",
     }
-    assert f"--leave-out {target}" in outcome.err
+    assert f"next: ghostkit train {photos} --val-split 0.2 --leave-out {target}" in outcome.err
     text = page.read_text()
     assert "Photos with two labels: 1" in text and text.count("data:image/jpeg") == 2
     again = ghostkit("check", photos, "-o", target)
     assert again.status == 2 and "exists" in again.err
+
+
+def test_the_next_command_is_one_for_a_shell(ghostkit, photos, tmp_path):
+    flat, labels = tmp_path / "flat photos", tmp_path / "labels.txt"
+    flat.mkdir()
+    for name in ("red", "blue"):
+        (photos / name / "one.png").rename(flat / f"{name}.png")
+    labels.write_text("red.png\tred\nblue.png\tblue\n")
+    target = tmp_path / "out.jsonl"
+    words = shlex.split(
+        ghostkit("check", flat, "--labels", labels, "-o", target).err.partition("next: ")[2]
+    )
+    assert words[:5] == ["ghostkit", "train", str(flat), "--labels", str(labels)]
+    assert words[5:] == ["--val-split", "0.2", "--leave-out", str(target)]
 
 
 def test_a_data_set_without_faults_has_status_0(ghostkit, photos):

@@ -205,6 +205,11 @@ def test_outputs_that_exist_and_inputs_that_are_no_onnx(ghostkit, network, photo
     assert "no such model file" in missing
 
 
+def test_a_folder_as_output_is_refused_with_a_name(ghostkit, network):
+    error = ghostkit("convert", network, "--to", "folded", "-o", ".").error
+    assert "--to folded writes a file NAME.onnx" in error and "name it 'model.onnx'" in error
+
+
 @pytest.mark.parametrize("name", ["m.xml", "m.om", "m"])
 def test_a_name_by_which_no_command_would_open_it_is_refused(ghostkit, network, tmp_path, name):
     outcome = ghostkit("convert", network, "--to", "folded", "-o", tmp_path / "new" / name)

@@ -28,6 +28,21 @@ def test_the_account_has_intervals_classes_and_what_is_confused(ghostkit, model,
     assert "red blue 1" in words
 
 
+def test_the_files_are_whole_where_nobody_reads_the_table(
+    ghostkit, model, photos, tmp_path, monkeypatch
+):
+    def gone(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("ghostkit.cli.report.evaluation_tables", gone)
+    target, page = tmp_path / "e.json", tmp_path / "e.html"
+    assert ghostkit("evaluate", model, photos, "-o", target, "--html", page).status != 0
+    assert json.loads(target.read_text())["top1"]["total"] == 4
+    assert "75.0" in page.read_text()
+    same = ghostkit("evaluate", model, photos, "-o", tmp_path / "x", "--html", tmp_path / "x")
+    assert "x' is asked for twice, as two files" in same.error
+
+
 def test_corrupt_pictures_are_named_not_counted_and_the_exit_status_is_1(ghostkit, model, photos):
     reasons = write_bad(photos / "green")
     outcome = ghostkit("evaluate", model, photos)

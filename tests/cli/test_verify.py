@@ -106,6 +106,9 @@ def test_a_page_holds_the_disputed_pictures_and_what_was_refused(
 
 def test_the_aipp_file_that_a_card_needs_is_made_on_the_spot(ghostkit, make_model, photos):
     options = ["--images", photos, "--tolerance", "1e-3", "--aipp", "auto"]
+    for more in (("--precision", "bf16"), ("--strict",), ("--fast-decode",)):
+        refused = ghostkit("verify", make_model(), make_model(), *options, *more)
+        assert "--aipp simulates a chip on the CPU; leave out" in refused.error
     outcome = ghostkit("verify", make_model(), make_model(), *options)
     assert outcome.status == 0, outcome
     assert "B gives the model uint8 pixels of 0..255 to normalise inside" in outcome.out

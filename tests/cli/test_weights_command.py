@@ -106,6 +106,12 @@ def test_add_of_weights_that_are_not_listed(cache, tmp_path, capsys):
         (["add", "FILE", "--architecture", "ghostnetv2"], "holds a ghostnet of width 1"),
         (["add", "FILE", "--as", "ghostnet-1.0", "--architecture", "ghostnet"], "is known"),
         (["add", "FILE", "--as", "../x", "--architecture", "ghostnet"], "cannot be a name"),
+        (["add", "FILE", "--as", "ghostnet-1.0", "--filter", "bilinear"], "--filter describes"),
+        (["add", "FILE", "--stem-stride", "1"], "--stem-stride describes weights of an --arch"),
+        (
+            ["add", "FILE", "--architecture", "ghostnet", "--image-size", "20000"],
+            "ask for a short side of 22857 pixels; expected 1 to 16384",
+        ),
         (["add", "FILE", "--labels", "FILE"], "cannot read the class names"),
         (["add", "none.pth", "--as", "ghostnet-1.0"], "'none.pth' is not a file"),
     ],

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from ghostkit.cli import run
-from ghostkit.dataset import open_dataset, open_splits
+from ghostkit.dataset import open_dataset, open_splits, parts_in
 from ghostkit.dataset.packing import pack
 from ghostkit.errors import DatasetError, ImageRefused
 from ghostkit.image import decode
@@ -65,6 +65,26 @@ def test_a_part_can_be_held_out_of_a_packed_tree(packed, tmp_path):
         open_dataset(tmp_path / "tree", "val")
 
 
+def test_a_tree_stays_one_and_a_part_that_is_alone_stays_what_it_is(tmp_path):
+    photos = save_photos(tmp_path / "photos", 5, 2)
+    (photos / "train" / "words.txt").write_text("blue\tazure, sky\n")
+    assert run(["pack", str(photos / "train"), str(tmp_path / "tree")]) == 0
+    tree = open_dataset(tmp_path / "tree")
+    assert (tree.split, tree.name, parts_in(tmp_path / "tree")) == ("all", "tree", ())
+    assert tree.fingerprint == open_dataset(photos / "train").fingerprint
+    assert tree.titles == ("azure", "green", "red")
+    with pytest.raises(DatasetError, match="is packed without parts; say which part.*--val-split"):
+        open_splits(tmp_path / "tree")
+    (photos / "train").rename(tmp_path / "elsewhere")
+    assert run(["pack", str(photos), str(tmp_path / "alone")]) == 0
+    assert parts_in(tmp_path / "alone") == parts_in(photos) == ("val",)
+
+
+def test_what_is_packed_is_not_packed_again(packed, tmp_path, capsys):
+    assert run(["pack", str(packed[1]), str(tmp_path / "new")]) == 2
+    assert "is packed already; pack the folder that it was made of" in capsys.readouterr().err
+
+
 def test_a_damaged_archive_or_list_is_said(packed):
     _, folder, shards = packed
     path = open_dataset(folder, "train").samples[0].path
@@ -93,6 +113,7 @@ def test_a_name_that_only_looks_like_a_member_is_a_path(tmp_path):
 def test_the_command_packs_and_refuses_to_pack_over(packed, tmp_path, capsys):
     photos, _, _ = packed
     assert run(["pack", str(photos), str(tmp_path / "new"), "--shard-mb", "1"]) == 0
-    assert "21 pictures in 2 archives" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"21 pictures in 2 archives; next: ghostkit train {tmp_path}/new\n" in said
     assert run(["pack", str(photos), str(tmp_path / "new")]) == 2
     assert "index.json' exists; choose another place" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import tarfile
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def unpack_trashnet(folder: str | os.PathLike[str]) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(temporary, filter="data")
+            _extract(tar, temporary)
         os.rename(temporary / TOP, target)
         sync_folder(target.parent)
     except OSError as error:
@@ -82,13 +83,23 @@ def unpack_some(folder: str | os.PathLike[str], count: int) -> Path:
     with tarfile.open(fileobj=io.BytesIO(_read_archive())) as tar:
         photos = sorted((each for each in tar if each.isfile()), key=lambda each: each.name)
         try:
-            tar.extractall(target, photos[:: max(1, len(photos) // count)], filter="data")
+            _extract(tar, target, photos[:: max(1, len(photos) // count)])
         except OSError as error:
             raise OutputError(
                 f"cannot unpack bundled photos to {str(target)!r}: {error.strerror or error}; "
                 "free space and permissions there"
             ) from error
     return target / TOP
+
+
+def _extract(
+    tar: tarfile.TarFile, folder: Path, members: Sequence[tarfile.TarInfo] | None = None
+) -> None:
+    """Unpack what `_read_archive` has checked; Python before 3.11.4 has no filter."""
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(folder, members, filter="data")
+    else:
+        tar.extractall(folder, members)
 
 
 def _read_archive() -> bytes:

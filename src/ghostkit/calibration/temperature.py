@@ -23,11 +23,13 @@ class Calibration:
 
     temperature: float | None  # chosen by all pictures; None: every answer is right, so none is
     images: int
-    loss: tuple[float, float]  # mean cross entropy in nats, at temperature 1 and calibrated
+    loss: tuple[float, float]  # mean cross entropy in nats, as it was and calibrated
     error: tuple[float, float]  # expected calibration error, 15 bins, 0..1, likewise
 
 
-def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibration:
+def calibrate(
+    logits: NDArray[np.float32], targets: NDArray[np.int64], before: float = 1.0
+) -> Calibration:
     """The temperature that makes the labels likeliest.
 
     Where every answer is right there is none: the colder, the likelier. A half of which that holds
@@ -36,6 +38,7 @@ def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibr
     Args:
         logits: ``(N, K)``.
         targets: class indices ``(N,)``.
+        before: the temperature that the model had.
 
     Raises:
         UsageError: there are too few pictures, or their labels are no likelier than other classes.
@@ -52,7 +55,7 @@ def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibr
             "so no temperature can be told: the higher, the likelier. Do model and labels belong "
             "together?"
         )
-    plain = softmax(logits)
+    plain = softmax(logits, before)
     calibrated = plain.copy()
     for half, other in halves(len(targets)):
         chosen = fit_temperature(logits[other], targets[other])

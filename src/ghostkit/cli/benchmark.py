@@ -35,7 +35,10 @@ def benchmark(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each figure is measured.")] = 5,
     seconds: Annotated[
-        float, typer.Option(min=0, help="How long many pictures are answered in a round, about.")
+        float,
+        typer.Option(
+            min=0, max=3600, help="How long many pictures are answered in a round, about."
+        ),
     ] = 1.0,
     beside: Annotated[
         list[Path] | None,
@@ -62,12 +65,16 @@ def benchmark(
     from ghostkit.benchmark import generated_pictures, load_average, measure
     from ghostkit.cli.report import speed_tables
     from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.errors import UsageError
     from ghostkit.progress import bars_for
     from ghostkit.steps import describe
 
     asked = (backend, device, precision) != ("auto", "auto", "fp32")
     models, classifiers = (model, *(beside or ())), {}
-    for each in models:
+    files = [each.name for each in models]
+    if len(set(files)) < len(files):
+        files = [str(each) for each in models]
+    for each, file in zip(models, files, strict=True):
         choices = [Choice(backend, precision=precision)] if asked else choices_for(each)
         for choice in choices:
             classifier = load(
@@ -79,7 +86,9 @@ def benchmark(
                 fast_decode=fast_decode,
             )
             say_fallback(classifier)
-            name = classifier.backend.name + (f", {each.name}" if beside else "")
+            name = classifier.backend.name + (f", {file}" if beside else "")
+            if name in classifiers:
+                raise UsageError(f"{str(each)!r} is named twice; name each form of the model once")
             classifiers[name] = classifier
     if images:
         pictures, unreadable = _contents(images, PICTURES)
@@ -124,7 +133,8 @@ def _contents(images: list[Path], count: int) -> tuple[list[bytes], list[tuple[s
 
     found = find_pictures(images).pictures
     contents, refused = [], []
-    for path in found[:: max(1, len(found) // count)][:count]:
+    some = min(count, len(found))
+    for path in (found[index * len(found) // some] for index in range(some)):
         try:
             decode(path)
         except ImageRefused as error:

@@ -88,7 +88,8 @@ def calibrate(
     )
     answered = gather(classifier, dataset, answers, "Answering", bars_for())
     unanswered = answered.unanswered
-    found = temperatures.calibrate(answered.logits, answered.targets)
+    had = classifier.card.output.temperature
+    found = temperatures.calibrate(answered.logits, answered.targets, had)
     wants_threshold = keep is not None or accuracy is not None or bool(unknown)
     temperature = _temperature(found, classifier.card, wants_threshold)
     rejection = None

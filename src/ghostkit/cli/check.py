@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import Data, Json, Labels, Overwrite, Workers, say
+from ghostkit.cli.options import Data, Json, Labels, Overwrite, Workers, next_training, say
 
 
 def register(app: typer.Typer) -> None:
@@ -45,27 +45,28 @@ def check(
     from ghostkit.cli.data_tables import report_tables
     from ghostkit.cli.results import print_json
     from ghostkit.dataset import open_parts
-    from ghostkit.files import check_target, json_bytes, write_bytes, write_text
+    from ghostkit.files import check_distinct_targets, json_bytes, write_bytes, write_text
     from ghostkit.inspection import inspect
     from ghostkit.progress import bars_for
 
-    for target in (output, html):
-        if target is not None:
-            check_target(target, overwrite=overwrite)
+    check_distinct_targets(output, html, overwrite=overwrite)
     parts = open_parts(data, labels=labels)
     report = inspect(parts, copy_distance=copy_distance, workers=workers, bars=bars_for())
     for note in report.notes:
         say(note)
+    if output is not None:  # files first: who reads the table may stop at its first line
+        write_bytes(output, b"".join(json_bytes(each.to_record()) for each in report.left_out))
+    if html is not None:
+        from ghostkit.report.data import data_page
+
+        write_text(html, data_page(report))
     if as_json:
         print_json(report.to_record())
     else:
         report_tables(report)
     if output is not None:
-        write_bytes(output, b"".join(json_bytes(each.to_record()) for each in report.left_out))
-        say(f"left out: {output}; next: ghostkit train {data} --leave-out {output}")
+        there = {part.split for part in parts}
+        say(f"left out: {output}{next_training(data, there, labels, output)}")
     if html is not None:
-        from ghostkit.report.data import data_page
-
-        write_text(html, data_page(report))
         say(f"page: {html}")
     raise typer.Exit(1 if report.left_out else 0)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import say
+from ghostkit.cli.options import INTERRUPTED, say
 
 
 def register(app: typer.Typer) -> None:
@@ -32,8 +32,13 @@ def demo(
     from ghostkit.cli.report import demo_table
     from ghostkit.demo import run
     from ghostkit.progress import bars_for
+    from ghostkit.train.interruption import Stopped
     from ghostkit.train.machines.allocator import keep_freed_memory
 
     keep_freed_memory()
-    summary = run(output, bars=bars_for(), log=say, overrides=tuple(overrides or ()))
+    try:
+        summary = run(output, bars=bars_for(), log=say, overrides=tuple(overrides or ()))
+    except Stopped:
+        say("stopped in its training; the same command begins the demo anew")
+        raise typer.Exit(INTERRUPTED) from None
     demo_table(summary)

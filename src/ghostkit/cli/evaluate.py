@@ -68,12 +68,10 @@ def evaluate(
     from ghostkit.dataset import open_dataset, parts_in
     from ghostkit.dataset.left_out import read_left_out
     from ghostkit.evaluate import evaluate as measure
-    from ghostkit.files import check_target, write_json, write_text
+    from ghostkit.files import check_distinct_targets, write_json, write_text
     from ghostkit.progress import bars_for
 
-    for target in (output, html):
-        if target is not None:
-            check_target(target, overwrite=overwrite)
+    check_distinct_targets(output, html, overwrite=overwrite)
     classifier = load(
         model,
         backend=backend,
@@ -100,16 +98,17 @@ def evaluate(
     evaluation = measure(
         classifier, dataset, batch_size=batch_size, workers=workers, bars=bars_for()
     )
-    if as_json:
-        print_json(evaluation.to_record())
-    else:
-        evaluation_tables(evaluation)
-    name_unanswered(evaluation.unanswered, "--json" if output is None else str(output))
-    if output is not None:
+    if output is not None:  # files first: who reads the table may stop at its first line
         write_json(output, evaluation.to_record())
     if html is not None:
         from ghostkit.report.evaluation import evaluation_page
 
         write_text(html, evaluation_page(evaluation, str(model)))
+    if as_json:
+        print_json(evaluation.to_record())
+    else:
+        evaluation_tables(evaluation)
+    name_unanswered(evaluation.unanswered, "--json" if output is None else str(output))
+    if html is not None:
         say(f"page: {html}")
     raise typer.Exit(1 if evaluation.unanswered else 0)

@@ -1,6 +1,8 @@
 """Options that several commands share, so that they read and behave alike."""
 
+import shlex
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -85,10 +87,31 @@ def check_suffix(output: Path, suffix: str | None, command: str) -> None:
     from ghostkit.errors import UsageError
 
     if suffix is not None and output.suffix.lower() != suffix:
+        better = output.with_suffix(suffix) if output.name else output / f"model{suffix}"
         raise UsageError(
             f"{str(output)!r}: {command} writes a file NAME{suffix}, and the other commands tell "
-            f"by its ending how to open it; name it {str(output.with_suffix(suffix))!r}"
+            f"by its ending how to open it; name it {str(better)!r}"
         )
+
+
+def next_training(
+    data: str | Path,
+    parts: Collection[str],
+    labels: Path | None = None,
+    left_out: Path | None = None,
+) -> str:
+    """The end of a message: the command that trains on `data`; nothing where val alone is there.
+
+    Args:
+        parts: that it has: ``train`` and ``val``, one of them, or ``all``.
+    """
+    if set(parts) == {"val"}:
+        return ""
+    words = ["ghostkit", "train", str(data)]
+    words += [] if labels is None else ["--labels", str(labels)]
+    words += [] if {"train", "val"} <= set(parts) else ["--val-split", "0.2"]
+    words += [] if left_out is None else ["--leave-out", str(left_out)]
+    return f"; next: {shlex.join(words)}"
 
 
 def say_fallback(classifier: "Answering") -> None:

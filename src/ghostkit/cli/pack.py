@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import Data, Labels, LeaveOut, ValSplit, say
+from ghostkit.cli.options import Data, Labels, LeaveOut, ValSplit, next_training, say
 
 
 def register(app: typer.Typer) -> None:
@@ -31,5 +31,5 @@ def pack(
 
     shards = run(data, target, labels, leave_out, val_split, shard_mb << 20, seed)
     pictures = sum(shard.pictures for shard in shards)
-    say(f"{target}: {pictures} pictures in {len(shards)} archives")
-    say(f"next: ghostkit train {target}")
+    parts = {shard.part for shard in shards}
+    say(f"{target}: {pictures} pictures in {len(shards)} archives{next_training(target, parts)}")

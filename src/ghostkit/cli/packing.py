@@ -12,8 +12,8 @@ from ghostkit.dataset import Dataset, open_dataset, open_splits
 from ghostkit.dataset.layouts import find_layout
 from ghostkit.dataset.left_out import read_left_out
 from ghostkit.dataset.packing import pack
-from ghostkit.dataset.shards import INDEX, Shard
-from ghostkit.errors import OutputError
+from ghostkit.dataset.shards import INDEX, Shard, is_packed
+from ghostkit.errors import OutputError, UsageError
 from ghostkit.files import check_target
 from ghostkit.progress import bars_for
 
@@ -28,6 +28,8 @@ def run(
     seed: int,
 ) -> tuple[Shard, ...]:
     """Pack `data` to `target`, a folder or a URL; the archives."""
+    if labels is None and is_packed(str(data)):
+        raise UsageError(f"{str(data)!r} is packed already; pack the folder that it was made of")
     left_out = read_left_out(leave_out)
     parts = _parts(data, labels, left_out, val_split, seed)
     for note in dict.fromkeys(note for part in parts.values() for note in part.notes):
@@ -82,4 +84,5 @@ def _parts(
         return dict(zip(("train", "val"), both, strict=True))
     if labels is None and len(find_layout(str(data)).parts) == 2:
         return dict(zip(("train", "val"), open_splits(data, left_out=left_out), strict=True))
-    return {"train": open_dataset(data, labels=labels, left_out=left_out)}
+    whole = open_dataset(data, labels=labels, left_out=left_out)
+    return {whole.split: whole}

@@ -40,7 +40,7 @@ def verify(
         list[Path], typer.Option(help="Photos or folders of photos; may be given several times.")
     ],
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Largest difference of a probability that passes.")
+        float, typer.Option(min=0, max=1, help="Largest difference of a probability that passes.")
     ] = 1e-4,
     min_agreement: Annotated[
         float,
@@ -87,15 +87,16 @@ def verify(
 
     if html is not None:
         check_target(html, overwrite=overwrite)
-    if aipp is not None and (backend, device, fast_decode) != ("auto", "auto", False):
+    asked = (backend, device, precision, strict, fast_decode)
+    if aipp is not None and asked != ("auto", "auto", "fp32", False, False):
         raise UsageError(
-            "--aipp simulates a chip on the CPU; leave out --backend, --device and --fast-decode"
+            "--aipp simulates a chip on the CPU; leave out --backend, --device, --precision, "
+            "--strict and --fast-decode"
         )
     one: Answering = _remote(a) if is_server(a) else load(a, device="cpu")
     two: Answering
     if is_server(b):
-        asked = (backend, device, precision, strict, fast_decode, aipp)
-        if asked != ("auto", "auto", "fp32", False, False, None):
+        if (*asked, aipp) != ("auto", "auto", "fp32", False, False, None):
             raise UsageError(f"{b} runs as its server was started; leave out the options for B")
         two = _remote(b)
     elif aipp is not None:
@@ -119,15 +120,16 @@ def verify(
         batch_size=batch_size,
         bars=bars_for(),
     )
+    if html is not None:  # first: who reads the table may stop at its first line
+        from ghostkit.report.agreement import agreement_page
+
+        write_text(html, agreement_page(agreement, ((a, one), (b, two))))
     if as_json:
         print_json(agreement.to_record(pictures=True))
     else:
         agreement_table(agreement)
     name_unanswered(agreement.unanswered, "--json")
     if html is not None:
-        from ghostkit.report.agreement import agreement_page
-
-        write_text(html, agreement_page(agreement, ((a, one), (b, two))))
         say(f"page: {html}")
     raise typer.Exit(0 if agreement.passed and not agreement.unanswered else 1)
 

@@ -97,15 +97,21 @@ def add(
     ] = None,
     labels: ClassNames = None,
     image_size: Annotated[
-        int, typer.Option(min=1, help="Input side in pixels, for --architecture.")
-    ] = 224,
+        int | None, typer.Option(min=1, help="For --architecture: input side in pixels; 224.")
+    ] = None,
     crop_fraction: Annotated[
-        float, typer.Option(min=0.1, max=1, help="Input side by shortest side before the crop.")
-    ] = 0.875,
-    filter: Annotated[Filter, typer.Option(help="Resize filter, for --architecture.")] = "bicubic",
+        float | None,
+        typer.Option(
+            min=0.1, max=1, help="For --architecture: input side by side before the crop; 0.875."
+        ),
+    ] = None,
+    filter: Annotated[
+        Filter | None, typer.Option(help="For --architecture: resize filter; bicubic.")
+    ] = None,
     stem_stride: Annotated[
-        int, typer.Option(min=1, max=2, help="Stride of the first convolution.")
-    ] = 2,
+        int | None,
+        typer.Option(min=1, max=2, help="For --architecture: stride of the first convolution; 2."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Check a weights file that you have, and keep it with a card.
@@ -120,6 +126,17 @@ def add(
     require_torch()
     from ghostkit.train.published import weight_cache as cache
 
+    described = {
+        "--image-size": image_size,
+        "--crop-fraction": crop_fraction,
+        "--filter": filter,
+        "--stem-stride": stem_stride,
+    }
+    if architecture is None and (said := [key for key, value in described.items() if value]):
+        raise UsageError(
+            f"{said[0]} describes weights of an --architecture; those of a listed name, or with a "
+            "card, are known: leave it out"
+        )
     classes = None if labels is None else cache.read_labels(labels)
     if name in CATALOGUE:
         if architecture is not None:
@@ -129,7 +146,7 @@ def add(
         kept = cache.Kept(
             name or _stem(file),
             architecture,
-            evaluation_steps(image_size, crop_fraction, filter),
+            evaluation_steps(image_size or 224, crop_fraction or 0.875, filter or "bicubic"),
             classes=classes,
             stem_stride=1 if stem_stride == 1 else 2,
             note=f"added from {file.name}",

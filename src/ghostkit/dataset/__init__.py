@@ -28,6 +28,7 @@ __all__ = ["Dataset", "Part", "Sample", "open_dataset", "open_parts", "open_spli
 
 Part = Literal["train", "val"]
 PARTS: tuple[Part, ...] = ("train", "val")
+WHOLE = "all"  # the split of a data set without parts
 
 
 def open_dataset(
@@ -204,17 +205,19 @@ def _packed(folder: str, split: Part | None, classes: Sequence[str] | None) -> D
     parts = list(dict.fromkeys(shard.part for shard in index.shards))
     part = split or parts[0]
     if part not in parts or (split is None and len(parts) > 1):
+        packed = "without parts" if parts == [WHOLE] else f"as {' and '.join(parts)}"
         raise DatasetError(
-            f"{folder!r} is packed as {' and '.join(parts)}; say which part to open, or, where val "
+            f"{folder!r} is packed {packed}; say which part to open, or, where val "
             "is missing, hold pictures out with val_split (the option --val-split)"
         )
     samples = tuple(Sample(path, target) for path, target in read_samples(folder, index, part))
-    return Dataset(samples, index.classes, folder, part, (), index.notes, part)
+    name = "" if part == WHOLE else part
+    return Dataset(samples, index.classes, folder, part, (), index.notes, name)
 
 
 def _tree(folder: str, classes: Sequence[str] | None) -> Dataset:
     names, listing, notes = read_tree(folder, classes)
-    return _dataset(folder, "all", "", names, listing.pictures, listing.skipped, notes)
+    return _dataset(folder, WHOLE, "", names, listing.pictures, listing.skipped, notes)
 
 
 def _part(folder: str, layout: Layout, split: Part, classes: Sequence[str] | None) -> Dataset:
@@ -228,7 +231,7 @@ def _labelled(folder: str, source: str, classes: Sequence[str] | None) -> Datase
     pictures, skipped = find_pictures(folder)
     listing = match(entries, pictures, names, source)
     left_out = [*skipped, *repeated, *listing.skipped]
-    return _dataset(folder, "all", "", names, listing.pictures, left_out, [])
+    return _dataset(folder, WHOLE, "", names, listing.pictures, left_out, [])
 
 
 def _dataset(

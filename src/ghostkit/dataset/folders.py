@@ -90,8 +90,8 @@ def list_tree(folder: str, index_of: dict[str, int]) -> Listing:
 def find_pictures(folder: str, root: str = "") -> tuple[list[str], list[str]]:
     """Pictures in `folder` at any depth, and the records of the other files.
 
-    Each real folder is entered once, and neither `root` nor a parent of the two, so links can
-    neither loop nor lead into another class.
+    Each real folder is entered once, and neither `root` nor a parent of the two, so links cannot
+    loop. One to a folder of another class is followed: whoever made it put the pictures there.
 
     Raises:
         DatasetError: a folder cannot be read.

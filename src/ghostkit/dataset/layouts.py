@@ -122,7 +122,8 @@ def read_part(
         notes.append(f"there is no train/; the class order is that of {layout.parts[part]}/")
     index_of = {name: index for index, name in enumerate(names)}
     annotations = os.path.join(folder, ANNOTATIONS)
-    if part == "val" and os.path.isfile(annotations):
+    flat = os.path.isdir(os.path.join(folder, "images")) or not class_folders(folder)
+    if part == "val" and flat and os.path.isfile(annotations):
         labels, repeated = read_label_file(annotations, boxes=True)
         below = "images/" if os.path.isdir(os.path.join(folder, "images")) else ""
         pictures, skipped = find_pictures(os.path.join(folder, below), root)

@@ -26,7 +26,7 @@ def read_left_out(path: str | os.PathLike[str] | None) -> dict[str, str] | None:
         return None
     source = os.fspath(path)
     try:
-        with open(source, encoding="utf-8", errors="surrogateescape") as stream:
+        with open(source, encoding="utf-8-sig", errors="surrogateescape") as stream:
             lines = stream.read().split("\n")
     except OSError as error:
         raise DatasetError(f"{source!r} cannot be read: {error.strerror}") from error

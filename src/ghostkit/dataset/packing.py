@@ -37,7 +37,7 @@ def pack(
     """Write the archives, their lists, and last the index to `folder`.
 
     Args:
-        parts: ``train`` and ``val``, or one of them.
+        parts: ``train`` and ``val``, one of them, or ``all``, for a data set without parts.
         written: told of each file that is whole.
 
     Raises:
@@ -45,6 +45,7 @@ def pack(
         OutputError: the files cannot be written.
     """
     classes = next(iter(parts.values())).classes
+    titles = next(iter(parts.values())).titles
     shards: list[Shard] = []
     for part, data in parts.items():
         if data.classes != classes:
@@ -61,6 +62,7 @@ def pack(
     record = {
         "format": FORMAT,
         "classes": list(classes),
+        "titles": titles and list(titles),
         "seed": seed,
         "notes": list(dict.fromkeys(notes)),
         "shards": [shard._asdict() for shard in shards],

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.dataset.shards import name_and_size
+from ghostkit.dataset.shards import is_packed, name_and_size, read_index
 from ghostkit.dataset.titles import read_titles
 from ghostkit.errors import DatasetError
 
@@ -57,6 +57,8 @@ class Dataset:
     @cached_property
     def titles(self) -> tuple[str, ...] | None:
         """What people call the classes, where a list of synonyms lies in the root; else None."""
+        if is_packed(self.root):
+            return read_index(self.root).titles
         return read_titles(self.root, self.classes)
 
     @cached_property

@@ -15,7 +15,7 @@ from ghostkit.sources.members import Member, parse_member
 
 INDEX, FORMAT = "index.json", "ghostkit-shards-1"
 MEMBERS = ".members.json"
-Part = Literal["train", "val"]
+Part = Literal["train", "val", "all"]
 
 
 class Shard(NamedTuple):
@@ -34,6 +34,7 @@ class Index(NamedTuple):
     classes: tuple[str, ...]
     shards: tuple[Shard, ...]
     notes: tuple[str, ...]
+    titles: tuple[str, ...] | None  # what people call the classes
 
 
 def is_packed(folder: str) -> bool:
@@ -50,7 +51,13 @@ def read_index(folder: str) -> Index:
     content = _json(os.path.join(folder, INDEX))
     try:
         shards = tuple(Shard(**shard) for shard in content["shards"])
-        return Index(tuple(content["classes"]), shards, tuple(content.get("notes", ())))
+        titles = content.get("titles")
+        return Index(
+            tuple(content["classes"]),
+            shards,
+            tuple(content.get("notes", ())),
+            None if titles is None else tuple(titles),
+        )
     except (KeyError, TypeError) as error:
         raise DatasetError(
             f"{os.path.join(folder, INDEX)!r} is no index of shards: {error}; pack the data anew"
