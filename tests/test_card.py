@@ -151,6 +151,12 @@ def test_a_version_that_is_none_is_refused(version):
         ModelCard.from_json(changed("schema_version", version), "x")
 
 
+def test_a_sidecar_may_begin_with_a_byte_order_mark(tmp_path):
+    path = write_sidecar(make_card(), tmp_path / "m.onnx")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_sidecar(tmp_path / "m.onnx") == make_card()
+
+
 def test_the_sidecar_stands_beside_its_file(tmp_path):
     model = tmp_path / "模型 a.om"
     assert read_sidecar(model) is None

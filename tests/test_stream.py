@@ -87,6 +87,11 @@ def test_no_batch_or_worker_is_an_error_and_not_an_empty_result(options):
         answers([1], load, infer, **options)
 
 
+def test_an_unknown_schedule_is_an_error():
+    with pytest.raises(UsageError, match="'pooled'; expected one of auto, complete, pool"):
+        answers([1], load, infer, schedule="pooled")
+
+
 def test_a_non_finite_logit_is_an_error_and_no_answer():
     def infer(batch):
         return np.where(batch == 2, np.nan, batch)

@@ -155,6 +155,7 @@ class ModelCard(_Record):
             CardError: not JSON, of a newer schema, or a field is wrong; names each field's path.
         """
         try:
+            text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise CardError(f"{source}: the model card is not JSON: {error}") from error

@@ -25,12 +25,19 @@ def cache_folder() -> Path:
     """``$GHOSTKIT_CACHE``, ``$XDG_CACHE_HOME/ghostkit``, or the same below ``~/.cache``.
 
     It need not exist.
+
+    Raises:
+        OSError: nothing says where it is: this user has no home.
     """
     if own := os.environ.get("GHOSTKIT_CACHE"):
         return Path(own).absolute()
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    base = named if named.is_absolute() else Path.home() / ".cache"  # as the XDG rules say
-    return base / "ghostkit"
+    if named.is_absolute():
+        return named / "ghostkit"
+    try:
+        return Path.home() / ".cache" / "ghostkit"  # as the XDG rules say
+    except RuntimeError as error:
+        raise OSError(errno.ENOENT, "this user has no home folder; set GHOSTKIT_CACHE") from error
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

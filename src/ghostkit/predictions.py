@@ -165,7 +165,7 @@ class Prediction:
 
 
 def nine_digits(probability: float) -> float:
-    """The shortest number that reads back as the same float32."""
+    """The number by nine digits, which read back as the same float32."""
     return float(f"{probability:.9g}")
 
 

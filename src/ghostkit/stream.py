@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,11 +80,13 @@ def answers(
         trials: what "auto" has found before.
 
     Raises:
-        UsageError: `batch_size`, `workers` or `window` is below 1.
+        UsageError: `batch_size`, `workers` or `window` is below 1, or `schedule` is unknown.
     """
     for name, value in {"batch_size": batch_size, "workers": workers, "window": window}.items():
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; expected 1 or more")
+    if schedule not in (schedules := get_args(Schedule)):
+        raise UsageError(f"schedule is {schedule!r}; expected one of {', '.join(schedules)}")
     times = StageTimes() if times is None else times
     workers = available_cores() if workers is None else workers
     in_turn = _one_at_a_time(infer) if serial else infer

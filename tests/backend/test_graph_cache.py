@@ -15,6 +15,7 @@ from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.bundled import default_model, default_weights
 from ghostkit.card import write_sidecar
 from ghostkit.errors import ModelError
+from ghostkit.files import cache_folder
 from tiny import tiny_card
 
 
@@ -144,6 +145,19 @@ def test_weights_in_a_file_without_a_hash_are_never_kept(cache, make_model, monk
     (path.parent / "weights").write_bytes(np.full(3, 5, np.float32).tobytes())
     assert load(path).backend.infer(ones).tolist() == [[5, 5, 5]]
     assert len(entries(cache)) == 1
+
+
+def test_a_user_without_a_home_has_no_cache_and_that_is_no_error(make_model, monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(graph_cache, "LEAST_BYTES", 0)
+    for name in ("GHOSTKIT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    assert load(make_model()).backend.infer(np.ones((1, 3, 8, 8), np.float32)).shape == (1, 3)
+    with pytest.raises(OSError, match="this user has no home folder; set GHOSTKIT_CACHE"):
+        cache_folder()
 
 
 def test_a_card_beside_the_model_may_change(cache, make_model, monkeypatch):

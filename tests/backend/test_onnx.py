@@ -2,11 +2,14 @@ import json
 from threading import Thread
 
 import numpy as np
+import onnxruntime
 import pytest
 
-from ghostkit.backend import FakeBackend
+from ghostkit.backend import FakeBackend, providers
 from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
+from ghostkit.backend.choice import Choice
 from ghostkit.backend.onnx import OnnxBackend
+from ghostkit.backend.providers import CPU
 from ghostkit.card import write_sidecar
 from ghostkit.errors import CardError, ModelError
 from tiny import tiny_card
@@ -180,6 +183,73 @@ def test_softmax_is_not_taken_twice(tmp_path, monkeypatch, backend):
     assert np.allclose(open_model(path, Choice(backend)).infer(images).sum(axis=1), 1, atol=1e-5)
     of_colours(end_in("LogSoftmax", axis=-1))  # whose softmax is the same once more
     open_model(path, Choice(backend))
+
+
+@pytest.mark.parametrize("last", ["Identity", "Flatten"])
+def test_what_stands_behind_a_softmax_and_computes_nothing_does_not_hide_it(
+    tmp_path, monkeypatch, last
+):
+    def change(model):
+        end_in("Softmax", axis=-1)(model)
+        model.graph.node[-1].output[0] = "probabilities"
+        model.graph.node.append(onnx.helper.make_node(last, ["probabilities"], ["logits"]))
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="ends in Softmax.*softmax would be taken twice"):
+        OnnxBackend(of_colours(change))
+
+
+def test_an_output_that_is_no_tensor_of_numbers_is_refused(tmp_path, monkeypatch):
+    def to_words(model):
+        end_in("ArgMax", axis=1)(model)
+        model.graph.node[-1].output[0] = "index"
+        labels = {"keys_int64s": [0, 1, 2], "values_strings": ["red", "green", "blue"]}
+        node = onnx.helper.make_node("LabelEncoder", ["index"], ["logits"], "", **labels)
+        node.domain = "ai.onnx.ml"
+        model.graph.node.append(node)
+        model.opset_import.append(onnx.helper.make_opsetid("ai.onnx.ml", 2))
+        model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.STRING
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"is tensor\(string\); expected a tensor of numbers"):
+        OnnxBackend(of_colours(to_words))
+
+
+def test_a_provider_that_fails_leaves_the_cpu_and_prints_nothing(make_model, monkeypatch, capsys):
+    monkeypatch.setattr(
+        providers, "providers_for", lambda *_: [("OpenVINOExecutionProvider", {}), (CPU, {})]
+    )
+    real = onnxruntime.InferenceSession
+
+    def fragile(content, options, providers, **more):
+        assert more.pop("enable_fallback") == 0
+        if providers[0] != CPU:
+            raise RuntimeError("no such device")
+        return real(content, options, providers=providers, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fragile)
+    path = make_model()
+    assert OnnxBackend(path).name == f"onnxruntime {CPU}"
+    with pytest.raises(ModelError, match="no such device"):
+        OnnxBackend(path, choice=Choice(strict=True))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_batch_without_its_axis_is_refused(make_model):
+    with pytest.raises(ModelError, match=r"shape \(3, 8, 8\) is given; expected four axes"):
+        OnnxBackend(make_model()).infer(np.zeros((3, 8, 8), np.float32))
+
+
+def test_a_size_of_minus_one_is_an_open_one(tmp_path, monkeypatch):
+    def open_sizes(model):
+        for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+            dim.dim_value = -1
+
+    monkeypatch.chdir(tmp_path)
+    assert OnnxBackend(of_colours(open_sizes)).infer(np.ones((1, 3, 8, 8), np.float32)).shape == (
+        1,
+        3,
+    )
 
 
 def test_half_precision_at_the_ends_says_how_to_export(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pictures import every_kind, mutated, photo
 from PIL import Image, ImageFile
 
-from ghostkit.errors import ImageRefused
+from ghostkit.errors import ImageRefused, StoreError
 from ghostkit.image import DEFAULT_LIMITS, Limits, decode
 from ghostkit.image.formats import ACCEPTED
 
@@ -21,6 +21,15 @@ def reason(source, **options):
     with pytest.raises(ImageRefused) as refused:
         decode(source, **options)
     return refused.value.reason
+
+
+def test_a_store_that_cannot_be_reached_is_no_fault_of_the_picture(monkeypatch):
+    def unreachable(*_):
+        raise StoreError("network", "a shard cannot be fetched: no route")
+
+    monkeypatch.setattr("ghostkit.image.decoding.read", unreachable)
+    with pytest.raises(StoreError, match="no route"):
+        decode("shard.tar#512+10/a.png")
 
 
 def answered(data):

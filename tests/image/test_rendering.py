@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from ghostkit.image import rendering
 from ghostkit.image.formats import identify
+from ghostkit.image.jpeg import scans
 from ghostkit.image.limits import DEFAULT_LIMITS, Limits, Refusal
 from ghostkit.image.rendering import render
 
@@ -108,6 +109,34 @@ def test_sixteen_bit_gray_keeps_its_upper_eight_bits():
         assert (pixels == expected[..., None]).all()
     big_endian = Image.frombytes("I;16B", (3, 2), deep.astype(">u2").tobytes())
     assert (decoded(encode(big_endian, "TIFF")) == expected[..., None]).all()
+
+
+@pytest.mark.parametrize("white", [0, 1])
+def test_sixteen_bit_gray_of_which_white_is_zero_is_turned(white):
+    values = np.array([0, 65000, 65535, 256], "<u2")
+    tags = {256: (4,), 257: (1,), 258: (16,), 259: (1,), 262: (white,), 273: (0,), 277: (1,)}
+    pixels = decoded(tiff(tags | {278: (1,), 279: (8,)}, values.tobytes()))
+    upper = values >> 8
+    assert pixels[0, :, 0].tolist() == (upper if white else 255 - upper).tolist()
+
+
+@pytest.mark.parametrize("more", [0, 80, 200])
+def test_a_jpeg_of_more_scans_than_anybody_writes_is_refused(more):
+    data = encode(photo(), "JPEG", progressive=True)
+    assert 2 < scans(data) < 20
+    last = data[data.rindex(b"\xff\xda") : -2]
+    crafted = data[:-2] + last * more + data[-2:]
+    if more < 100:
+        assert decoded(crafted).shape == decoded(data).shape
+    else:
+        assert reason(crafted) == f"too many scans: {scans(data) + more}; expected 100 at most"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_an_ordinary_jpeg_is_one_scan_whatever_its_thumbnail_is(mode):
+    thumbnail = encode(photo(), "JPEG", progressive=True)
+    data = encode(Image.fromarray(photo()).convert(mode), "JPEG", exif=b"Exif\0\0" + thumbnail)
+    assert data.count(b"\xff\xda") > 2 and scans(data) == 1
 
 
 def test_twelve_bit_gray_keeps_its_upper_eight_bits():

@@ -135,6 +135,8 @@ def test_the_seeds_files_hold_ids_best_first_each_followed_by_a_space(tmp_path):
 def test_a_picture_without_an_answer_gets_no_file(tmp_path):
     write("txt", tmp_path, answered("a.jpg"), refused("b.jpg"))
     assert [p.name for p in tmp_path.iterdir()] == ["a_1.txt"]
+    write("txt", tmp_path, refused("a.jpg"), overwrite=True)  # the earlier one is no answer of it
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_odd_file_name_gets_its_result_file(tmp_path):
@@ -255,6 +257,18 @@ def test_minus_is_standard_output_which_stays_open(capfdbinary, kind):
     print("still open", flush=True)
     lines = capfdbinary.readouterr().out.splitlines()
     assert b"a.jpg" in lines[-2] and lines[-1] == b"still open"
+
+
+def test_standard_output_stays_open_also_where_its_first_bytes_fail(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    stream = Full()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream))
+    with pytest.raises(OutputError, match="No space left"):
+        write("csv", "-", answered("a.jpg"))
+    assert not stream.closed
 
 
 def test_a_reader_that_goes_away_is_an_output_error():

@@ -117,7 +117,12 @@ def check_output(outputs: Values, card: ModelCard, path: str) -> None:
         raise ModelError(
             f"{path}: outputs are {sorted(outputs)}, the card says {card.output.name!r}"
         )
-    _, shape = outputs[card.output.name]
+    kind, shape = outputs[card.output.name]
+    if not kind.startswith("tensor(") or kind in ("tensor(string)", "tensor(bool)"):
+        raise ModelError(
+            f"{path}: the output {card.output.name!r} is {kind}; expected a tensor of numbers, one "
+            "for each class: export the model with its logits as output, e.g. without ZipMap"
+        )
     if shape and len(shape) != 2:
         raise ModelError(
             f"{path}: the output {card.output.name!r} has shape {list(shape)}; expected (N, "

@@ -45,8 +45,8 @@ def key_of(content: bytes, fold: bool, runtime: str) -> str:
 
 def find(key: str) -> Kept | None:
     """The entry `key`, whole; None where there is none."""
-    path = _folder() / (key + SUFFIX)
     try:
+        path = _folder() / (key + SUFFIX)
         data = path.read_bytes()
     except OSError:
         return None

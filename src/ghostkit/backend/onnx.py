@@ -113,7 +113,8 @@ class OnnxBackend:
             from ghostkit.backend.graph.arranging import arrange  # a kept graph needs none of it
 
             content = arrange(content, self._folder)
-        if fold and graph.is_foldable and self.card.input.dtype == "float32":
+        folds = fold and graph.is_foldable and not folding.is_taken(content, self.card)
+        if folds and self.card.input.dtype == "float32":
             content = folding.fold(content, self.card, self.path)
             self.host_card = folding.folded_card(self.card)
         if key is None or ONNX_METADATA_KEY not in notes or _reads_other_files(graph):
@@ -139,6 +140,10 @@ class OnnxBackend:
 
         A folded one takes the card's own form too: `images` that are not uint8.
         """
+        if images.ndim != 4:
+            raise ModelError(
+                f"{self.path}: a batch of shape {images.shape} is given; expected four axes"
+            )
         if self.host_card is not self.card and images.dtype != np.uint8:
             return self._not_folded.infer(images)
         if self.fixed_batch is None and not self.serial:
@@ -183,12 +188,12 @@ class OnnxBackend:
         if alone:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
-            return onnxruntime.InferenceSession(
-                content,
-                options,
-                providers=[name for name, _ in wanted],
-                provider_options=[dict(each) for _, each in wanted],
-            )
+            try:
+                return _session(content, options, wanted)
+            except Exception:
+                if strict or wanted[0][0] == providers.CPU:
+                    raise
+                return _session(content, options, [(providers.CPU, {})])  # `fallback` says so
         except Exception as error:
             if alone:
                 raise ModelError(
@@ -211,6 +216,21 @@ class OnnxBackend:
                 f"{one_line(error)}"
             ) from error
         return np.asarray(logits, dtype=np.float32)
+
+
+def _session(
+    content: bytes,
+    options: onnxruntime.SessionOptions,
+    wanted: providers.Providers,
+) -> onnxruntime.InferenceSession:
+    """A session that stays on the providers that it was opened with, and prints nothing."""
+    return onnxruntime.InferenceSession(
+        content,
+        options,
+        providers=[name for name, _ in wanted],
+        provider_options=[dict(each) for _, each in wanted],
+        enable_fallback=0,
+    )
 
 
 def _reads_other_files(graph: folding.Description) -> bool:

@@ -28,7 +28,7 @@ from ghostkit.backend.carded import (
 from ghostkit.backend.choice import Choice, Precision
 from ghostkit.backend.graph import folding
 from ghostkit.backend.openvino_cpu import DEVICE, compiled_model, computed_in
-from ghostkit.backend.openvino_ir import IR_SUFFIX, read_ir_card
+from ghostkit.backend.openvino_ir import IR_SUFFIX, last_operator, read_ir_card, weights_path
 from ghostkit.backend.telemetry import import_untold
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard
@@ -79,6 +79,7 @@ class OpenvinoBackend:
                 "leave --device out, or take --backend onnx"
             )
         self._plain: OpenvinoBackend | None = None
+        self._opened = _stands_at(self.path)
         self._opening = Lock()
         self._of_parents: list[Any] = []  # never freed: their threads did not come along
         self._open()
@@ -114,14 +115,13 @@ class OpenvinoBackend:
         with _one_at_a_time:
             if self._process == os.getpid():
                 return
-            self._of_parents += (self._compiled, self._requests)
-            card = self.card
-            self._open()
-            if self.card != card:
+            if _stands_at(self.path) != self._opened:
                 raise ModelError(
                     f"{self.path}: another model stands there than the one that this process's "
                     "parent has opened; load it anew"
                 )
+            self._of_parents += (self._compiled, self._requests)
+            self._open()
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`, and `OnnxBackend.infer` for fixed batches and folded models."""
@@ -186,7 +186,8 @@ def _read(core: Any, path: str) -> tuple[Any, ModelCard]:
     if path.lower().endswith(IR_SUFFIX):
         card = read_ir_card(path)
         model = _graph(core, path)
-        check_input(_values(model.inputs), card, path)
+        check_input(_values(model.inputs, card.input.name), card, path)
+        check_meaning(last_operator(model, card.output.name), card, path)
     else:
         content = read_model(path)
         graph = folding.describe(content)
@@ -200,8 +201,24 @@ def _read(core: Any, path: str) -> tuple[Any, ModelCard]:
         check_input(graph.inputs, card, path)
         check_meaning(graph.makers.get(card.output.name), card, path)
         model = _graph(core, path)
-    check_output(_values(model.outputs), card, path)
+    check_output(_values(model.outputs, card.output.name), card, path)
     return model, card
+
+
+def _stands_at(path: str) -> list[tuple[int, int, int, int] | None]:
+    """Tells the files of the model at `path` from others that are put there; None: no file."""
+    files = [Path(path)]
+    if path.lower().endswith(IR_SUFFIX):
+        files.append(weights_path(path))
+    return [_identity(file) for file in files]
+
+
+def _identity(file: Path) -> tuple[int, int, int, int] | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _graph(core: Any, path: str) -> Any:
@@ -214,13 +231,14 @@ def _graph(core: Any, path: str) -> Any:
         ) from error
 
 
-def _values(ports: Any) -> Values:
-    """Type and shape of each input or output under each of its names."""
+def _values(ports: Any, wanted: str) -> Values:
+    """Type and shape of each input or output, under the name `wanted` where it has that one."""
     found: dict[str, tuple[str, list[int | str | None]]] = {}
     for port in ports:
         kind = port.get_element_type().get_type_name()
         shape = [size.get_length() if size.is_static else None for size in port.get_partial_shape()]
-        for name in port.get_names():
+        names = sorted(port.get_names(), key=lambda name: (name != wanted, name))
+        for name in names[:1]:
             found[name] = (_ELEMENT_TYPES.get(kind, f"tensor({kind})"), shape)
     return found
 

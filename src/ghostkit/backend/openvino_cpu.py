@@ -45,8 +45,8 @@ def compiled_model(core: Any, model: Any, hint: str, path: str, cached: bool) ->
 
 def _writable_cache() -> Path | None:
     """Where compiled models are kept; None where nothing can be, which costs time alone."""
-    folder = cache_folder() / "openvino"
     try:
+        folder = cache_folder() / "openvino"
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None

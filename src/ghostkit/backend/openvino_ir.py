@@ -6,11 +6,13 @@ Three files can be mixed up, so the card names the checksums of the other two. N
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from ghostkit.card import ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
 
 IR_SUFFIX = ".xml"
+_PASSING = ("Convert", "Reshape", "Squeeze", "Unsqueeze")  # operators that leave numbers alone
 RECORD_KEY = "openvino"  # in the recipe of the card's provenance: {"sha256": {"xml", "bin"}}
 
 
@@ -61,6 +63,19 @@ def read_ir_card(path: str) -> ModelCard:
                 f"{expected}; copy the .xml, the .bin and the .card.json together"
             )
     return card
+
+
+def last_operator(model: Any, output: str) -> str | None:
+    """The operator whose numbers the output of OpenVINO's `model` holds, by its type's name."""
+    for result in model.get_results():
+        source = result.input_value(0)
+        if output not in source.get_names():
+            continue
+        node = source.get_node()
+        while node.get_type_name() in _PASSING:
+            node = node.input_value(0).get_node()
+        return str(node.get_type_name())
+    return None
 
 
 def _sha256(path: Path) -> str:

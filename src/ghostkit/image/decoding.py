@@ -9,7 +9,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.errors import ImageRefused
+from ghostkit.errors import ImageRefused, StoreError
 from ghostkit.image.formats import identify
 from ghostkit.image.limits import DEFAULT_LIMITS, Limits, Refusal, check_pixels, one_line
 from ghostkit.image.reading import read
@@ -57,6 +57,8 @@ def _outcome(source: object, limits: Limits, short: int | None) -> NDArray[np.ui
             return _from_array(source, limits)
         data = read(source, limits)
         return render(data, identify(data), limits, short)
+    except StoreError:
+        raise
     except Refusal as refusal:
         return one_line(refusal)
     except MemoryError:

@@ -17,6 +17,9 @@ from PIL import Image
 _COLOURS = ("L", "RGB")  # CMYK differs: Pillow converts it, simplejpeg by another rule
 
 
+_START_OF_SCAN = b"\xff\xda"
+_SEQUENTIAL = (0xC0, 0xC1)  # markers of frames that are not progressive
+
 SCALES = (8, 4, 2)  # by which libjpeg divides a picture's sides
 
 
@@ -25,6 +28,25 @@ def scale_for(size: tuple[int, int], short: int | None) -> int:
     if short is None:
         return 1
     return next((scale for scale in SCALES if -(-min(size) // scale) >= short), 1)
+
+
+def scans(data: bytes) -> int:
+    """How many scans a decoder goes through, each over all pixels, as far as headers tell.
+
+    A file whose first scan holds all components ends with it, for a decoder; only others are
+    searched.
+    """
+    at, components = 2, 0
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == _START_OF_SCAN[1]:
+            if data[at + 4] == components:
+                return 1
+            break
+        if marker in _SEQUENTIAL:
+            components = data[at + 9]
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.count(_START_OF_SCAN)  # in coded data no such bytes stand side by side
 
 
 def decode_fast(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.ExifTags import Base
 
-from ghostkit.image.jpeg import decode_fast, scale_for
+from ghostkit.image.jpeg import decode_fast, scale_for, scans
 from ghostkit.image.limits import Limits, Refusal, check_pixels, one_line
 
 _PLUGINS = {
@@ -26,7 +26,8 @@ _PLUGINS = {
     "GIF": "Gif",
     "TIFF": "Tiff",
 }
-_BITS_PER_SAMPLE, _TILE_WIDTH, _TILE_LENGTH = 258, 322, 323  # tags of TIFF
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 322, 323  # tags of TIFF
+_MOST_SCANS = 100  # of a JPEG; encoders write about ten
 _BAND_PIXELS = 1 << 18
 _TILE_PIXELS = 2048 * 2048
 _CUT_SHORT = (EOFError, IndexError, struct.error)  # what a parser meets past the end of its data
@@ -49,6 +50,8 @@ def render(data: bytes, kind: str, limits: Limits, short: int | None = None) -> 
             _check_tile(picture)
         pixels = None
         if kind == "JPEG":
+            if (count := scans(data)) > _MOST_SCANS:  # each costs all the pixels
+                raise Refusal(f"too many scans: {count}; expected {_MOST_SCANS} at most")
             scale = scale_for(picture.size, short)
             pixels = decode_fast(data, picture.mode, picture.size, scale)
             if pixels is None and scale > 1:
@@ -58,6 +61,8 @@ def render(data: bytes, kind: str, limits: Limits, short: int | None = None) -> 
             picture.load()
             check_pixels(*picture.size, limits)
             pixels = _rgb(picture, _surplus_bits(picture) if kind == "TIFF" else 8)
+            if kind == "TIFF" and _is_negative(picture):
+                np.invert(pixels, out=pixels)
         orientation = _orientation(picture)
         del picture  # with its own pixels, before turning makes a copy of ours
         return _upright(pixels, orientation)
@@ -129,6 +134,11 @@ def _surplus_bits(picture: Any) -> int:
     """How many bits the integers of a TIFF have above 8, if it has more."""
     bits = picture.tag_v2.get(_BITS_PER_SAMPLE)
     return 4 if bits == (12,) else 8  # Pillow leaves 12-bit values as they are
+
+
+def _is_negative(picture: Any) -> bool:
+    """Whether white is 0 in a loaded TIFF; of up to 8 bits Pillow has turned that."""
+    return str(picture.mode).startswith("I;16") and picture.tag_v2.get(_PHOTOMETRIC) == 0
 
 
 def _band(band: Image.Image, shift: int) -> NDArray[np.uint8]:

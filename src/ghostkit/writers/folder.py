@@ -42,6 +42,9 @@ class FolderWriter:
         if prediction.status == "answered":
             ids = prediction.ranked(self._options.top_k)
             write_text(self._folder / name, "".join(f"{index} " for index, _ in ids) + "\n")
+        else:  # an earlier answer is none of this job's
+            with output_errors(os.fspath(self._folder)):
+                (self._folder / name).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

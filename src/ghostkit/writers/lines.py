@@ -43,7 +43,8 @@ class LineWriter:
                 if not options.resume or self._stream.tell() == 0:
                     self._put(header)
             except OSError:
-                self._stream.close()
+                if self._target != STANDARD_OUTPUT:  # which is the process's own
+                    self._stream.close()
                 raise
 
     def write(self, prediction: Prediction) -> None:

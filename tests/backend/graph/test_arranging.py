@@ -385,6 +385,64 @@ def networks(draw):
     return net.model(net.conv(values[-1], 5), *draw(st.sets(st.sampled_from(values), max_size=1)))
 
 
+@pytest.mark.parametrize("mask_first", [False, True])
+@pytest.mark.parametrize("operator", ["Mul", "Add"])
+def test_a_mask_of_one_channel_is_none_of_many(block, mask_first, operator):
+    net = Network()
+    value, mask = net.conv("image", 12), net.conv("image", 1)
+    pair = [mask, value] if mask_first else [value, mask]
+    masked = net.add(operator, pair, 12)
+    content = net.model(net.conv(net.concat(masked, net.conv("image", 12)), 5))
+    check_same(content, arrange(content, ""))
+
+
+def test_a_constant_that_is_convolved_stays_as_it_is(block):
+    net = Network()
+    table = net.weights(1, 5, SIZE, SIZE)
+    net.channels[table], net.sides[table] = 5, SIZE
+    value = net.add("Add", [net.conv(table, 12), net.conv("image", 12)], 12)
+    content = net.model(net.conv(net.concat(value, net.conv("image", 12)), 5))
+    check_same(content, arrange(content, ""))
+
+
+def test_functions_of_one_name_are_told_apart(block):
+    net = Network()
+    value = net.conv("image", 12)
+    net.nodes.append(
+        onnx.helper.make_node("Own", [value], ["own"], domain="here", overload="negative")
+    )
+    net.channels["own"], net.sides["own"] = 12, SIZE
+    model = onnx.load_from_string(_unchecked(net, net.conv(net.concat("own", value), 5)))
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    for overload, operator in (("plain", "Relu"), ("negative", "Neg")):
+        node = onnx.helper.make_node(operator, ["a"], ["b"])
+        model.functions.append(
+            onnx.helper.make_function(
+                "here", "Own", ["a"], ["b"], [node], opsets, overload=overload
+            )
+        )
+    model.opset_import.append(onnx.helper.make_opsetid("here", 1))
+    model.ir_version = 10
+    content = model.SerializeToString()
+    for found, wanted in zip(answers(arrange(content, "")), answers(content), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+
+
+def _unchecked(net, output):
+    """Without the functions that it calls it would not pass."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx.checker, "check_model", lambda *_, **__: None)
+        return net.model(output)
+
+
+def test_a_damaged_batch_norm_is_left_to_onnx_runtime(block):
+    net = Network()
+    value = net.conv("image", 12)
+    net.add("BatchNormalization", [value, *[net.constant(np.ones(3, np.float32))] * 4], 12)
+    content = _unchecked(net, "v1")
+    assert operators(arrange(content, "")) == operators(content)
+
+
 @settings(max_examples=60)
 @given(networks(), st.sampled_from([8, 16]))
 def test_any_network_of_such_layers_answers_the_same(content, block):

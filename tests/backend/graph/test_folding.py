@@ -89,6 +89,19 @@ def test_the_rest_of_the_file_stays(tmp_path):
     ]
 
 
+def test_a_value_that_has_the_new_inputs_name_is_not_doubled(tmp_path):
+    model = onnx.load_from_string(model_of(card_of()))
+    model.graph.node[0].output[0] = "image_uint8"
+    model.graph.node.append(onnx.helper.make_node("Identity", ["image_uint8"], ["logits"]))
+    content = model.SerializeToString()
+    with pytest.raises(ModelError, match="the name 'image_uint8', which the new input would have"):
+        fold(content, card_of(), "m.onnx")
+    (tmp_path / "m.onnx").write_bytes(content)
+    classifier = load(tmp_path / "m.onnx")
+    assert classifier.host_card is classifier.card
+    assert classifier(np.zeros((9, 9, 3), np.uint8)).status == "answered"
+
+
 def test_an_old_or_broken_file_is_refused():
     card = card_of()
     for content in (model_of(card, opset=6), model_of(card, ir=3), b"no model"):

@@ -1,5 +1,6 @@
 """A torch model behind the seam of every backend."""
 
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -62,6 +63,27 @@ def test_it_may_be_called_from_many_threads():
         answers = list(pool.map(backend.infer, [batch()] * 64))
     assert all(np.array_equal(answer, answers[0]) for answer in answers)
     assert model.training
+
+
+def test_a_forked_process_gets_its_answers():
+    model = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 3, 3), nn.Flatten())
+    images = np.random.default_rng(0).random((8, 3, 32, 32), np.float32)
+    backend, threads = TorchBackend(model), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        expected = backend.infer(images)  # now its threads are there
+        fork = multiprocessing.get_context("fork")
+        answers = fork.Queue()
+        child = fork.Process(target=lambda: answers.put(backend.infer(images)))
+        child.start()
+        try:
+            found = answers.get(timeout=60)
+        finally:
+            child.kill()
+            child.join()
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_torchs_failure_becomes_ours_with_the_shape_and_its_words():

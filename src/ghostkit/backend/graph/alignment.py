@@ -47,7 +47,7 @@ class _Layouts:
         self._parents: dict[str, str] = {}
         self._concatenations = [node for node in graph.nodes if is_concatenation(node)]
         counts: defaultdict[str, set[int]] = defaultdict(set)
-        fixed = {*graph.inputs, *graph.outputs}
+        fixed = {*graph.inputs, *graph.outputs, *graph.constants}
         for node in graph.nodes:
             fixed.update(self._meet(graph, node, counts))
         self._counts: defaultdict[str, set[int]] = defaultdict(set)

@@ -25,6 +25,8 @@ def fold_batch_norms(graph: Graph) -> None:
         if made is None or node.inputs[0] in graph.outputs:
             continue
         scale, offset = scale_and_offset
+        if not scale.shape == offset.shape == (made.out_channels,):
+            continue  # a damaged graph, of which ONNX Runtime will say what is wrong
         bias = offset if made.bias is None else made.bias * scale + offset
         kernel = made.kernel * scale.reshape(-1, 1, 1, 1)
         both = Convolution(kernel, bias, made.groups)

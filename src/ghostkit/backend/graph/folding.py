@@ -38,6 +38,8 @@ _TYPE_NAMES = {
     11: "double",
 }
 
+_PASSING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")  # numbers stay
+
 OLDEST_IR = 4  # since then constants need not be inputs
 OLDEST_OPSET = 7  # since then Mul and Add broadcast as numpy does
 SUFFIX = "_uint8"  # of the new input's name; the old name stays that of the folded values
@@ -51,7 +53,7 @@ class Description:
     inputs: dict[
         str, tuple[str, list[int | str | None]]
     ]  # by name: type, e.g. tensor(float); shape
-    makers: dict[str, str]  # by name of an output: the operator that makes it
+    makers: dict[str, str]  # by name of an output: the operator whose numbers it holds
     files: frozenset[str]  # in which weights lie outside of this one
     is_foldable: bool  # of a form in which operators can be put before the graph
 
@@ -97,6 +99,11 @@ def fold(content: bytes, card: ModelCard, source: str) -> bytes:
     Raises:
         ModelError: the file is no ONNX model, or of a form from before 2018 that cannot be folded.
     """
+    if is_taken(content, card):
+        raise ModelError(
+            f"{source}: the name {card.input.name + SUFFIX!r}, which the new input would have, is "
+            "in it already; is it folded? Else rename that value"
+        )
     found = describe(content)
     if found is None or not found.is_foldable:
         raise ModelError(
@@ -110,6 +117,11 @@ def fold(content: bytes, card: ModelCard, source: str) -> bytes:
         for number, wire_type, part in fields(content)
     ]
     return b"".join(parts)
+
+
+def is_taken(content: bytes, card: ModelCard) -> bool:
+    """Whether a value of the graph seems to have the name of the folded input already."""
+    return (card.input.name + SUFFIX).encode() in content
 
 
 def folded_card(card: ModelCard) -> ModelCard:
@@ -170,14 +182,21 @@ def _inputs(graph: memoryview) -> dict[str, tuple[str, list[int | str | None]]]:
 
 
 def _makers(graph: memoryview) -> dict[str, str]:
-    """Of each output of the graph that a node makes, that node's operator."""
-    wanted = {text(each, proto.NAME) for each in values(graph, proto.OUTPUT)}
+    """Of each output of the graph, the operator of the last node that computes something."""
+    outputs = (text(each, proto.NAME) for each in values(graph, proto.OUTPUT))
+    wanted = {name: [name] for name in outputs}  # a value -> the outputs that are that value
     found: dict[str, str] = {}
     for node in reversed(values(graph, proto.NODE)):  # they stand sorted: mostly the last one
-        if len(found) == len(wanted):
+        if not wanted:
             break
-        for name in {str(each, "utf-8") for each in values(node, proto.NODE_OUTPUT)} & wanted:
-            found[name] = text(node, proto.OPERATOR)
+        made = {str(each, "utf-8") for each in values(node, proto.NODE_OUTPUT)}
+        operator, inputs = text(node, proto.OPERATOR), values(node, proto.NODE_INPUT)
+        for name in made & wanted.keys():
+            names = wanted.pop(name)
+            if operator in _PASSING and inputs:
+                wanted.setdefault(str(inputs[0], "utf-8"), []).extend(names)
+            else:
+                found.update(dict.fromkeys(names, operator))
     return found
 
 
@@ -191,7 +210,7 @@ def _type_name(value: memoryview) -> str:
 
 def _size(dim: memoryview) -> int | str | None:
     size = integer(dim, proto.SIZE, -1)
-    return size if size >= 0 else text(dim, proto.SIZE_NAME) or None
+    return size if 0 <= size < 1 << 63 else text(dim, proto.SIZE_NAME) or None  # -1: open
 
 
 def _dims(value: memoryview) -> list[memoryview]:

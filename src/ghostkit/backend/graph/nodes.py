@@ -7,7 +7,7 @@ Without the `onnx` package, which a base install has not. `folding` puts nodes b
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class Node:
     attributes: dict[str, bytes] = field(default_factory=dict)
     domain: str = ""
     name: str = ""
+    overload: str = ""  # of a function of the file
 
     def integer(self, name: str, default: int) -> int:
         """The attribute `name`, an integer."""
@@ -69,7 +70,9 @@ class Node:
 
     def copy(self, inputs: list[str], output: str) -> "Node":
         """The same operator between other values, without a name, since names are unique."""
-        return Node(self.operator, inputs, [output], dict(self.attributes), self.domain)
+        return replace(
+            self, inputs=inputs, outputs=[output], attributes=dict(self.attributes), name=""
+        )
 
 
 class Graph:
@@ -108,6 +111,11 @@ class Graph:
         self.nodes = [node for node in self.nodes if not self._is_cast_constant(node)]
         self._labels: Counter[str] = Counter()
         self._names = {name for node in self.nodes for name in (*node.inputs, *node.outputs)}
+
+    @property
+    def constants(self) -> set[str]:
+        """The names of all constants, those too that a caller may change."""
+        return {*self._constants, *self.weights}
 
     def is_constant(self, name: str) -> bool:
         """Whether a caller cannot change this value."""
@@ -218,6 +226,7 @@ def _read_node(part: memoryview) -> Node:
         },
         domain=found.text(proto.DOMAIN),
         name=found.text(proto.NODE_NAME),
+        overload=found.text(proto.OVERLOAD),
     )
 
 
@@ -231,4 +240,6 @@ def _write_node(node: Node) -> bytes:
     ]
     if node.domain:
         parts.append((proto.DOMAIN, node.domain))
+    if node.overload:
+        parts.append((proto.OVERLOAD, node.overload))
     return protobuf.message(parts)

@@ -54,7 +54,10 @@ def _next(
             continue
         seen.add(whole)
         parts, using = _parts(graph, node, makers), users.get(whole, [])
-        if parts and using and all(_can(graph, each, whole, users, makers) for each in using):
+        if not parts or not using:
+            continue
+        count = parts[-1].end
+        if all(_can(graph, each, whole, count, users, makers) for each in using):
             return node, parts, using, makers
     return None
 
@@ -63,16 +66,18 @@ def channels(graph: Graph, name: str, makers: dict[str, Node]) -> int | None:
     """How many channels a value has, where the graph's convolutions say it."""
     node = makers.get(name)
     if node is None:
-        return None
+        shape = graph.weights[name].shape if name in graph.weights else None
+        return None if shape is None else (1, 1, 1, *shape)[-3]
     made = convolution(graph, node)
     if made is not None:
         return made.out_channels
-    if is_per_channel(graph, node) or (node.operator in ("Add", "Mul") and not node.domain):
+    if is_per_channel(graph, node):
         return channels(graph, node.inputs[0], makers)
-    if is_concatenation(node):
-        found = [channels(graph, each, makers) for each in node.inputs]
-        return None if None in found else sum(each for each in found if each)
-    return None
+    combine = sum if is_concatenation(node) else max  # of one channel and many, each gets that one
+    if combine is max and (node.domain or node.operator not in ("Add", "Mul")):
+        return None
+    found = [channels(graph, each, makers) for each in node.inputs]
+    return None if None in found else combine(each for each in found if each is not None)
 
 
 def is_concatenation(node: Node) -> bool:
@@ -95,11 +100,18 @@ def _parts(graph: Graph, node: Node, makers: dict[str, Node]) -> list[_Part]:
 
 
 def _can(
-    graph: Graph, user: Node, whole: str, users: dict[str, list[Node]], makers: dict[str, Node]
+    graph: Graph,
+    user: Node,
+    whole: str,
+    count: int,
+    users: dict[str, list[Node]],
+    makers: dict[str, Node],
 ) -> bool:
-    """Whether `user` can work on the parts of `whole`, a concatenation."""
+    """Whether `user` can work on the parts of `whole`, a concatenation of `count` channels."""
     made = convolution(graph, user)
     if made is not None:
+        if made.in_channels != count:
+            return False
         reduces = made.out_channels * LEAST_REDUCTION <= made.in_channels
         return made.is_depthwise or (made.is_pointwise and reduces)
     return is_per_channel(graph, user) or _gate(graph, user, whole, users, makers)

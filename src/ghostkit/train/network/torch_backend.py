@@ -1,5 +1,6 @@
 """A torch model as a backend, so that training validates through the path of deployment."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -23,11 +24,14 @@ class TorchBackend:
     ) -> None:
         self._model, self._device = model, torch.device(device)
         self.path = path  # of the file that `model` was read from, if any
-        self._lock = Lock()
+        self._lock, self._process = Lock(), os.getpid()
         self.name = f"torch {self._device}"
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `ghostkit.backend.Backend.infer`."""
+        if self._process != os.getpid():  # forked: the threads of torch's pool did not come along
+            torch.set_num_threads(1)
+            self._lock, self._process = Lock(), os.getpid()
         with self._lock, torch.inference_mode(), evaluation_mode(self._model), full_float32():
             batch = torch.from_numpy(images).to(self._device)
             try:
