@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 
 from ghostkit.errors import OutputError
 
+PARTIAL_SUFFIX = ".partial.jsonl"  # of the rows of a table that is not whole yet
+
 # What JSON may hold as it is, but a terminal may obey or break the line at.
 _TERMINAL_CODES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 

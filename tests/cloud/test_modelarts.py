@@ -171,6 +171,18 @@ def test_local_places_are_taken_as_they_are(files, tmp_path):
     assert start(job, tmp_path / "work", commands)[0] == 0
     assert commands.lines[0] == ["train", str(files), "--run-folder", str(tmp_path / "out")]
     assert (tmp_path / "out" / "model_best.onnx").exists()
+    (tmp_path / "out" / "mine.txt").write_text("kept")
+    left: list[str] = []
+
+    def train(words):
+        left.extend(path.name for path in (tmp_path / "out").iterdir())
+        return Commands.train(commands, words)
+
+    commands.train = train
+    fresh = Job(str(files), str(tmp_path / "out"), None, [], True)
+    assert start(fresh, tmp_path / "work", commands)[0] == 0
+    assert commands.lines[-2] == ["train", str(files), "--run-folder", str(tmp_path / "out")]
+    assert sorted(left) == ["mine.txt", "model_best.onnx"]  # nothing of the earlier run
 
 
 def test_results_inside_the_data_are_refused(obs, tmp_path):

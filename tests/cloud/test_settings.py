@@ -71,6 +71,23 @@ def test_keys_of_one_place_are_not_mixed_with_the_token_of_another(tmp_path):
     assert (found.access_key, found.token) == ("AK", None)
 
 
+def test_keys_under_obs_names_are_not_mixed_with_amazons(tmp_path):
+    amazons = {
+        "AWS_ACCESS_KEY_ID": "A",
+        "AWS_SECRET_ACCESS_KEY": "AS",
+        "AWS_SESSION_TOKEN": "AT",
+        "OBS_ENDPOINT": "https://obs.cn-north-4.myhuaweicloud.com",
+        "HOME": str(tmp_path),
+    }
+    own = {"OBS_ACCESS_KEY_ID": "O", "OBS_SECRET_ACCESS_KEY": "OS"}
+    found = settings_for("obs", amazons | own)
+    assert (found.access_key, found.secret_key, found.token) == ("O", "OS", None)
+    found = settings_for("obs", amazons)
+    assert (found.access_key, found.secret_key, found.token) == ("A", "AS", "AT")
+    with pytest.raises(UsageError, match="gives an access key for obs:// and no secret"):
+        settings_for("obs", amazons | {"OBS_ACCESS_KEY_ID": "O"})
+
+
 def test_the_file_of_obsutil(tmp_path):
     (tmp_path / ".obsutilconfig").write_text("endpoint=http://127.0.0.1:1\nak=A\nsk=S\ntoken=\n")
     found = settings_for("obs", {"HOME": str(tmp_path)})

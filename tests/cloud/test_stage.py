@@ -9,7 +9,10 @@ import pytest
 from ghostkit.cloud import fetching, sending, stage
 from ghostkit.cloud.address import Address
 from ghostkit.cloud.digests import MIB, check_file, etag_of_parts, md5, piece_size
+from ghostkit.cloud.mirror import Mirror
 from ghostkit.cloud.objects import Entry
+from ghostkit.cloud.obs_store import ObsStore
+from ghostkit.cloud.settings import settings_for
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError, UsageError
@@ -90,8 +93,57 @@ def test_a_folder_follows_the_store_and_leaves_what_is_not_of_it(s3, files, tmp_
     store.put(s3.below("b/c.bin").key, b"new")
     fetch(s3, back)
     assert not (back / "a.txt").exists()
+    (back / "a.txt").write_text("my own")
+    fetch(s3, back)
+    assert (back / "a.txt").read_text() == "my own"
     assert (back / "b" / "c.bin").read_bytes() == b"new"
     assert (back / "mine.txt").exists()
+
+
+def test_marks_that_a_console_makes_for_folders_are_no_files(s3, tmp_path, monkeypatch):
+    store = open_store(s3)
+    console = ObsStore("s3", s3.bucket, settings_for("s3"))  # obstore itself drops the slash
+    for key in (s3.prefix, s3.below("b/").key):
+        console.put(key, b"")
+    store.put(s3.below("b/1.txt").key, b"1")
+    store.put(s3.below("b/empty").key, b"")
+    assert content_of(fetch(s3, tmp_path / "back")) == {"b/1.txt": b"1", "b/empty": b""}
+
+
+def test_folders_behind_links_are_sent_each_once(s3, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.txt").write_text("1")
+    (tmp_path / "photos" / "dog").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "photos")
+    send(tmp_path / "photos", s3)
+    assert [entry.key for entry in open_store(s3).list(s3.prefix)] == [s3.below("dog/1.txt").key]
+
+
+def test_a_large_file_that_grows_is_mirrored_as_it_is(s3, tmp_path, small_pieces):
+    (tmp_path / ".sending-killed").mkdir()
+    growing = tmp_path / "results.jsonl"
+    growing.write_bytes(os.urandom(12 * MIB))
+    store, parts = open_store(s3), open_store(s3).parts
+
+    class Appending:
+        def __getattr__(self, name):
+            return getattr(parts, name)
+
+        def put(self, *arguments):
+            with open(growing, "ab") as stream:
+                stream.write(b"a record more")
+            return parts.put(*arguments)
+
+    mirror = Mirror(tmp_path, s3)
+    mirror._store = Counting(store)
+    mirror._store.parts = Appending()
+    before = growing.read_bytes()
+    with mirror:
+        assert mirror.send_changes() == 1
+        found = bytes(store.get(s3.below("results.jsonl").key))
+        assert found == before
+    assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
 
 
 @pytest.mark.parametrize(

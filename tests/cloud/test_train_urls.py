@@ -1,10 +1,16 @@
 """A training whose photos and run folder lie in a store, stopped and gone on with elsewhere."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("torch")
 
 from ghostkit.cli import run
+from ghostkit.cli.commands import _complete
+from ghostkit.cli.train import _open_pretrained
+from ghostkit.cli.urls import Urls, is_first
+from ghostkit.cloud.places import place_of
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.train import export as train_export
@@ -16,6 +22,49 @@ def written(model, card, path, photos, **more):
     """Stands in for the export of a model: a file, and a report on it."""
     path.write_bytes(b"onnx of %d photos" % len(photos))
     return train_export.ExportReport(path, len(photos), (1,), 0.0, 1.0, 1.0)
+
+
+def localized(words):
+    urls = Urls()
+    return urls, urls.localized(_complete("train"), "train", words)
+
+
+def test_a_run_in_the_store_is_gone_on_with_where_it_is_however_it_is_named(s3):
+    run_folder = s3.below("runs/1")
+    for name in ("last.pth.tar", "checkpoint-0.pth.tar"):
+        open_store(s3).put(run_folder.below(name).key, b"epoch")
+    named, last = str(run_folder), str(run_folder.below("last.pth.tar"))
+    place = place_of(run_folder)
+    for words, resumed in (
+        (["--resume", named], place),
+        (["--resume", f"{named}/"], place),
+        (["--run-folder", f"{named}/", "--resume", named], place),
+        (["--run-folder", named, "--resume", last], place / "last.pth.tar"),
+        (["--resume", last], place / "last.pth.tar"),
+    ):
+        urls, found = localized(["data", *words])
+        assert [Path(word) for word in found[-1:]] == [Path(f"{resumed}")], words
+        assert len(urls._waiting) == 1, words  # it is kept in the store while it goes on
+        assert (place / "checkpoint-0.pth.tar").read_bytes() == b"epoch"
+
+
+def test_an_option_that_may_stand_alone_does_not_take_the_next_one_for_its_value(s3):
+    folder = s3.below("runs/2")
+    urls, words = localized(["data", "--amp", "--run-folder", str(folder)])
+    assert words == ["data", "--amp=auto", "--run-folder", str(place_of(folder))]
+    assert len(urls._waiting) == 1
+
+
+def test_only_the_first_process_writes_however_it_is_told(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    assert is_first() and is_first(["--local_rank", "0"]) and is_first(["--local_rank=0"])
+    assert not is_first(["--local_rank", "3"]) and not is_first(["--local-rank=1"])
+    monkeypatch.setenv("RANK", "1")
+    assert not is_first(["--local_rank", "0"])
+
+
+def test_weights_that_a_flag_names_yield_to_a_resume():
+    assert _open_pretrained(None, {"pretrained_weight": "gone.pth"}, resumed=True) is None
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ghostkit.cli import run
+from ghostkit.cloud import places
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from tiny import BLUE, GREEN, RED, save_square
@@ -117,6 +118,40 @@ def test_predict_goes_on_from_the_store_alone(there, monkeypatch, tmp_path):
     assert run([*line, "--resume"]) == 0
     assert bytes(store.get(output.key)) == whole
     assert store.stat(f"{output.key}.unfinished") is None
+
+
+def test_what_a_stopped_job_has_left_is_not_written_over(there, capsys):
+    output = there.below("results.jsonl")
+    open_store(there).put(f"{output.key}.unfinished", b"a million records")
+    line = ["predict", str(there.below("tiny.onnx")), str(there.below("photos")), "-o", str(output)]
+    assert run(line) == 2
+    assert f"'{output}.unfinished' exists; choose another output" in capsys.readouterr().err
+
+
+def test_a_table_that_is_not_whole_is_gone_on_with_from_the_store_alone(
+    there, monkeypatch, tmp_path
+):
+    pytest.importorskip("pyarrow")
+    output, store = there.below("results.parquet"), open_store(there)
+    line = ["predict", str(there.below("tiny.onnx")), str(there.below("photos")), "-o", str(output)]
+    rows = str(tmp_path / "rows.jsonl")
+    assert run([*line[:3], "-o", rows]) == 0
+    first = Path(rows).read_bytes().splitlines(keepends=True)[:3]
+    store.put(f"{output.key}.partial.jsonl", b"".join(first))
+    store.put(f"{output.key}.job.json", Path(f"{rows}.job.json").read_bytes())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+    places.bring_result(output)
+    beside = places.place_of(output)
+    assert beside.with_name("results.parquet.partial.jsonl").read_bytes() == b"".join(first)
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name_where_there_is_one(there, tmp_path):
+    store = open_store(there)
+    store.put(there.below("scan[1].png").key, store.get(there.below("photos/red/0.png").key))
+    local = tmp_path / "r.jsonl"
+    model = str(there.below("tiny.onnx"))
+    assert run(["predict", model, str(there.below("scan[1].png")), "-o", str(local)]) == 0
+    assert json.loads(local.read_text())["status"] == "answered"
 
 
 def test_evaluate_takes_its_data_and_writes_its_report_there(there, capsys):

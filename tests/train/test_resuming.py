@@ -146,6 +146,15 @@ def test_an_epoch_whose_writer_was_killed_before_it_became_the_last_is_not_lost(
     assert not (folder / LEFT).exists()
 
 
+def test_an_epoch_is_gone_on_with_where_all_other_names_are_lost(save):
+    folder = save(50.0, 60.0)
+    for name in (LAST, PREVIOUS, BEST):
+        (folder / name).unlink(missing_ok=True)
+    assert len(open_resume(folder, print).history) == 2
+    (folder / LAST).write_bytes(b"damaged")
+    assert len(open_resume(folder, print).history) == 2
+
+
 def test_an_epoch_of_another_branch_is_not_the_next(save, tmp_path):
     folder, other = save(50.0, 60.0), save(50.0, 61.0, 75.0, folder=tmp_path / "other")
     os.replace(other / "checkpoint-2.pth.tar", folder / "checkpoint-2.pth.tar")

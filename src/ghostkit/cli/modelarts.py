@@ -71,7 +71,7 @@ def modelarts(
         work_folder or default_folder(),
         train=run,
         export=run,
-        first=is_first(),
+        first=is_first(words),
         bars=bars_for(unit="MB"),
         say=say,
     )

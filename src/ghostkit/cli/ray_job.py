@@ -15,8 +15,8 @@ from ghostkit.cli.job import Job, check_going_on, where
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.cli.ray_outputs import OneFile, Opening, PartFiles, Progress, Sink
 from ghostkit.cli.results import NAMED_FAILURES, Tally
-from ghostkit.cloud.address import is_url, parse
-from ghostkit.cloud.settings import as_environment
+from ghostkit.cloud.address import SCHEMES, is_url, parse
+from ghostkit.cloud.settings import as_environment, settings_for
 from ghostkit.cluster.engine import Pool, joined, require_ray
 from ghostkit.cluster.notices import told_by
 from ghostkit.cluster.parts import Reading
@@ -84,7 +84,7 @@ def run_parts(
         said = f"stopped after {progress.tally.total} pictures; what was written is kept"
         say(said + ("" if job.target == STANDARD_OUTPUT else again))
         return INTERRUPTED
-    if not progress.seen + reading.seen:
+    if not progress.seen + reading.seen and job.sources.shard is None:
         raise no_picture(job.sources.names, skipped)
     return 1 if progress.tally.unanswered else 0
 
@@ -165,8 +165,18 @@ def _task(job: Job, model: Model, pool: Pool, format: Format, *, apart: bool) ->
 
 
 def _stores(names: Sequence[str]) -> dict[str, str]:
-    """How the stores of the sources are reached."""
-    return as_environment(sorted({parse(name).scheme for name in names if is_url(name)}))
+    """How the stores of the sources are reached, and any that a list may name."""
+    schemes = {parse(name).scheme for name in names if is_url(name)}
+    if STANDARD_OUTPUT in names:
+        schemes.update(filter(_is_set_up, SCHEMES))
+    return as_environment(sorted(schemes))
+
+
+def _is_set_up(scheme: str) -> bool:
+    try:
+        return settings_for(scheme).access_key is not None
+    except UsageError:
+        return False
 
 
 def _check_seen(account: Account) -> None:

@@ -252,10 +252,10 @@ def _open_resume(resume: Path | None, options: "Options", tell: Tell) -> "Checkp
 def _open_pretrained(
     weights: str | None, options: "Options", *, resumed: bool
 ) -> "Pretrained | None":
-    """The weights to start from; those that --pretrained looks for yield to a resume."""
+    """The weights to start from; a resume needs none of those that flags of the original name."""
     from ghostkit.train.job import open_pretrained
 
-    source = weights or options.get("pretrained_weight")
+    source = weights or (None if resumed else options.get("pretrained_weight"))
     if source is None and not resumed and "weights" in options:
         source = options["weights"]
         if not Path(source).is_file():

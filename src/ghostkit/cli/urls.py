@@ -20,6 +20,7 @@ from ghostkit.cloud.places import UNFINISHED, bring, bring_result, clear, place_
 from ghostkit.cloud.stage import send
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError, OutputError
+from ghostkit.files import PARTIAL_SUFFIX
 from ghostkit.progress import bars_for
 
 OWN_URLS = ("modelarts", "stage")  # commands that deal with stores themselves
@@ -27,6 +28,7 @@ NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
 WRITTEN = ("output", "run_folder", "html", "svg", "stats", "result_dir", "out_dir")
 MODELS = (".onnx", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
 LAST, BEST = "last.pth.tar", "model_best.pth.tar"  # of a training's folder
+CHECKPOINT = ".pth.tar"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class _Written:
 
     address: Address
     path: Path
+    role: str
 
 
 class Urls:
@@ -53,8 +56,11 @@ class Urls:
         """Send what was written; of a command that did not end, what another can go on with."""
         try:
             self._mirrors.close()
-            for each in self._written if self.ended else ():
-                self._send(each)
+            for each in self._written:
+                if self.ended:
+                    self._send(each)
+                elif each.role == "run_folder" and each.path.exists():
+                    say(f"kept: {each.address}; there it goes on with: --resume {each.address}")
         except GhostkitError as problem:
             if error is None:
                 raise
@@ -69,8 +75,13 @@ class Urls:
         """
         if name in OWN_URLS or set(words) & set(NOTHING_IS_READ):
             return list(words)
+        if name == "train":
+            from ghostkit.cli.train_options import with_values
+
+            words = with_values(words)
         found = list(roles(command, words))
-        read = [parse(url) for url, role in found if url and role not in WRITTEN]
+        runs = [_run_of(parse(url)) for url, role in found if url and role == "resume"]
+        apart = any(role == "run_folder" for _, role in found)
         local = []
         for word, (url, role) in zip(words, found, strict=True):
             if not url or (name == "predict" and role == "arguments" and not _is_model(url)):
@@ -80,10 +91,17 @@ class Urls:
             if (name == "pack" and role == "target") or _is_parts(name, role, url, words):
                 local.append(word)
                 continue
-            if role not in WRITTEN:
+            if role == "resume":
+                path = bring(_run_of(address), bars=bars_for(unit="MB"))
+                if not apart:  # the run goes on where it is
+                    self._place(_run_of(address), "run_folder", words, resumed=True)
+                if address.name.endswith(CHECKPOINT):
+                    path /= address.name
+            elif role not in WRITTEN:
                 path = bring(address, bars=bars_for(unit="MB"))
             else:
-                path = self._place(address, role, words, resumed=address in read)
+                resumed = _folder(address) in map(_folder, runs)
+                path = self._place(address, role, words, resumed=resumed)
             end = "/" if url.endswith("/") and role in WRITTEN else ""
             local.append(word.replace(url, f"{path}{end}"))
         for mirror in self._waiting:
@@ -99,9 +117,9 @@ class Urls:
     def _place(self, address: Address, role: str, words: Sequence[str], *, resumed: bool) -> Path:
         """A place for what is written, and its mirror where it can be gone on with elsewhere."""
         path = place_of(address)
-        if not is_first():
+        if not is_first(words):
             return path
-        self._written.append(_Written(address, path))
+        self._written.append(_Written(address, path, role))
         if role == "run_folder":
             if not resumed:
                 _check_absent(address.below(LAST), words)
@@ -142,16 +160,36 @@ def _send_beside(written: _Written) -> None:
 def _check_absent(address: Address, words: Sequence[str]) -> None:
     if "--overwrite" in words or address.key.endswith("/"):
         return
-    if open_store(address).stat(address.key) is not None:
-        raise OutputError(
-            f"{str(address)!r} exists; choose another output, go on with it with --resume, or "
-            "replace it with --overwrite, where the command has them"
-        )
+    for end in ("", UNFINISHED, PARTIAL_SUFFIX):  # and what a stopped job has left
+        if open_store(address).stat(address.key + end) is not None:
+            raise OutputError(
+                f"{str(address) + end!r} exists; choose another output, go on with it with "
+                "--resume, or replace it with --overwrite, where the command has them"
+            )
 
 
-def is_first() -> bool:
-    """Of the processes of one training, the first one writes."""
-    return os.environ.get("RANK", "0") == "0"
+def _run_of(address: Address) -> Address:
+    """The run folder of what is to be resumed: a checkpoint in it, or the folder itself."""
+    is_file = address.key.endswith(CHECKPOINT)
+    return address._replace(key=address.key.rpartition("/")[0]) if is_file else address
+
+
+def _folder(address: Address) -> Address:
+    """The same, whether it is written with a slash at its end or not."""
+    return address._replace(key=address.prefix)
+
+
+def is_first(words: Sequence[str] = ()) -> bool:
+    """Of the processes of one training, the first one writes.
+
+    It is told by torchrun, or by the original's own flag among `words`.
+    """
+    rank = os.environ.get("RANK", "")
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        flag, _, value = word.partition("=")
+        if not rank and flag in ("--local_rank", "--local-rank"):
+            rank = value or after
+    return rank in ("", "0")
 
 
 def _is_parts(name: str, role: str, url: str, words: Sequence[str]) -> bool:

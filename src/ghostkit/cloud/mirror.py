@@ -24,6 +24,7 @@ from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError
 
 POLL_S = 1.0
+_HELD = ".sending-"  # how a folder begins in which files are pinned while they are sent
 REST = 4  # times the length of a pass that follow without one
 Stamp = tuple[int, int, int]  # inode, size, time of the last change
 
@@ -62,6 +63,8 @@ class Mirror:
         self._failing = False
 
     def __enter__(self) -> Self:
+        for left in self._folder.glob(f"{_HELD}*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         self._there = {entry.key: entry for entry in self._store.list(self._address.prefix)}
         self._left = {name for name in _files(self._folder) if self._key(name) in self._there}
         self._thread.start()
@@ -84,7 +87,7 @@ class Mirror:
             StoreError: the store does not take it.
         """
         names = sorted(_files(self._folder), key=lambda name: name == self._newest)
-        with TemporaryDirectory(prefix=".sending-", dir=self._folder) as held:
+        with TemporaryDirectory(prefix=_HELD, dir=self._folder) as held:
             changed: list[tuple[str, Path, Stamp]] = []
             for number, name in enumerate(names):
                 pinned = _pin(self._folder / name, Path(held, str(number)))
@@ -105,7 +108,8 @@ class Mirror:
         there = self._there.pop(key, None)
         if is_large(path.stat().st_size):
             with ThreadPoolExecutor(PIECES) as pieces:
-                send_large(self._store, path, key, there, _unmoved, pieces)
+                own = self._folder / name
+                send_large(self._store, path, key, there, _unmoved, pieces, grows_as=own)
         else:
             send_small(self._store, path.read_bytes(), key, there, _unmoved)
 

@@ -110,6 +110,8 @@ def _run_folder(job: Job, work: Path, bars: Bars, say: Callable[[str], None]) ->
     if not is_url(job.results):
         folder = Path(job.results)
         check_target(folder / ONNX, overwrite=True)
+        for name in filter(_is_record, os.listdir(folder)) if job.fresh else ():
+            (folder / name).unlink()
         return folder, _holds_run(os.listdir(folder)) and not job.fresh
     address = parse(job.results)
     folder = work / "training"

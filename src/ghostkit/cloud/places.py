@@ -6,6 +6,7 @@ stopped job finds what it left. Processes of one machine take turns.
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from ghostkit.cloud.address import Address
@@ -15,7 +16,7 @@ from ghostkit.cloud.settings import settings_for
 from ghostkit.cloud.stage import fetch
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError
-from ghostkit.files import cache_folder, write_json
+from ghostkit.files import PARTIAL_SUFFIX, cache_folder, write_json
 from ghostkit.progress import Bars, silent
 
 BESIDE = (".card.json", ".job.json")  # files that belong to the one that is named
@@ -69,8 +70,8 @@ def bring_result(address: Address, *, bars: Bars = silent) -> Path:
             key = address.key + end
             if store.stat(key) is not None:
                 fetch(address._replace(key=key), path, bars=bars)
-                _bring_beside(address, path)
                 break
+        _bring_beside(address, path, (*BESIDE, PARTIAL_SUFFIX))
     return path
 
 
@@ -84,8 +85,8 @@ def clear(path: Path) -> None:
                 each.unlink()
 
 
-def _bring_beside(address: Address, path: Path) -> None:
-    for end in BESIDE:
+def _bring_beside(address: Address, path: Path, ends: Sequence[str] = BESIDE) -> None:
+    for end in ends:
         other = address._replace(key=address.key + end)
         try:
             fetch(other, path.with_name(path.name + end))

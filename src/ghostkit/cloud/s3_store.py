@@ -40,12 +40,18 @@ class S3Store:
                 while (page := self._asked("list", prefix, lambda: next(pages, None))) is not None:  # noqa: B023
                     for meta in page:
                         last = meta["path"]
-                        yield Entry(last, meta["size"], (meta["e_tag"] or "").strip('"'))
+                        etag = (meta["e_tag"] or "").strip('"')
+                        yield Entry(self._key_of(last, meta["size"], prefix), meta["size"], etag)
                 return
             except StoreError as error:
                 failures += 1
                 if error.reason != "network" or failures > BROKEN_LISTINGS:
                     raise
+
+    def _key_of(self, path: str, size: int, prefix: str) -> str:
+        """The key listed as `path`: obstore drops the slash of a console's mark of a folder."""
+        is_mark = size == 0 and (f"{path}/" == prefix or self.stat(path) is None)
+        return f"{path}/" if is_mark else path
 
     def stat(self, key: str) -> Entry | None:
         """See `Store.stat`."""
@@ -125,6 +131,12 @@ class S3Store:
                 said = self._said_of_a_listing(key)
                 if said:
                     text, status, code = said, status_in(said), code_in(said)
+            if "path segment" in text:
+                raise StoreError(
+                    "key",
+                    f"cannot {doing} {self.name}/{key}: a part of a key there is empty, '.' or "
+                    f"'..', which is no name of a file; rename that object: {_in_short(text)}",
+                ) from error
             raise explain(
                 f"{self.name}/{key}",
                 doing,

@@ -44,9 +44,19 @@ def _came_back(store: Store, key: str, etag: str, digest: str) -> bool:
 
 
 def send_large(
-    store: Store, path: Path, key: str, there: Entry | None, moved: Moved, executor: Executor
+    store: Store,
+    path: Path,
+    key: str,
+    there: Entry | None,
+    moved: Moved,
+    executor: Executor,
+    grows_as: Path | None = None,
 ) -> None:
     """Send a file in parts, those that an earlier call has sent excepted.
+
+    Args:
+        grows_as: the lasting name of a file that may grow meanwhile, and is sent as long as it is
+            now; None: one that must not change.
 
     Raises:
         StoreError: it cannot be written, or arrives damaged.
@@ -57,13 +67,14 @@ def send_large(
     if parts is None:
         return send_small(store, path.read_bytes(), key, there, moved)
     size = piece_size(before.st_size)
-    identity = f"{store.name}/{key}\0{path.resolve()}\0{before.st_size}\0{before.st_mtime_ns}"
+    name = (grows_as or path).resolve()
+    identity = f"{store.name}/{key}\0{name}\0{before.st_size}\0{before.st_mtime_ns}"
     note = cache_folder() / "sending" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
     with open(path, "rb") as stream:
 
         def piece(number: int) -> bytes:
-            content = os.pread(stream.fileno(), size, (number - 1) * size)
             expected = min(size, before.st_size - (number - 1) * size)
+            content = os.pread(stream.fileno(), expected, (number - 1) * size)
             if len(content) != expected:
                 raise UsageError(f"{str(path)!r} became shorter while it was sent; send it again")
             return content
@@ -83,7 +94,7 @@ def send_large(
             moved(len(content))
 
         run_all(executor, send, range(1, count + 1))
-    if path.stat().st_mtime_ns != before.st_mtime_ns:
+    if grows_as is None and path.stat().st_mtime_ns != before.st_mtime_ns:
         raise UsageError(f"{str(path)!r} was changed while it was sent; send it again")
     ordered = [digests[number] for number in range(1, count + 1)]
     etag = parts.finish(key, upload, {n: digest.hex() for n, digest in digests.items()})

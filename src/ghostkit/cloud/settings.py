@@ -35,6 +35,7 @@ _OBS = {
     "region": ("OBS_REGION", *_AWS["region"]),
 }
 VARIABLES = {"s3": _AWS, "obs": _OBS}
+KEYS = ("access_key", "secret_key", "token")  # which belong together
 OURS = ("addressing", "signature")  # GHOSTKIT_STORE_ADDRESSING, GHOSTKIT_STORE_SIGNATURE
 
 
@@ -121,8 +122,9 @@ def as_environment(schemes: Iterable[str]) -> dict[str, str]:
 
 def _from_environment(scheme: str, given: Mapping[str, str]) -> Settings:
     values: dict[str, str] = {}
+    own = any(given.get(VARIABLES[scheme][name][0]) for name in KEYS)
     for name, variables in VARIABLES[scheme].items():
-        for variable in variables:
+        for variable in variables[:1] if own and name in KEYS else variables:
             if given.get(variable):
                 values[name] = given[variable]
                 break

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -225,8 +225,12 @@ class _Staged:
     def remove_all_but(self, names: set[str]) -> None:
         """Remove the files of the list that the store no longer has."""
         for name in set(self._known) - names:
-            (self._folder / name).unlink(missing_ok=True)
-            del self._known[name]
+            path, said = self._folder / name, self._known.pop(name)
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                if [stat.st_size, stat.st_mtime_ns] == said[2:4]:  # else it is another's by now
+                    path.unlink()
+            self._stream.write(json.dumps([name]).encode() + b"\n")
 
     def _said(self, entry: Entry, stat: os.stat_result) -> list[object]:
         """What the list says of a file: the object it is, and how it stands on the disk."""
@@ -240,7 +244,10 @@ def _read_list(path: Path) -> dict[str, list[object]]:
             name, *said = json.loads(line)
         except ValueError:  # the last line of a killed transfer
             continue
-        known[name] = said
+        if said:
+            known[name] = said
+        else:  # it was removed
+            known.pop(name, None)
     return known
 
 
@@ -275,7 +282,14 @@ def _moving(title: str, bars: Bars) -> Iterator[_Moved]:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    for where, folders, names in os.walk(folder):
+    """The files in `folder`, those behind links too; each real folder is entered once."""
+    seen: set[tuple[int, int]] = set()
+    for where, folders, names in os.walk(folder, followlinks=True):
+        stat = os.stat(where)
+        if (stat.st_dev, stat.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
 

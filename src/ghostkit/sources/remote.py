@@ -37,7 +37,7 @@ def objects(name: str) -> Iterator[Object]:
     """
     address = parse(name)
     store = open_store(address)
-    if is_pattern(address.key):
+    if is_pattern(address.key) and store.stat(address.key) is None:  # a name may look like one
         yield from _matches(store, address)
         return
     if address.key and not address.key.endswith("/") and store.stat(address.key) is not None:

@@ -42,9 +42,12 @@ def open_resume(path: str | os.PathLike[str], log: Callable[[str], None]) -> Che
         return open_checkpoint(path)
     recoveries = sorted(folder.glob(RECOVERIES), key=recovery_position, reverse=True)
     finished = [folder / name for name in (LAST, PREVIOUS) if (folder / name).is_file()]
-    problems = []
-    sound = []
-    for candidate in (*recoveries, *finished):
+    epochs = sorted(folder.glob(EPOCHS), key=epoch_of, reverse=True)  # where all else is lost
+    problems: list[str] = []
+    sound: list[Checkpoint] = []
+    for candidate in (*recoveries, *finished, *epochs):
+        if candidate in epochs and sound:
+            break
         try:
             sound.append(open_checkpoint(candidate))
         except (CheckpointError, CardError) as error:

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from ghostkit.errors import UsageError
-from ghostkit.files import durable
+from ghostkit.files import PARTIAL_SUFFIX, durable
 from ghostkit.predictions import Prediction
 from ghostkit.sources.tables import require_parquet
 from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, exists_already
 from ghostkit.writers.lines import json_lines
 
-PARTIAL_SUFFIX = ".partial.jsonl"
 ROWS_AT_A_TIME = 1_000  # as Python objects, which are ten times as large as a table's rows
 BATCHES_PER_GROUP = 20  # a row group of 20,000 rows
 
