@@ -269,3 +269,28 @@ def test_code_that_is_not_there_ends_the_job_with_127(obs, tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 127
     assert "there is nothing at" in log.read_text()
+
+
+def test_a_stop_reaches_the_program_and_relative_places_are_where_the_job_began(tmp_path):
+    stand_in = tmp_path / "python"
+    stand_in.write_text(
+        f'#!/bin/bash\nif [ "$1" = -m ]; then mkdir -p "$5"; else exec {sys.executable} "$@"; fi\n'
+    )
+    stand_in.chmod(0o755)
+    code = tmp_path / "job" / "code"
+    code.mkdir(parents=True)
+    (code / "boot.py").write_text(
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(130)))\n"
+        "print('begun', flush=True)\ntime.sleep(60)\n"
+    )
+    command = ["bash", str(ROOT / "scripts" / "run_train.sh"), "obs://b/code", "code/boot.py"]
+    environment = os.environ | {"JOB_DIR": "job", "PYTHON": str(stand_in)}
+    with subprocess.Popen(
+        [*command, "logs/train.log"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
+    ) as script:
+        assert script.stdout.readline() == b"begun\n"
+        script.terminate()
+        assert script.stdout.read() == b"saved\n"
+    assert script.returncode == 130
+    assert (tmp_path / "logs" / "train.log").read_text() == "begun\nsaved\n"

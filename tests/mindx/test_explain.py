@@ -43,6 +43,42 @@ def test_explain_says_what_each_element_does_and_runs_nothing(ghostkit, tmp_path
     assert "training kept its aspect" in " ".join(" ".join(texts).split())
 
 
+def test_explain_leaves_the_file_of_a_filesink_as_it_is(ghostkit, tmp_path, make_model):
+    content = ghostnet()
+    content["im_ghostnet"]["mxpi_dataserialize0"]["next"] = "filesink0"
+    kept = tmp_path / "results.json"
+    sink = {"factory": "filesink", "props": {"location": str(kept)}}
+    content["im_ghostnet"] = {
+        name: each for name, each in content["im_ghostnet"].items() if name != "appsink0"
+    } | {"filesink0": sink}
+    project = write_project(tmp_path / "d", make_model, content)
+    ghostkit("pipeline", project, "--explain")
+    assert not kept.exists()
+    kept.write_text("precious")
+    ghostkit("pipeline", project, "--explain")
+    assert kept.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"handleMethod": "", "interpolation": "2"}, "(nearest pixel)"),
+        (
+            {"paddingType": "Padding_Around", "paddingWidth": "64", "paddingHeight": "60"},
+            "pads to 64x60 (bilinear, OpenCV)",
+        ),
+    ],
+)
+def test_nearest_pixels_and_padding_are_no_step_of_a_card(
+    ghostkit, tmp_path, make_model, changes, words
+):
+    project = write_project(tmp_path / "d", make_model, ghostnet(mxpi_imageresize=changes))
+    outcome = ghostkit("pipeline", project, "--explain")
+    assert outcome.status == 1
+    assert words in outcome.out
+    assert "elements, or settings of them, that a card has no step for" in outcome.out
+
+
 def test_a_file_whose_model_is_not_here_is_explained_all_the_same(ghostkit, tmp_path):
     path = tmp_path / "a.pipeline"
     path.write_text(json.dumps(ghostnet()))
@@ -64,7 +100,10 @@ def test_what_no_card_can_say_is_told_to_be_so(ghostkit, tmp_path, make_model, c
     project = write_project(tmp_path / "d", make_model, ghostnet(**change))
     outcome = ghostkit("pipeline", project, "--explain")
     assert outcome.status == 1
-    assert "its picture comes by elements that a card has no step for" in outcome.out
+    assert (
+        "its picture comes by elements, or settings of them, that a card has no step for"
+        in outcome.out
+    )
 
 
 def test_a_short_side_that_the_sdks_arithmetic_makes_less_than_the_crop_is_told(

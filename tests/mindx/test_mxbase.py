@@ -1,5 +1,6 @@
 import re
 
+import numpy as np
 import pytest
 
 from tiny import BLUE, RED, save_square, tiny_card
@@ -45,6 +46,19 @@ def test_without_softmax_the_confidence_is_the_raw_output(ghostkit, make_model, 
     )
     red = float(re.search(r"className:red confidence:([\d.]+)", outcome.out)[1])
     assert red == pytest.approx(254 / 255, abs=0.02)
+
+
+def test_the_probabilities_are_those_of_the_cards_temperature(
+    ghostkit, make_model, photos, tmp_path
+):
+    output = tiny_card().output.model_copy(update={"temperature": 0.5})
+    card = tiny_card().model_copy(update={"output": output})
+    model = make_model(card=card.to_json())
+    outcome = ghostkit("mxbase", photos, "--model", model, "-o", tmp_path / "r")
+    red = float(re.search(r"className:red confidence:([\d.]+)", outcome.out)[1])
+    means = np.float32([254, 0, 0]) / 255  # as the model without softmax answers
+    expected = np.exp(means / 0.5) / np.exp(means / 0.5).sum()
+    assert red == pytest.approx(expected[0], abs=0.02)
 
 
 def test_names_of_a_file_stand_in_for_the_cards(ghostkit, make_model, photos, tmp_path):

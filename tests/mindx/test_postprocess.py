@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from ghostkit.errors import PipelineError
+from ghostkit.errors import ElementError, PipelineError
+from ghostkit.mindx.classes import ClassPostProcessor, ClassSettings
 from ghostkit.mindx.labels import read_names
 from ghostkit.mindx.postprocess import PostConfig, best_classes, config_from_json, read_config
-from ghostkit.mindx.request import Classes
+from ghostkit.mindx.request import Classes, Request
 from ghostkit.mindx.serialize import float_text, metadata_json
 
 
@@ -63,6 +64,34 @@ def names(tmp_path, text, count):
     path = tmp_path / "x.names"
     path.write_text(text)
     return read_names(path, count)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        np.zeros((1, 3), np.float32),
+        np.zeros((1, 20), np.float32),
+        np.zeros((), np.float32),
+        np.zeros(10, np.float32),
+        np.zeros((1, 10, 4, 4), np.float32),
+        np.zeros((1, 10), np.uint8),
+    ],
+)
+def test_a_tensor_that_is_none_of_the_models_is_refused(tensor):
+    settings = ClassSettings(PostConfig(10, True, 2), tuple("abcdefghij"))
+    request = Request(b"")
+    request.metadata["appsrc0"] = [tensor]
+    with pytest.raises(ElementError, match=r"expected float32 \(N, 10\)") as caught:
+        ClassPostProcessor("mxpi_classpostprocessor0", "appsrc0", settings)(request)
+    assert caught.value.code == 1004
+
+
+def test_axes_of_one_behind_the_classes_do_not_matter():
+    settings = ClassSettings(PostConfig(3, False, 1), ("a", "b", "c"))
+    request = Request(b"")
+    request.metadata["appsrc0"] = [np.float32([[[[1]], [[3]], [[2]]]] * 2)]
+    ClassPostProcessor("post", "appsrc0", settings)(request)
+    assert [found.infos[0].name for found in request.metadata["post"]] == ["b", "b"]
 
 
 def test_names_skip_leading_comments_with_or_without_the_space(tmp_path):

@@ -116,6 +116,21 @@ def test_an_independent_reader_finds_every_picture_and_the_runs_own_clock(
     assert reader.total(records["e2e"], "totalTime") == pytest.approx(printed_us, rel=0.01)
 
 
+def test_queues_of_a_run_shorter_than_an_interval_are_written_too(ghostkit, tmp_path, make_model):
+    project = pipeline_with_a_queue(tmp_path / "d", make_model)
+    conf = tmp_path / "sdk.conf"
+    conf.write_text(
+        f"enable_ps=true\nps_log_dir={tmp_path / 'logs'}\n"
+        "ps_queue_size_interval_time=10\nps_queue_size_times=1000\n"
+    )
+    for index in range(40):
+        save_square(tmp_path / "val" / f"{index}.png", RED)
+    ghostkit("pipeline", project, tmp_path / "val", tmp_path / "r", "--sdk-conf", conf)
+    [path] = (tmp_path / "logs").glob("*.queue.*")
+    [record] = [json.loads(line) for line in path.read_text().splitlines()]
+    assert record["intervalTime"] == 10_000 * len(record["recentSize"]) < 10_000_000
+
+
 def test_the_intervals_last_as_long_as_the_run_did(tmp_path):
     """By the numbers that are written, not by a clock."""
     statistics = Statistics(parse(json.dumps(ghostnet()), "a").streams["im_ghostnet"])

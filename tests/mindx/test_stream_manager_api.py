@@ -27,6 +27,12 @@ from StreamManagerApi import (
 STREAM = b"im_ghostnet"
 
 
+def test_nothing_is_answered_before_the_manager_is_there():
+    api = StreamManagerApi()
+    assert api.GetResult(STREAM, 0).errorCode == -1
+    assert api.GetResult(STREAM, b"appsink0", StringVector()).errorCode == -1
+
+
 @pytest.fixture
 def manager(tmp_path, make_model):
     path = write_project(tmp_path / "data", make_model)

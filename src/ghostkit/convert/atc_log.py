@@ -8,6 +8,7 @@ import signal
 
 LAST_LINES = 12  # of the log, shown where nothing in it is known
 SUCCESS = "ATC run success"
+TOO_LONG = "atc did not end within"  # our own last line of a log, where we killed it
 _CODE = re.compile(r"\b(E[A-Z0-9]\d{4}|E[A-Z]\d{3,4})\b\s*[:：]?\s*(.*)")
 
 CODES = {
@@ -51,7 +52,8 @@ def explain_failure(log: str, status: int) -> tuple[str, ...]:
     Args:
         status: the exit status; negative: the signal that killed it.
     """
-    lines = [_how_it_ended(status)]
+    ours = [line for line in log.splitlines() if line.startswith(TOO_LONG)]
+    lines = ours or [_how_it_ended(status)]
     found = False
     seen: set[str] = set()
     for code, words in _CODE.findall(log):

@@ -7,6 +7,7 @@ Everything that can be checked without ATC is checked before it runs, and again 
 import hashlib
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ghostkit.aipp import Match, explain, generate, match, of_block, parse, to_t
 from ghostkit.aipp.generate import Color, check_float_model
 from ghostkit.card import ModelCard, write_sidecar
 from ghostkit.convert.atc_command import AtcCall, check_soc, input_shape, odd_paths
-from ghostkit.convert.atc_log import SUCCESS, explain_failure
+from ghostkit.convert.atc_log import SUCCESS, TOO_LONG, explain_failure
 from ghostkit.convert.om_file import fault_of_om
 from ghostkit.errors import AippError, CompilerError, MissingExtra, UsageError
 from ghostkit.files import check_target, sync_folder, write_text
@@ -210,9 +211,8 @@ def _run(command: list[str], timeout_s: float) -> tuple[int, str]:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise CompilerError(
-            f"atc did not end within {timeout_s:g} s and was killed; give it longer with --timeout"
-        ) from error
+        printed = (error.stdout or b"").decode("utf-8", "replace")
+        return -signal.SIGKILL, f"{printed}\n{TOO_LONG} {timeout_s:g} s and was killed\n"
     except OSError as error:
         raise CompilerError(f"{command[0]} cannot be run: {error.strerror}") from error
     return done.returncode, done.stdout.decode("utf-8", "replace")

@@ -13,6 +13,7 @@ from ghostkit.aipp import contradictions
 from ghostkit.errors import PipelineError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.models import Model
+from ghostkit.mindx.pictures import takes_nearest
 from ghostkit.mindx.pixels import short_side
 from ghostkit.mindx.program import Program
 from ghostkit.mindx.request import ColorOrder
@@ -67,6 +68,8 @@ def pipeline_steps(program: Program, infer: str) -> list[Step] | None:
 
 def _steps_of(element: Element, model: Model) -> list[Step] | None:
     """The step that an element is; none where it changes no pixel, None where no card has it."""
+    if element.factory == "mxpi_imageresize" and not _is_plain(element):
+        return None
     match element.factory, element.get("resizeType") if _resizes(element) else "":
         case "mxpi_imageresize", "Resizer_Stretch":
             size = element.number("resizeHeight"), element.number("resizeWidth")
@@ -122,7 +125,7 @@ def _about(program: Program, name: str, model: Model) -> Iterator[str]:
         yield f"{twice}: such a run is refused"
     steps = pipeline_steps(program, name)
     if steps is None:
-        yield "its picture comes by elements that a card has no step for"
+        yield "its picture comes by elements, or settings of them, that a card has no step for"
     else:
         card = model.classifier.card
         if not any(isinstance(s, Normalize) for s in steps) and not _floats(program, name):
@@ -222,6 +225,11 @@ def _color_before(program: Program, name: str) -> ColorOrder | None:
 
 def _goal(step: Step) -> object:
     return (step.short, step.size) if isinstance(step, Resize) else step
+
+
+def _is_plain(element: Element) -> bool:
+    """Whether it resizes bilinearly and pads nothing, as far as its settings say."""
+    return element.get("paddingType") == "Padding_NO" and not takes_nearest(element)
 
 
 def _resizes(element: Element) -> bool:

@@ -156,6 +156,8 @@ class StreamManagerApi:
         keys: Sequence[Text],
         timeout_ms: int = DEFAULT_TIMEOUT_MS,
     ) -> MxBufferAndMetadataOutput:
+        if self._manager is None:
+            return MxBufferAndMetadataOutput(NOT_INITIALISED)
         running = self._running(stream)
         [sink] = texts([element])
         if running is None:

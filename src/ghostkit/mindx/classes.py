@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.card import ModelCard
+from ghostkit.errors import ElementError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
 from ghostkit.mindx.labels import read_names
 from ghostkit.mindx.postprocess import PostConfig, best_classes, config_from_json, read_config
-from ghostkit.mindx.request import Classes, Request
+from ghostkit.mindx.request import Classes, Request, Tensor
 from ghostkit.mindx.structure import Element
 
 KNOWN_LIBRARY = "resnet50postprocess"  # the only post-processing of classes that the SDK ships
@@ -42,8 +43,23 @@ class ClassPostProcessor:
         request.metadata[self.name] = [
             self.settings.of(row, self.source)
             for tensor in request.tensors(self.source, self.name)
-            for row in np.atleast_2d(tensor)
+            for row in self._rows(tensor)
         ]
+
+    def _rows(self, tensor: Tensor) -> NDArray[np.float32]:
+        """The outputs (N, K), of which a program may have given any."""
+        count = self.settings.config.class_num
+        fits = tensor.ndim >= 2 and tensor.size == tensor.shape[0] * tensor.shape[1]
+        if fits and self.settings.config.check_model:
+            fits = tensor.shape[1] == count
+        if tensor.dtype != np.float32 or not fits:
+            raise ElementError(
+                Code.INVALID_PARAM,
+                f"{self.source!r} gives a tensor of {tensor.dtype} and shape {tensor.shape}; "
+                f"expected float32 (N, {count})",
+                self.name,
+            )
+        return tensor.reshape(tensor.shape[:2])
 
 
 def class_settings(element: Element, context: Context, card: ModelCard | None) -> ClassSettings:

@@ -5,7 +5,10 @@ picture, from several threads.
 """
 
 import base64
+import errno
 import json
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
@@ -75,6 +78,8 @@ def _data_serialize(element: Element, context: Context) -> Work:
         if key not in context.stream.elements:
             hint = nearest(key, context.stream.elements)
             context.notice(element, f"outputDataKeys {key!r} is no element of this stream{hint}")
+    if not named:
+        context.notice(element, "the SDK wants outputDataKeys; here all metadata are written")
     erase = element.get("eraseHeaderVecFlag") == "1"
 
     def work(request: Request) -> None:
@@ -157,17 +162,22 @@ def _appsink(element: Element, context: Context) -> Work:
 
 
 def _filesink(element: Element, context: Context) -> Work:
-    path, lock = Path(element.get("location")), Lock()
+    path, lock, begun = Path(element.get("location")), Lock(), False
     try:
-        path.write_bytes(b"")
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as error:
         raise OutputError(
             f"{context.at(element)}: cannot write location {str(path)!r}: {error.strerror}"
         ) from error
 
     def work(request: Request) -> None:
+        nonlocal begun
         if request.buffer is not None:
-            with lock, open(path, "ab") as stream:
+            with lock, open(path, "ab" if begun else "wb") as stream:  # anew, but not before a run
+                begun = True
                 stream.write(request.buffer)
 
     return work

@@ -6,6 +6,7 @@ with.
 
 from collections.abc import Callable, Mapping
 
+from ghostkit.mindx.pictures import takes_nearest
 from ghostkit.mindx.structure import Element, Stream
 
 
@@ -29,7 +30,10 @@ def _resize_words(element: Element) -> str:
         ),
         "OnlyPadding": (f"pads it to {element.get('paddingWidth')}x{element.get('paddingHeight')}"),
     }
-    return words.get(kind, f"resizes it by {kind} to {size}") + " (bilinear, OpenCV)"
+    done = words.get(kind, f"resizes it by {kind} to {size}")
+    if element.get("paddingType") != "Padding_NO" and kind != "OnlyPadding":
+        done += f", pads to {element.get('paddingWidth')}x{element.get('paddingHeight')}"
+    return done + (" (nearest pixel)" if takes_nearest(element) else " (bilinear, OpenCV)")
 
 
 def _crop_words(element: Element) -> str:

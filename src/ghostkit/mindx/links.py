@@ -25,7 +25,7 @@ def read_next(value: object, at: str, report: Report) -> tuple[Link, ...]:
         return ()
     links = []
     for each in value if isinstance(value, list) else [value]:
-        found = re.fullmatch(r"([^:]+)(?::([0-9]+))?", each) if isinstance(each, str) else None
+        found = re.fullmatch(r"([^:]+)(?::([0-9]{1,9}))?", each) if isinstance(each, str) else None
         if found is None:
             report(
                 Code.INVALID_CONFIG, f"{at}.next", f"{each!r}; expected 'element' or 'element:1'"

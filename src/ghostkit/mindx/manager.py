@@ -223,6 +223,9 @@ def _run(running: Running, request: Request, sent_s: float) -> Finished:
         running.program.run(request, no_record if statistics is None else statistics.record)
     except GhostkitError as error:
         code, reason = code_of(error), reason_of(error)
+    except Exception as error:  # a fault of ours: told to who asks, and others are answered
+        _log.exception("%s", running.program.stream.name)
+        code, reason = Code.FAILURE, f"unexpected {type(error).__name__}: {error}"
     if statistics is not None:
         statistics.done(perf_counter() - sent_s)
     return Finished(request, code, reason)

@@ -17,6 +17,8 @@ from ghostkit.mindx.codes import Code
 from ghostkit.mindx.request import ColorOrder
 from ghostkit.steps import Normalize
 
+OF_RGB = ("RGB888_U8", "XRGB8888_U8")  # AIPP inputs whose channels have an order
+
 COMPILED = ".om"
 Load = Callable[[str], Classifier]
 
@@ -147,7 +149,7 @@ def open_behind_aipp(path: str, aipp: Aipp) -> Model:
         classifier,
         normalises=True,
         twice=normalises and not in_card,
-        color=classifier.backend.host_color,
+        color=classifier.backend.host_color if config.input_format in OF_RGB else None,
         faults=classifier.backend.faults,
         notices=tuple(notices),
     )

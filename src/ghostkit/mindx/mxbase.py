@@ -39,9 +39,8 @@ def classes_of(
 ) -> list[ClassInfo]:
     """The best classes of an answer that has logits; probabilities stay as they are."""
     assert answer.logits is not None, "only answers have classes"
-    softmax = softmax and classifier.card.output.kind == "logits"
-    config = PostConfig(len(classifier.classes), softmax, top_k)
-    return best_classes(answer.logits, config, names)
+    scores = classifier.probabilities(answer.logits) if softmax else answer.logits
+    return best_classes(scores, PostConfig(len(classifier.classes), top_k=top_k), names)
 
 
 def lines_of(source: str, infos: Sequence[ClassInfo], folder: str) -> Iterator[Line]:

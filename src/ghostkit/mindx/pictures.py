@@ -66,6 +66,11 @@ def image_resize(element: Element, context: Context) -> Work:
     return work
 
 
+def takes_nearest(element: Element) -> bool:
+    """Whether an mxpi_imageresize takes the nearest pixel, as the device's decoder can."""
+    return element.get("interpolation") in NEAREST and not by_opencv(element)
+
+
 def resize_settings(
     element: Element, context: Context
 ) -> tuple[ops.ResizeSettings, tuple[float, float, float]]:
@@ -91,7 +96,7 @@ def resize_settings(
         raise context.fail(code, element, what)
     if element.number("minDimension") > element.number("maxDimension"):
         raise context.fail(Code.INIT_FAIL, element, "minDimension is above maxDimension")
-    nearest = element.get("interpolation") in NEAREST and not by_opencv(element)
+    nearest = takes_nearest(element)
     if element.get("interpolation") != "0" and by_opencv(element):
         context.notice(element, "interpolation has no effect with opencv: always bilinear")
     settings = ops.ResizeSettings(

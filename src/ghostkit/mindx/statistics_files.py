@@ -43,6 +43,7 @@ class StatisticsFiles:
         self._paths: dict[str, Path] = {}
         self._stop = Event()
         self._begun_s = monotonic()
+        self._samples = 0  # of the queues, in the interval under way
         self.failure: OutputError | None = None
         try:
             make_folder(conf.folder)
@@ -65,6 +66,8 @@ class StatisticsFiles:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        if self._samples:
+            self._keep_failure(self._end_samples)
         self._keep_failure(self._end_interval)
 
     def _every_interval(self) -> None:
@@ -73,16 +76,15 @@ class StatisticsFiles:
             self._read_again()
 
     def _every_sample(self) -> None:
-        samples = 0
         while not self._stop.wait(self._conf.queue_size_interval_ms / 1000):
             self._statistics.sample_queues()
-            samples += 1
-            if samples % self._conf.queue_size_times == 0:
+            self._samples += 1
+            if self._samples >= self._conf.queue_size_times:
                 self._keep_failure(self._end_samples)
 
     def _end_samples(self) -> None:
-        conf = self._conf
-        spent_us = conf.queue_size_interval_ms * conf.queue_size_times * 1000
+        spent_us = self._conf.queue_size_interval_ms * self._samples * 1000
+        self._samples = 0
         self._write(self._statistics.take_queues(spent_us))
 
     def _end_interval(self) -> None:

@@ -75,7 +75,9 @@ def make_app(server: Server) -> Starlette:
         server.metrics.requests.labels("none", str(error.status_code)).inc()
         return _no_such_address(request, error)
 
-    return Starlette(routes=routes, exception_handlers={HTTPException: no_such_address})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: no_such_address})
+    app.router.redirect_slashes = False  # a client may not follow, and nothing would be counted
+    return app
 
 
 async def _answered(handler: Handler, server: Server, request: Request, share: Share) -> Response:

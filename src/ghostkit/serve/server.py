@@ -4,9 +4,11 @@ In: classifiers by name; out: what `app` answers requests with.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Self
 
 import numpy as np
+from prometheus_client import Histogram
 
 from ghostkit.classifier import Classifier
 from ghostkit.serve.admission import Admission, Memory
@@ -48,9 +50,13 @@ class Server:
                 batch_size=batch_size,
                 workers=workers,
                 most_waiting=admission.waiting,
-                told=self.metrics.batches.labels(name).observe,
+                told=partial(self._tell, self.metrics.batches.labels(name)),
             )
             self.metrics.watch(name, lambda batcher=batcher: batcher.waiting)  # type: ignore[misc]
+
+    def _tell(self, batches: Histogram, pictures: int) -> None:
+        if self.ready:  # its own first picture is nobody's
+            batches.observe(pictures)
 
     def __enter__(self) -> Self:
         """Have each model answer one picture, after which the server is ready.

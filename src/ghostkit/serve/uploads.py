@@ -61,7 +61,7 @@ async def pictures_in(
         return [(None, content)]
     try:
         form = await _Parser(content, headers, most).parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError) as error:
+    except (MultiPartException, KeyError, UnicodeError, LookupError) as error:
         said = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
         raise Refused(400, f"the form cannot be read: {said}") from error
     found: list[tuple[str | None, bytes | bytearray]] = []
