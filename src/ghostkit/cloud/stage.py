@@ -4,22 +4,22 @@ In: an address and a path; out: the same content on the other side. What is ther
 the same is not moved again, so a transfer that was killed goes on where it was.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Lock
 
 from ghostkit.cloud.address import Address
-from ghostkit.cloud.digests import MIB, check_file
+from ghostkit.cloud.digests import MIB
 from ghostkit.cloud.fetching import fetch_large, fetch_small
 from ghostkit.cloud.fetching import is_large as is_large_object
 from ghostkit.cloud.objects import Entry, Store
 from ghostkit.cloud.running import run_all
 from ghostkit.cloud.sending import is_large, send_large, send_small
+from ghostkit.cloud.staged import LIST, Staged
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError, UsageError
 from ghostkit.files import make_folder
@@ -28,7 +28,6 @@ from ghostkit.progress import Bars, silent
 THREADS = 32  # requests under way; each waits for the store most of its time
 LOT = 4  # small objects that a thread is given at once
 PIECES = 8  # of large objects, whose requests are long
-LIST = ".ghostkit-staged.jsonl"  # what has been fetched into a folder, one line per file
 _Item = tuple[Entry, str, str]  # an object, the path and the name that it gets
 
 
@@ -58,10 +57,10 @@ def fetch(
         entry = store.stat(address.key)
         if entry is not None:
             make_folder(target.parent)
-            with _Staged(target.parent) as staged, _moving(f"Fetching {address}", bars) as moved:
+            with Staged(target.parent) as staged, _moving(f"Fetching {address}", bars) as moved:
                 _fetch_one(store, entry, str(target), target.name, staged, moved)
             return target
-    with _Staged(target) as staged, _moving(f"Fetching {address}", bars) as moved:
+    with Staged(target) as staged, _moving(f"Fetching {address}", bars) as moved:
         _fetch_folder(store, address, target, wanted, staged, moved)
     return target
 
@@ -109,7 +108,7 @@ def _fetch_folder(
     address: Address,
     target: Path,
     wanted: Callable[[str], bool],
-    staged: "_Staged",
+    staged: Staged,
     moved: "_Moved",
 ) -> None:
     large: list[_Item] = []
@@ -156,7 +155,7 @@ def _fetch_folder(
 
 
 def _fetch_one(
-    store: Store, entry: Entry, path: str, name: str, staged: "_Staged", moved: "_Moved"
+    store: Store, entry: Entry, path: str, name: str, staged: Staged, moved: "_Moved"
 ) -> None:
     if staged.has(name, entry, path):
         moved(entry.size)
@@ -171,92 +170,6 @@ def _in_lots(items: Iterator[_Item]) -> Iterator[list[_Item]]:
     """Several at a time: to hand out one costs about as much as to ask for it."""
     while lot := list(islice(items, LOT)):
         yield lot
-
-
-class _Staged:
-    """What has been fetched into a folder, so that it need not be read again to know it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._lock = folder, Lock()
-        self._read: dict[str, list[object]] | None = None  # when it is asked for
-        self._boot = _boot()  # what was written before it may not have reached the disk
-
-    def __enter__(self) -> "_Staged":
-        make_folder(self._folder)
-        self._stream = open(self._folder / LIST, "ab")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    @property
-    def _known(self) -> dict[str, list[object]]:
-        if self._read is None:
-            with self._lock:
-                self._read = self._read or _read_list(self._folder / LIST)
-        return self._read
-
-    def knows(self, name: str) -> bool:
-        """Whether an earlier fetch has left the file."""
-        return name in self._known
-
-    def has(self, name: str, entry: Entry, path: str) -> bool:
-        """Whether the file is the object, by the list or, where it is not in it, by its content."""
-        try:
-            stat = os.stat(path)
-        except OSError:
-            return False
-        if self._known.get(name) == self._said(entry, stat):
-            return True
-        if stat.st_size != entry.size or not check_file(path, entry.size, entry.etag):
-            return False
-        self.add(name, entry, path)
-        return True
-
-    def add(self, name: str, entry: Entry, path: str) -> None:
-        """The file is the object now."""
-        said = self._said(entry, os.stat(path))
-        line = json.dumps([name, *said]).encode() + b"\n"
-        with self._lock:
-            if self._read is not None:
-                self._read[name] = said
-            self._stream.write(line)
-
-    def remove_all_but(self, names: set[str]) -> None:
-        """Remove the files of the list that the store no longer has."""
-        for name in set(self._known) - names:
-            path, said = self._folder / name, self._known.pop(name)
-            with suppress(FileNotFoundError):
-                stat = path.stat()
-                if [stat.st_size, stat.st_mtime_ns] == said[2:4]:  # else it is another's by now
-                    path.unlink()
-            self._stream.write(json.dumps([name]).encode() + b"\n")
-
-    def _said(self, entry: Entry, stat: os.stat_result) -> list[object]:
-        """What the list says of a file: the object it is, and how it stands on the disk."""
-        return [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
-
-
-def _read_list(path: Path) -> dict[str, list[object]]:
-    known: dict[str, list[object]] = {}
-    for line in path.read_bytes().splitlines():
-        try:
-            name, *said = json.loads(line)
-        except ValueError:  # the last line of a killed transfer
-            continue
-        if said:
-            known[name] = said
-        else:  # it was removed
-            known.pop(name, None)
-    return known
-
-
-def _boot() -> str:
-    """Which start of this machine it is; an empty string where that is not told."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 class _Moved:
