@@ -55,7 +55,7 @@ def test_verify_prints_its_effect_on_one_model(ghostkit, make_model, photos):
     assert ghostkit(*arguments, 0.05).status == 0
     refused = ghostkit(*arguments, 0, "--aipp", "auto")
     assert refused.status == 2
-    assert "leave out --backend, --device and --fast-decode" in refused.error
+    assert "leave out --backend, --device, --precision, --strict and --fast-decode" in refused.error
 
 
 def test_every_record_has_it(ghostkit, make_model, photos, tmp_path):

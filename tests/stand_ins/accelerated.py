@@ -28,7 +28,8 @@ class Sessions:
         real = onnxruntime.InferenceSession
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(self.available))
 
-        def open_session(content, options, *, providers, provider_options):
+        def open_session(content, options, *, providers, provider_options, enable_fallback):
+            assert enable_fallback == 0, "ONNX Runtime would go on by itself, and print that"
             asked = list(zip(providers, provider_options, strict=True))
             for name, settings in asked:
                 assert name in self.available, f"{name} is not here"
