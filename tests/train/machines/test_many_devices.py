@@ -22,7 +22,7 @@ pytestmark = [
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 PROGRAM = Path(__file__).with_name("process_of_two.py")
 CHOSEN = QUICK | {"drop": 0.0, "lr": 0.01, "epochs": 2, "model_ema": 0.9}
-LOSS_TOLERANCE = 1e-4  # in nats
+LOSS_TOLERANCE = 3e-4  # in nats; 1.4e-4 with AVX-512, less with AVX2: sums in another order
 
 
 def start(*words, **keys):
