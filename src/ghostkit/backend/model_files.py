@@ -46,6 +46,12 @@ def hash_of(model: str) -> str:
     return whole.hexdigest()
 
 
+def is_beside(location: str) -> bool:
+    """Whether weights that are said to lie in `location` lie in the model's own folder."""
+    place = PurePath(location)
+    return bool(place.parts) and not place.is_absolute() and ".." not in place.parts
+
+
 def _names_beside(path: Path, content: bytes) -> list[str]:
     """The names of the files beside `path`, which holds `content`."""
     if path.suffix.lower() == ".xml":
@@ -57,8 +63,7 @@ def _names_beside(path: Path, content: bytes) -> list[str]:
     except (ProtobufError, UnicodeDecodeError):  # no ONNX file after all: it is all there is
         return []
     for name in names:
-        parts = PurePath(name).parts
-        if not parts or PurePath(name).is_absolute() or ".." in parts:
+        if not is_beside(name):
             raise ModelError(
                 f"{path}: its weights are said to lie in {name!r}, outside of the model's own "
                 "folder; a model's weights must be beside it: export it again"

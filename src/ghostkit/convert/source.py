@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 
 from ghostkit.backend.carded import WEIGHTS_METADATA_KEY, read_model
+from ghostkit.backend.model_files import is_beside
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard
 from ghostkit.classifier import Classifier
@@ -123,12 +124,12 @@ def check_weights(model: onnx.ModelProto, path: Path) -> None:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
-        parts = Path(location).parts
-        if not parts or Path(location).is_absolute() or ".." in parts:
+        if not is_beside(location):
             raise ModelError(
                 f"{path}: the weights {tensor.name!r} are said to lie in {location!r}, outside the "
                 "model's own folder; a model's weights must be beside it: export it again"
             )
+        parts = Path(location).parts
         ways = [path.parent.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
         if link := next((way for way in ways if way.is_symlink()), None):
             raise ModelError(

@@ -37,10 +37,12 @@ def objects(name: str) -> Iterator[Object]:
     """
     address = parse(name)
     store = open_store(address)
-    if is_pattern(address.key) and store.stat(address.key) is None:  # a name may look like one
+    may_be_one = address.key and not address.key.endswith("/")
+    is_one = may_be_one and store.stat(address.key) is not None
+    if is_pattern(address.key) and not is_one:  # a name may look like a pattern
         yield from _matches(store, address)
         return
-    if address.key and not address.key.endswith("/") and store.stat(address.key) is not None:
+    if is_one:
         kind = _kind(address.key)
         yield Object(address, "picture" if kind == "other" else kind, address.key)
         return
