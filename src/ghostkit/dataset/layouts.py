@@ -122,10 +122,10 @@ def read_part(
         notes.append(f"there is no train/; the class order is that of {layout.parts[part]}/")
     index_of = {name: index for index, name in enumerate(names)}
     annotations = os.path.join(folder, ANNOTATIONS)
-    flat = os.path.isdir(os.path.join(folder, "images")) or not class_folders(folder)
-    if part == "val" and flat and os.path.isfile(annotations):
+    below = "images/" if os.path.isdir(os.path.join(folder, "images")) else ""
+    is_annotated = part == "val" and os.path.isfile(annotations)
+    if is_annotated and (below or not class_folders(folder)):
         labels, repeated = read_label_file(annotations, boxes=True)
-        below = "images/" if os.path.isdir(os.path.join(folder, "images")) else ""
         pictures, skipped = find_pictures(os.path.join(folder, below), root)
         listing = match(labels, pictures, names, annotations)
         listing.pictures = [(below + path, target) for path, target in listing.pictures]
