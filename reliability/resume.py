@@ -147,7 +147,8 @@ def broken(
 
 def differences(whole: Path, folder: Path) -> list[str]:
     """What of the two finished runs is not the same to the bit."""
-    from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
+    from ghostkit.run_files import BEST, LAST
+    from ghostkit.train.checkpoint import open_checkpoint
     from ghostkit.train.files.checksum import checksum
 
     found = []

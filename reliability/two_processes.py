@@ -74,7 +74,8 @@ def agree(photos: Path, scratch: Path, epochs: int) -> bool:
 
 def compare(what: str, one: Path, other: Path) -> float:
     """Print the differences of two runs; the largest between their losses, in nats."""
-    from ghostkit.train.checkpoint import LAST, open_checkpoint
+    from ghostkit.run_files import LAST
+    from ghostkit.train.checkpoint import open_checkpoint
 
     some, others = (open_checkpoint(folder / LAST) for folder in (one, other))
     rows = list(zip(some.history, others.history, strict=True))
@@ -95,7 +96,8 @@ def compare(what: str, one: Path, other: Path) -> float:
 
 def survive(photos: Path, scratch: Path, epochs: int) -> bool:
     """Print what a SIGKILL of one of two processes does, and whether its run goes on bit-equal."""
-    from ghostkit.train.checkpoint import LAST, open_checkpoint
+    from ghostkit.run_files import LAST
+    from ghostkit.train.checkpoint import open_checkpoint
     from ghostkit.train.files.checksum import checksum
 
     whole, broken = scratch / "whole", scratch / "broken"

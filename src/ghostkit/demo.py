@@ -29,9 +29,9 @@ from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.files import write_json, write_text
 from ghostkit.progress import Bars
 from ghostkit.report.evaluation import evaluation_page
+from ghostkit.run_files import BEST
 from ghostkit.threads import available_cores
 from ghostkit.timing import StageTimes
-from ghostkit.train.checkpoint import BEST
 from ghostkit.train.export import ExportReport, export
 from ghostkit.train.job import open_pretrained
 from ghostkit.train.loop import TrainingResult, train

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from ghostkit import artifacts
+from ghostkit.backend.choice import Choice
 from ghostkit.cli.benchmark import _contents
 from tiny import GREEN, RED, save_square, write_bad
 
@@ -97,3 +99,14 @@ def test_every_runtime_that_is_installed_and_every_form_of_the_model_has_a_row(
     runtimes = ["onnxruntime CPUExecutionProvider", "openvino CPU fp32"]
     expected = [f"{runtime}, {file}" for file in ("one.onnx", "two.onnx") for runtime in runtimes]
     assert [name for name in names if "bf16" not in name] == expected
+
+
+def test_a_form_that_is_the_same_at_every_precision_is_measured_once(
+    ghostkit, make_model, monkeypatch
+):
+    again = [Choice("onnx"), Choice("onnx")]
+    monkeypatch.setattr(artifacts, "choices_for", lambda model: again)
+    flags = QUICK[2:]  # no backend is asked for, so that all are measured
+    outcome = ghostkit("benchmark", make_model(), *flags, "--json")
+    record = json.loads(outcome.out)
+    assert len(record["backends"]) == 1

@@ -135,6 +135,12 @@ def test_a_limit_under_which_archives_would_chase_each_other_is_refused(packed, 
         bring_lists(s3.below("packed"))
 
 
+def test_a_tree_packed_without_parts_needs_no_room_for_all_of_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(room, "sizes_in", lambda folder: {"0.tar": ("all", 9 << 20)})
+    monkeypatch.setenv(room.LIMIT, "1")
+    room.check_parts(str(tmp_path))
+
+
 def test_archives_that_are_here_stay_while_they_are_the_same_there(packed, s3):
     folder, archives = packed
     for path in archives[:2]:

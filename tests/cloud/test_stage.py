@@ -110,14 +110,18 @@ def test_marks_that_a_console_makes_for_folders_are_no_files(s3, tmp_path, monke
     assert content_of(fetch(s3, tmp_path / "back")) == {"b/1.txt": b"1", "b/empty": b""}
 
 
-def test_folders_behind_links_are_sent_each_once(s3, tmp_path):
+def test_folders_behind_links_are_sent_under_each_name_and_loops_end(s3, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "1.txt").write_text("1")
     (tmp_path / "photos" / "dog").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "latest").symlink_to("v2")
+    (tmp_path / "photos" / "v2").mkdir()
+    (tmp_path / "photos" / "v2" / "2.txt").write_text("2")
     send(tmp_path / "photos", s3)
-    assert [entry.key for entry in open_store(s3).list(s3.prefix)] == [s3.below("dog/1.txt").key]
+    sent = {entry.key.removeprefix(s3.prefix) for entry in open_store(s3).list(s3.prefix)}
+    assert sent == {"dog/1.txt", "latest/2.txt", "v2/2.txt"}
 
 
 def test_a_large_file_that_grows_is_mirrored_as_it_is(s3, tmp_path, small_pieces):

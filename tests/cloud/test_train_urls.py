@@ -13,6 +13,7 @@ from ghostkit.cli.urls import Urls, is_first
 from ghostkit.cloud.places import place_of
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
+from ghostkit.errors import OutputError
 from ghostkit.train import export as train_export
 from ghostkit.train.checkpoint import open_checkpoint
 from squares import quick_flags, save_photos
@@ -53,6 +54,20 @@ def test_an_option_that_may_stand_alone_does_not_take_the_next_one_for_its_value
     urls, words = localized(["data", "--amp", "--run-folder", str(folder)])
     assert words == ["data", "--amp=auto", "--run-folder", str(place_of(folder))]
     assert len(urls._waiting) == 1
+
+
+@pytest.mark.parametrize("name", ["last.pth.tar", "recovery-0-400.pth.tar"])
+def test_a_run_in_the_store_is_not_written_over_not_even_a_killed_one(s3, name, capsys):
+    folder = s3.below("runs/3")
+    open_store(s3).put(folder.below(name).key, b"epoch")
+    with pytest.raises(OutputError, match=rf"'{folder}' holds a run already; .*--resume {folder}"):
+        localized(["data", "--run-folder", str(folder)])
+    assert open_store(s3).stat(folder.below(name).key) is not None
+
+
+def test_a_command_that_fails_before_it_trains_claims_no_run(s3, capsys):
+    assert run(["train", "no such folder", "--run-folder", str(s3.below("runs/4"))]) == 2
+    assert "kept:" not in capsys.readouterr().err
 
 
 def test_only_the_first_process_writes_however_it_is_told(monkeypatch):

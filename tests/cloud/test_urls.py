@@ -120,6 +120,33 @@ def test_predict_goes_on_from_the_store_alone(there, monkeypatch, tmp_path):
     assert store.stat(f"{output.key}.unfinished") is None
 
 
+@pytest.mark.parametrize("name", ["results.jsonl", "results.csv", "results.parquet"])
+def test_a_job_that_has_written_nothing_yet_begins_at_its_resume(there, name):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    output, store = there.below(name), open_store(there)
+    line = ["predict", str(there.below("tiny.onnx")), str(there.below("photos")), "-o", str(output)]
+    assert run([*line, "--resume"]) == 0
+    whole = bytes(store.get(output.key))
+    assert run([*line, "--resume"]) == 0  # nothing is left to do
+    assert bytes(store.get(output.key)) == whole
+    keys = {entry.key for entry in store.list(there.prefix) if name in entry.key}
+    assert keys == {output.key, f"{output.key}.job.json"}
+
+
+def test_a_stopped_job_that_was_to_replace_an_old_result_goes_on_itself(there):
+    output, store = there.below("results.jsonl"), open_store(there)
+    line = ["predict", str(there.below("tiny.onnx")), str(there.below("photos")), "-o", str(output)]
+    assert run(line) == 0
+    whole = bytes(store.get(output.key))
+    old = b"".join(line.replace(b"red", b"old") for line in whole.splitlines(keepends=True))
+    store.put(output.key, old)
+    store.put(f"{output.key}.unfinished", whole.splitlines(keepends=True)[0])
+    assert run([*line, "--resume"]) == 0
+    assert bytes(store.get(output.key)) == whole
+    assert store.stat(f"{output.key}.unfinished") is None
+
+
 def test_what_a_stopped_job_has_left_is_not_written_over(there, capsys):
     output = there.below("results.jsonl")
     open_store(there).put(f"{output.key}.unfinished", b"a million records")

@@ -132,6 +132,16 @@ def test_a_jpeg_of_more_scans_than_anybody_writes_is_refused(more):
         assert reason(crafted) == f"too many scans: {scans(data) + more}; expected 100 at most"
 
 
+def test_what_follows_a_jpeg_or_stands_between_its_parts_is_no_scan():
+    data = encode(photo(), "JPEG", progressive=True)
+    video = b"\xff\xda\x00\x0c" * 200
+    assert scans(data + video) == scans(data)
+    assert decoded(data + video).shape == decoded(data).shape
+    plain = encode(photo(), "JPEG")
+    stray = plain[:20] + b"\0\0\0" + plain[20:]  # after the first header
+    assert scans(stray) == 1
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_an_ordinary_jpeg_is_one_scan_whatever_its_thumbnail_is(mode):
     thumbnail = encode(photo(), "JPEG", progressive=True)

@@ -92,6 +92,15 @@ def test_earlier_results_stand(ghostkit, make_model, photos, tmp_path):
     assert "holds results" in ghostkit(*arguments).err
 
 
+def test_a_picture_without_an_answer_loses_its_earlier_one(ghostkit, make_model, photos, tmp_path):
+    result = tmp_path / "result"
+    result.mkdir()
+    (result / "d_1.txt").write_text("5 \n")
+    line = ("mxbase", photos, "--model", make_model(), "--output", result, "--overwrite")
+    assert ghostkit(*line).status == 1
+    assert {path.name for path in result.iterdir()} == {"a.b_1.txt", "c_1.txt"}
+
+
 def test_a_missing_folder_is_told_before_anything_is_made(ghostkit, make_model, tmp_path):
     outcome = ghostkit("mxbase", tmp_path / "no", "--model", make_model(), "-o", tmp_path / "r")
     assert outcome.status == 2

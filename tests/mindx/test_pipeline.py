@@ -88,7 +88,10 @@ def test_earlier_results_are_replaced_only_when_asked(ghostkit, project, photos,
     ghostkit(*arguments)
     refused = ghostkit(*arguments)
     assert refused.status == 2 and "holds results" in refused.err
+    (tmp_path / "result" / "d_1.txt").write_text("5 \n")  # of a picture that has no answer now
     assert ghostkit(*arguments, "--overwrite").status == 1
+    names = {path.name for path in (tmp_path / "result").iterdir()}
+    assert names == {"a.red_1.txt", "b_1.txt", "c_1.txt"}
 
 
 def test_a_missing_folder_is_told_before_anything_is_made(ghostkit, project, tmp_path):

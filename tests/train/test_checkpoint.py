@@ -17,15 +17,8 @@ from saved_epochs import RECIPE, epoch_of, rows, state_after
 
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.errors import OutputError
-from ghostkit.train.checkpoint import (
-    BEST,
-    LAST,
-    PREVIOUS,
-    best_epoch,
-    open_checkpoint,
-    save_epoch,
-    save_recovery,
-)
+from ghostkit.run_files import BEST, LAST, PREVIOUS
+from ghostkit.train.checkpoint import best_epoch, open_checkpoint, save_epoch, save_recovery
 from ghostkit.train.network.architectures import build_carded
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.start import first_card

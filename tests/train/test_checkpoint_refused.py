@@ -7,7 +7,8 @@ import torch
 
 from ghostkit.card import CHECKPOINT_KEY
 from ghostkit.errors import CardError, CheckpointError
-from ghostkit.train.checkpoint import LAST, open_checkpoint
+from ghostkit.run_files import LAST
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.network.architectures import build_carded
 from ghostkit.train.state import EpochRow
 

@@ -13,7 +13,8 @@ from ghostkit.artifacts import load
 from ghostkit.dataset import Sample
 from ghostkit.errors import DatasetError, ImageRefused, UsageError
 from ghostkit.evaluate import evaluate
-from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
+from ghostkit.run_files import BEST, LAST
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.features import Features, RememberingBackbone, compute_features
 from ghostkit.train.loop import train
 from ghostkit.train.network.architectures import build_carded

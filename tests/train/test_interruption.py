@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ghostkit.errors import CheckpointError, UsageError
-from ghostkit.train.checkpoint import LAST, PREVIOUS, open_checkpoint
+from ghostkit.run_files import LAST, PREVIOUS
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.interruption import Stopped, stop_on_signal
 from ghostkit.train.loop import train
 from ghostkit.train.machines.devices import pick_device

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from ghostkit.artifacts import load
 from ghostkit.errors import CardError, DatasetError, UsageError
 from ghostkit.progress import silent
-from ghostkit.train.checkpoint import LAST
+from ghostkit.run_files import LAST
 from ghostkit.train.job import open_data, open_pretrained, open_teacher
 from ghostkit.train.recipe import Recipe
 from squares import QUICK, save_noise, save_photos

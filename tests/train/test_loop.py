@@ -12,8 +12,9 @@ from ghostkit.artifacts import load
 from ghostkit.dataset import Sample, open_splits
 from ghostkit.errors import DatasetError, ModelError, OutputError
 from ghostkit.evaluate import evaluate
+from ghostkit.run_files import LAST
 from ghostkit.train import loop
-from ghostkit.train.checkpoint import LAST, open_checkpoint
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.loop import train
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import pick_device

@@ -6,14 +6,8 @@ import os
 import pytest
 from saved_epochs import RECIPE, epoch_of, state_after
 
-from ghostkit.train.checkpoint import (
-    BEST,
-    LAST,
-    PREVIOUS,
-    open_checkpoint,
-    save_epoch,
-    save_recovery,
-)
+from ghostkit.run_files import BEST, LAST, PREVIOUS
+from ghostkit.train.checkpoint import open_checkpoint, save_epoch, save_recovery
 from ghostkit.train.resuming import LEFT, open_resume, resume_folder
 
 

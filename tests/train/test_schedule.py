@@ -41,7 +41,7 @@ def test_constant_stays():
     ("epoch", "rate"),
     [(0, 0.1), (1, 0.25), (2, 0.4), (29.9, 0.4), (30, 0.04), (59, 0.04), (60, 0.004), (91, 4e-4)],
 )
-def test_step_falls_by_its_factor_and_goes_on_falling_in_the_cooldown(epoch, rate):
+def test_step_falls_by_its_factor(epoch, rate):
     recipe = Recipe(
         sched="step",
         lr=0.4,
@@ -50,9 +50,26 @@ def test_step_falls_by_its_factor_and_goes_on_falling_in_the_cooldown(epoch, rat
         epochs=90,
         decay_epochs=30,
         decay_rate=0.1,
-        cooldown_epochs=2,
     )
     assert learning_rate(recipe, epoch) == pytest.approx(rate)
+
+
+def test_a_warmup_longer_than_the_run_is_the_seeds_and_remarked_on():
+    recipe = SEED.model_copy(update={"epochs": 1, "cooldown_epochs": 0})
+    assert learning_rate(recipe, 0) == 1e-6
+    [remark] = remarks(recipe)
+    assert remark.startswith("warmup_epochs=4 leaves none of epochs=1, so the rate stays below")
+
+
+@pytest.mark.parametrize(
+    ("sched", "epochs"), [("cosine", 42), ("cosine-shifted", 42), ("step", 40), ("constant", 40)]
+)
+def test_only_the_cosines_have_a_cooldown_as_in_the_original(sched, epochs):
+    recipe = SEED.model_copy(update={"sched": sched})
+    assert recipe.total_epochs == epochs
+    assert [r[:36] for r in remarks(recipe)] == (
+        [] if epochs == 42 else ["cooldown_epochs=2 has no effect: sche"[:36]]
+    )
 
 
 def test_rates_that_run_the_wrong_way_are_remarked_on():

@@ -8,7 +8,8 @@ import torch
 from short_runs import assert_equal, recipe, weights_of
 
 from ghostkit.errors import CheckpointError, UsageError
-from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
+from ghostkit.run_files import BEST, LAST
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.loop import train
 from ghostkit.train.network.architectures import build
 from ghostkit.train.start import Pretrained, _load_optimizer, start_from

@@ -9,8 +9,9 @@ from short_runs import recipe
 
 from ghostkit.dataset import Sample
 from ghostkit.errors import ModelError
+from ghostkit.run_files import LAST
 from ghostkit.train import loop
-from ghostkit.train.checkpoint import LAST, open_checkpoint
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import pick_device
 from ghostkit.train.pictures.loader import batch_indices

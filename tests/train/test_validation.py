@@ -12,8 +12,10 @@ from torch import nn
 from ghostkit.card import Input
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Sample
+from ghostkit.errors import StoreError
 from ghostkit.evaluate import evaluate
 from ghostkit.progress import silent
+from ghostkit.train import validation
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.world import ALONE
 from ghostkit.train.network.torch_backend import TorchBackend
@@ -87,3 +89,15 @@ def test_a_loading_process_that_dies_is_told_of_and_made_good(splits, monkeypatc
 def test_an_accelerator_gets_at_most_64_mib_at_once_however_large_the_pictures(side, pictures):
     """3 channels of 4 bytes: 240 px take 675 KiB, of which 97 go into 64 MiB."""
     assert accelerated_batch(Input(height=side, width=side)) == pictures
+
+
+def test_a_store_that_fails_in_a_reading_process_is_told_as_it_is(splits, monkeypatch):
+    def failing(*arguments):
+        raise StoreError("network", "the store does not answer")
+
+    monkeypatch.setattr(validation, "load", failing)
+    classifier = Classifier(TorchBackend(ChannelMeans()), tiny_card())
+    with closing(Validation(classifier, splits[1], ACCELERATED, 1, silent, ALONE)) as measured:
+        with pytest.raises(StoreError, match="the store does not answer") as caught:
+            measured.measure()
+    assert caught.value.reason == "network"

@@ -1,5 +1,7 @@
 """``ghostkit benchmark``: how fast is a model here, and how near is that to the cores' limit?"""
 
+import os
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,7 @@ from ghostkit.cli.options import (
     say,
     say_fallback,
 )
+from ghostkit.errors import UsageError
 
 PICTURES, GENERATED = 64, 16  # that are measured with, over and over: of those given, or made
 
@@ -63,14 +66,17 @@ def benchmark(
     from ghostkit.artifacts import choices_for, load
     from ghostkit.backend.choice import Choice
     from ghostkit.benchmark import generated_pictures, load_average, measure
+    from ghostkit.classifier import Classifier
     from ghostkit.cli.report import speed_tables
     from ghostkit.cli.results import name_unanswered, print_json
-    from ghostkit.errors import UsageError
     from ghostkit.progress import bars_for
     from ghostkit.steps import describe
 
     asked = (backend, device, precision) != ("auto", "auto", "fp32")
-    models, classifiers = (model, *(beside or ())), {}
+    models, classifiers = (model, *(beside or ())), dict[str, Classifier]()
+    for each, count in Counter(map(os.path.realpath, models)).items():
+        if count > 1:
+            raise UsageError(f"{each!r} is named twice; name each form of the model once")
     files = [each.name for each in models]
     if len(set(files)) < len(files):
         files = [str(each) for each in models]
@@ -87,9 +93,7 @@ def benchmark(
             )
             say_fallback(classifier)
             name = classifier.backend.name + (f", {file}" if beside else "")
-            if name in classifiers:
-                raise UsageError(f"{str(each)!r} is named twice; name each form of the model once")
-            classifiers[name] = classifier
+            classifiers.setdefault(name, classifier)  # 8 bits are 8 bits at every precision
     if images:
         pictures, unreadable = _contents(images, PICTURES)
         name_unanswered(unreadable, "ghostkit predict")

@@ -45,7 +45,7 @@ def mxbase(
     from ghostkit.mindx.models import COMPILED, Found, find_model
     from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
     from ghostkit.timing import StageTimes
-    from ghostkit.writers import result_name
+    from ghostkit.writers import remove_result, result_name
 
     chosen = Found(str(model))  # or the name of weights
     if model.suffix == COMPILED:
@@ -66,6 +66,7 @@ def mxbase(
         source = picture_name(answer.source)
         if answer.logits is None:
             failed += 1
+            remove_result(output, source)
             say(str(failed_line(answer, source)))
             continue
         infos = classes_of(answer, classifier, names, topk, softmax)

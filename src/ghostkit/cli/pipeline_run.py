@@ -19,7 +19,7 @@ from ghostkit.mindx.statistics import Statistics
 from ghostkit.mindx.statistics_files import StatisticsFiles
 from ghostkit.mindx.structure import Pipeline
 from ghostkit.sources import Found, find_pictures
-from ghostkit.writers import check_result_names, result_name
+from ghostkit.writers import check_result_names, remove_result, result_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ def run(program: Program, settings: Settings) -> int:
                 _answer(name, outcome, settings.result_dir)
             else:
                 failed += 1
+                remove_result(settings.result_dir, outcome.source)
                 say(f"failed: {name}: {outcome.text} ({int(outcome.code)})")
             if table is not None:
                 table.tick()
@@ -108,7 +109,9 @@ def print_line(line: str) -> None:
 def _answer(name: str, outcome: Outcome, folder: Path) -> None:
     print_line(run_time_line(outcome.elapsed_s))
     print_line(f"process img: {name}, infer result: {outcome.text}")
-    if outcome.ids is not None:
+    if outcome.ids is None:
+        remove_result(folder, outcome.source)
+    else:
         text = "".join(f"{index} " for index in outcome.ids) + "\n"
         write_text(folder / result_name(outcome.source), text)
 

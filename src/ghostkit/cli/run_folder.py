@@ -1,11 +1,13 @@
 """Where a run of ``ghostkit train`` writes: the folder that is asked for, resumed or new."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostkit.errors import OutputError
 from ghostkit.files import check_target
+from ghostkit.run_files import LAST, hold_a_run
 
 if TYPE_CHECKING:
     from ghostkit.train.machines.world import World
@@ -17,9 +19,7 @@ def check_run_folder(folder: Path, resume: Path | None) -> None:
 
     What that had saved would be taken for the new run's at its resume. A resumed run goes on.
     """
-    from ghostkit.train.checkpoint import EPOCHS, LAST, PREVIOUS, RECOVERIES
-
-    taken = any(list(folder.glob(name)) for name in (LAST, PREVIOUS, EPOCHS, RECOVERIES))
+    taken = folder.is_dir() and hold_a_run(os.listdir(folder))
     if taken and not (resume is not None and folder.samefile(folder_of(resume))):
         raise OutputError(
             f"{str(folder)!r} holds a run already; choose another --run-folder, or go on with it: "

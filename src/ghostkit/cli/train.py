@@ -48,7 +48,7 @@ def train(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Run folders are made in its train/ folder. [default: output]"),
     ] = None,
     run_folder: Annotated[
@@ -64,7 +64,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Go on from this run folder, or checkpoint in it, by its recipe."),
     ] = None,
     device: Annotated[
@@ -103,9 +103,8 @@ def train(
     options: Options = arguments[0].options | arguments[1].options
     place = _find_place(options)
     tell, bars = (say, bars_for()) if place.rank == 0 else (_unsaid, silent)
-    if resume is None and "resume" in options:
-        resume = Path(options["resume"])
-    checkpoint = _open_resume(resume, options, tell)
+    resumed = _place(resume, options.get("resume"))
+    checkpoint = _open_resume(resumed, options, tell)
     base = {} if checkpoint is None else checkpoint.card.provenance.recipe
     base = base | arguments[0].recipe
     effective = load_recipe(recipe, overrides or (), arguments[1].recipe, base=base)
@@ -121,16 +120,16 @@ def train(
                 f"{world.size} processes of {effective.batch_size} pictures each: "
                 f"{world.size * effective.batch_size} in a step"
             )
-        pretrained = _open_pretrained(pretrained_weight, options, resumed=resume is not None)
+        pretrained = _open_pretrained(pretrained_weight, options, resumed=resumed is not None)
         if run_folder is not None and world.first:
-            check_run_folder(run_folder, resume)
+            check_run_folder(run_folder, resumed)
         keep_freed_memory()
         train_data, val_data = open_data(data, effective, labels, leave_out, bars=bars, log=tell)
         _check_classes(train_data, options)
         if run_folder is None:
-            output = output or Path(options.get("output", "output"))
+            made_in = _place(output, options.get("output")) or Path("output")
             run_folder = (
-                new_run_folder(output, effective, world) if resume is None else folder_of(resume)
+                folder_of(resumed) if resumed else new_run_folder(made_in, effective, world)
             )
         teacher = open_teacher(
             effective, train_data, run_folder, load=load, bars=bars, log=tell, world=world
@@ -222,6 +221,12 @@ def _pick_device(
     if where.note:
         tell(where.note)
     return where
+
+
+def _place(given: str | None, of_file: str | None) -> Path | None:
+    """The command line's or else the YAML file's; empty, the original's default, is none."""
+    named = of_file if given is None else given
+    return Path(named) if named else None
 
 
 def _open_resume(resume: Path | None, options: "Options", tell: Tell) -> "Checkpoint | None":

@@ -22,12 +22,12 @@ from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError, OutputError
 from ghostkit.files import PARTIAL_SUFFIX
 from ghostkit.progress import bars_for
+from ghostkit.run_files import BEST, hold_a_run
 
 OWN_URLS = ("modelarts", "stage")  # commands that deal with stores themselves
 NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
 WRITTEN = ("output", "run_folder", "html", "svg", "stats", "result_dir", "out_dir")
 MODELS = (".onnx", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
-LAST, BEST = "last.pth.tar", "model_best.pth.tar"  # of a training's folder
 CHECKPOINT = ".pth.tar"
 
 
@@ -59,7 +59,7 @@ class Urls:
             for each in self._written:
                 if self.ended:
                     self._send(each)
-                elif each.role == "run_folder" and each.path.exists():
+                elif each.role == "run_folder" and hold_a_run(os.listdir(each.path)):
                     say(f"kept: {each.address}; there it goes on with: --resume {each.address}")
         except GhostkitError as problem:
             if error is None:
@@ -122,7 +122,7 @@ class Urls:
         self._written.append(_Written(address, path, role))
         if role == "run_folder":
             if not resumed:
-                _check_absent(address.below(LAST), words)
+                _check_no_run(address)
                 clear(path)
             path.mkdir(parents=True, exist_ok=True)
             self._waiting.append(Mirror(path, address, newest=BEST, say=say))
@@ -166,6 +166,16 @@ def _check_absent(address: Address, words: Sequence[str]) -> None:
                 f"{str(address) + end!r} exists; choose another output, go on with it with "
                 "--resume, or replace it with --overwrite, where the command has them"
             )
+
+
+def _check_no_run(address: Address) -> None:
+    """As `run_folder` does with a folder."""
+    below = open_store(address).list(address.prefix)
+    if hold_a_run(entry.key.removeprefix(address.prefix) for entry in below):
+        raise OutputError(
+            f"{str(address)!r} holds a run already; choose another --run-folder, or go on with "
+            f"it: --resume {address}"
+        )
 
 
 def _run_of(address: Address) -> Address:

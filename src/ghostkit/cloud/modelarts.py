@@ -19,9 +19,10 @@ from ghostkit.cloud.store import open_store
 from ghostkit.errors import UsageError
 from ghostkit.files import cache_folder, check_target, make_folder
 from ghostkit.progress import Bars
+from ghostkit.run_files import BEST, hold_a_run
 
 DISK = Path("/cache")  # of a ModelArts machine
-BEST, LAST, ONNX = "model_best.pth.tar", "last.pth.tar", "model_best.onnx"
+ONNX = "model_best.onnx"
 RECORDS = ("summary.csv", "args.yaml", "recipe.toml", "events.jsonl")
 
 Command = Callable[[Sequence[str]], int]
@@ -112,7 +113,7 @@ def _run_folder(job: Job, work: Path, bars: Bars, say: Callable[[str], None]) ->
         check_target(folder / ONNX, overwrite=True)
         for name in filter(_is_record, os.listdir(folder)) if job.fresh else ():
             (folder / name).unlink()
-        return folder, _holds_run(os.listdir(folder)) and not job.fresh
+        return folder, hold_a_run(os.listdir(folder)) and not job.fresh
     address = parse(job.results)
     folder = work / "training"
     make_folder(folder)
@@ -120,7 +121,7 @@ def _run_folder(job: Job, work: Path, bars: Bars, say: Callable[[str], None]) ->
         entry.key.removeprefix(address.prefix) for entry in open_store(address).list(address.prefix)
     ]
     mine = [name for name in left if _is_record(name)]
-    if job.fresh or not _holds_run(mine):
+    if job.fresh or not hold_a_run(mine):
         _empty(folder)
         if job.fresh:
             _delete(address, mine)
@@ -133,10 +134,6 @@ def _run_folder(job: Job, work: Path, bars: Bars, say: Callable[[str], None]) ->
 def _is_record(name: str) -> bool:
     """Whether an object below the results' address is of the run."""
     return "/" not in name and (name.endswith(".pth.tar") or name in RECORDS)
-
-
-def _holds_run(names: Sequence[str]) -> bool:
-    return any(name == LAST or name.startswith("recovery-") for name in names)
 
 
 def _empty(folder: Path) -> None:

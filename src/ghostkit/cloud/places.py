@@ -15,7 +15,6 @@ from ghostkit.cloud.room import SHARD_INDEX, check_parts
 from ghostkit.cloud.settings import settings_for
 from ghostkit.cloud.stage import fetch
 from ghostkit.cloud.store import open_store
-from ghostkit.errors import StoreError
 from ghostkit.files import PARTIAL_SUFFIX, cache_folder, write_json
 from ghostkit.progress import Bars, silent
 
@@ -66,7 +65,7 @@ def bring_result(address: Address, *, bars: Bars = silent) -> Path:
     store = open_store(address)
     clear(path)
     with taking_turns(path.parent):
-        for end in ("", UNFINISHED):
+        for end in (UNFINISHED, ""):  # what is whole beside it is what it is to replace
             key = address.key + end
             if store.stat(key) is not None:
                 fetch(address._replace(key=key), path, bars=bars)
@@ -88,8 +87,5 @@ def clear(path: Path) -> None:
 def _bring_beside(address: Address, path: Path, ends: Sequence[str] = BESIDE) -> None:
     for end in ends:
         other = address._replace(key=address.key + end)
-        try:
+        if open_store(other).stat(other.key) is not None:
             fetch(other, path.with_name(path.name + end))
-        except StoreError as error:
-            if error.reason != "key":
-                raise

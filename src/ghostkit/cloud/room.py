@@ -78,6 +78,6 @@ def check_parts(folder: str) -> None:
         UsageError: val is larger.
     """
     if limit_bytes() is not None:
-        others = [name for name, (part, _) in sizes_in(folder).items() if part != "train"]
+        others = [name for name, (part, _) in sizes_in(folder).items() if part == "val"]
         paths = [os.path.join(folder, name) for name in others]
         check_room(paths, len(paths), "those of val, which is read in its folder's order,")

@@ -5,10 +5,10 @@ the same is not moved again, so a transfer that was killed goes on where it was.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 
@@ -60,8 +60,14 @@ def fetch(
             with Staged(target.parent) as staged, _moving(f"Fetching {address}", bars) as moved:
                 _fetch_one(store, entry, str(target), target.name, staged, moved)
             return target
+    entries = iter(store.list(address.prefix))
+    first = next(entries, None)
+    if first is None:
+        raise StoreError(
+            "key", f"there is nothing at {address}, neither an object nor a folder; check the key"
+        )
     with Staged(target) as staged, _moving(f"Fetching {address}", bars) as moved:
-        _fetch_folder(store, address, target, wanted, staged, moved)
+        _fetch_folder(store, chain([first], entries), address, target, wanted, staged, moved)
     return target
 
 
@@ -105,6 +111,7 @@ def send(source: Path, address: Address, *, bars: Bars = silent) -> None:
 
 def _fetch_folder(
     store: Store,
+    entries: Iterable[Entry],
     address: Address,
     target: Path,
     wanted: Callable[[str], bool],
@@ -114,13 +121,10 @@ def _fetch_folder(
     large: list[_Item] = []
     folders: set[str] = set()
     kept: set[str] = set()
-    empty = True
     prefix, root = address.prefix, str(target)
 
     def found() -> Iterator[_Item]:
-        nonlocal empty
-        for entry in store.list(prefix):
-            empty = False
+        for entry in entries:
             name = entry.key.removeprefix(prefix)
             if not name or name.endswith("/") or name == LIST:
                 continue  # a mark that a console makes for a folder; another machine's list
@@ -145,10 +149,6 @@ def _fetch_folder(
 
     with ThreadPoolExecutor(THREADS) as executor:
         run_all(executor, fetch_some, _in_lots(found()))
-    if empty:
-        raise StoreError(
-            "key", f"there is nothing at {address}, neither an object nor a folder; check the key"
-        )
     for item in large:
         _fetch_one(store, *item, staged, moved)
     staged.remove_all_but(kept)
@@ -195,16 +195,17 @@ def _moving(title: str, bars: Bars) -> Iterator[_Moved]:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """The files in `folder`, those behind links too; each real folder is entered once."""
-    seen: set[tuple[int, int]] = set()
-    for where, folders, names in os.walk(folder, followlinks=True):
-        stat = os.stat(where)
-        if (stat.st_dev, stat.st_ino) in seen:
-            folders.clear()
+    """The files in `folder`, those behind links too, but a link to a folder around it."""
+    waiting: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
+    while waiting:
+        where, around = waiting.pop()
+        stat = where.stat()
+        if (here := (stat.st_dev, stat.st_ino)) in around:
             continue
-        seen.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+        _, folders, names = next(os.walk(where), ("", [], []))
+        inside = (where / name for name in sorted(folders, reverse=True) if name[0] != ".")
+        waiting.extend((each, around | {here}) for each in inside)
+        yield from (where / name for name in sorted(names) if name[0] != ".")
 
 
 def _size(path: Path) -> int:

@@ -7,6 +7,7 @@ and the tests compare the two.
 """
 
 import io
+import re
 from functools import cache
 
 import numpy as np
@@ -17,7 +18,8 @@ from PIL import Image
 _COLOURS = ("L", "RGB")  # CMYK differs: Pillow converts it, simplejpeg by another rule
 
 
-_START_OF_SCAN = b"\xff\xda"
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")  # that a length or the end follows
+_START_OF_SCAN, _END = 0xDA, 0xD9
 _SEQUENTIAL = (0xC0, 0xC1)  # markers of frames that are not progressive
 
 SCALES = (8, 4, 2)  # by which libjpeg divides a picture's sides
@@ -31,22 +33,22 @@ def scale_for(size: tuple[int, int], short: int | None) -> int:
 
 
 def scans(data: bytes) -> int:
-    """How many scans a decoder goes through, each over all pixels, as far as headers tell.
+    """How many scans a decoder goes through, each over all pixels.
 
     A file whose first scan holds all components ends with it, for a decoder; only others are
-    searched.
+    searched, from marker to marker, over what stands between them, to the picture's end.
     """
-    at, components = 2, 0
-    while at + 10 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == _START_OF_SCAN[1]:
-            if data[at + 4] == components:
+    at, components, found = 2, 0, 0
+    while (match := _MARKER.search(data, at)) and match[1][0] != _END:
+        at = match.end()
+        if match[1][0] == _START_OF_SCAN:
+            found += 1
+            if found == 1 and data[at + 2 : at + 3] == bytes([components]):
                 return 1
-            break
-        if marker in _SEQUENTIAL:
-            components = data[at + 9]
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return data.count(_START_OF_SCAN)  # in coded data no such bytes stand side by side
+        elif match[1][0] in _SEQUENTIAL:
+            components = data[at + 7] if at + 7 < len(data) else 0
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    return found
 
 
 def decode_fast(

@@ -166,8 +166,12 @@ def _filesink(element: Element, context: Context) -> Work:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        if path.exists():
+            with open(path, "ab"):
+                pass
+        else:
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
     except OSError as error:
         raise OutputError(
             f"{context.at(element)}: cannot write location {str(path)!r}: {error.strerror}"

@@ -26,14 +26,13 @@ from ghostkit.files import (
     temporary_beside,
     write_text,
 )
+from ghostkit.run_files import BEST, LAST, PREVIOUS, RECOVERIES
 from ghostkit.train.files.checksum import checksum
 from ghostkit.train.network.weights import read_checkpoint
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.state import EpochRow, Position, RunState
 
 FORMAT_VERSION = 2  # of the original's checkpoint dict: the stored epoch is the finished one
-LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"
-EPOCHS, RECOVERIES = "checkpoint-*.pth.tar", "recovery-*-*.pth.tar"
 CHECKED = ("state_dict", "optimizer", "state_dict_ema", "ema_updates", "amp_scaler")
 SUMMARY_FIELDS = ("epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5")
 
@@ -98,6 +97,7 @@ def best_epoch(history: Sequence[EpochRow]) -> int:
 def original_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
     """The recipe under the original's argument names, as its readers expect them in ``args``."""
     return recipe.model_dump(mode="json") | {
+        "amp": recipe.amp != "off",  # a flag there; any word would switch it on
         "model": card.architecture.name,
         "num_classes": len(card.classes),
     }

@@ -15,7 +15,8 @@ import torch
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
 from ghostkit.progress import Bars, silent
-from ghostkit.train.checkpoint import BEST, LAST, Checkpoint
+from ghostkit.run_files import BEST, LAST
+from ghostkit.train.checkpoint import Checkpoint
 from ghostkit.train.distill import TeacherLogits
 from ghostkit.train.features import networks
 from ghostkit.train.health import require_finite_weights, require_progress

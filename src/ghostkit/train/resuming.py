@@ -10,12 +10,8 @@ from pathlib import Path
 
 from ghostkit.errors import CardError, CheckpointError, UsageError
 from ghostkit.files import remove_leftovers, write_text
+from ghostkit.run_files import BEST, EPOCHS, LAST, PREVIOUS, RECOVERIES
 from ghostkit.train.checkpoint import (
-    BEST,
-    EPOCHS,
-    LAST,
-    PREVIOUS,
-    RECOVERIES,
     Checkpoint,
     best_epoch,
     epoch_name,

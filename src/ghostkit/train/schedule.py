@@ -3,9 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from ghostkit.train.recipe import Recipe
-
-COSINES = ("cosine", "cosine-shifted")
+from ghostkit.train.recipe import COSINES, Recipe
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
@@ -35,6 +33,16 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
 
 def remarks(recipe: Recipe) -> Iterator[str]:
     """What a recipe's rates do that nobody would expect of them, in words."""
+    if recipe.warmup_epochs >= recipe.epochs:
+        yield (
+            f"warmup_epochs={recipe.warmup_epochs} leaves none of epochs={recipe.epochs}, so the "
+            f"rate stays below lr={recipe.lr:g}; lower it too, e.g. warmup_epochs=0"
+        )
+    if recipe.cooldown_epochs and recipe.sched not in COSINES:
+        yield (
+            f"cooldown_epochs={recipe.cooldown_epochs} has no effect: sched={recipe.sched} has no "
+            "cooldown, in the original either; raise epochs"
+        )
     if recipe.warmup_epochs and recipe.warmup_lr > recipe.lr:
         yield (
             f"warmup_lr={recipe.warmup_lr:g} is above lr={recipe.lr:g}, so the rate falls in the "

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 from ghostkit.card import Input
 from ghostkit.classifier import Classifier, Picture, load
 from ghostkit.dataset import Dataset
-from ghostkit.errors import ImageRefused, ModelError
+from ghostkit.errors import ImageRefused, ModelError, StoreError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.inferring import Answer, answers_of
 from ghostkit.progress import Bars
@@ -96,7 +96,12 @@ class Validation:
         steps, infer = list(batched(self._own, self._size)), self._classifier.backend.infer
         batches = self._readers.batches(lambda done: steps[done:])
         for sources, batch in zip(steps, batches, strict=True):
-            yield from answers_of(sources, batch.errors, batch.images.numpy(), infer)
+            refused: list[ImageRefused | None] = []
+            for error in batch.errors:
+                if isinstance(error, StoreError):
+                    raise error
+                refused.append(error)
+            yield from answers_of(sources, refused, batch.images.numpy(), infer)
 
     def _shared(self, stop: Callable[[], bool]) -> list[Answer[Picture]]:
         """The answers of all processes to all of the data, in its order."""
@@ -136,11 +141,11 @@ def accelerated_batch(wants: Input) -> int:
 class _Batch:
     """What came of some pictures, and the images of those that could be loaded."""
 
-    errors: tuple[ImageRefused | None, ...]  # of each picture
+    errors: tuple[ImageRefused | StoreError | None, ...]  # of each picture
     images: torch.Tensor  # (N, 3, S, S) float32, as the classifier's backend takes them
 
 
-Item = NDArray[np.generic] | ImageRefused
+Item = NDArray[np.generic] | ImageRefused | StoreError
 
 
 class _Loaded(TorchDataset[Item]):
@@ -152,13 +157,13 @@ class _Loaded(TorchDataset[Item]):
     def __getitem__(self, picture: Picture) -> Item:
         try:
             return load(picture, self._card, self._limits)
-        except ImageRefused as error:
-            return error
+        except (ImageRefused, StoreError) as error:
+            return error  # torch would raise another in its place
 
 
 def _collate(items: Sequence[Item]) -> _Batch:
-    loaded = [each for each in items if not isinstance(each, ImageRefused)]
+    loaded = [each for each in items if isinstance(each, np.ndarray)]
     return _Batch(
-        errors=tuple(each if isinstance(each, ImageRefused) else None for each in items),
+        errors=tuple(None if isinstance(each, np.ndarray) else each for each in items),
         images=torch.from_numpy(np.stack(loaded)) if loaded else torch.empty((0, 1, 1, 1)),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from ghostkit.errors import UsageError
 from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, Writer
-from ghostkit.writers.folder import FolderWriter, check_result_names, result_name
+from ghostkit.writers.folder import FolderWriter, check_result_names, remove_result, result_name
 from ghostkit.writers.lines import CSV_COLUMNS, csv_lines, json_lines
 from ghostkit.writers.table import ParquetWriter
 
@@ -21,6 +21,7 @@ __all__ = [
     "check_result_names",
     "kind_of",
     "open_writer",
+    "remove_result",
     "result_name",
 ]
 

@@ -42,9 +42,8 @@ class FolderWriter:
         if prediction.status == "answered":
             ids = prediction.ranked(self._options.top_k)
             write_text(self._folder / name, "".join(f"{index} " for index, _ in ids) + "\n")
-        else:  # an earlier answer is none of this job's
-            with output_errors(os.fspath(self._folder)):
-                (self._folder / name).unlink(missing_ok=True)
+        else:
+            remove_result(self._folder, prediction.source)
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +55,16 @@ class FolderWriter:
 def result_name(source: str) -> str:
     """The original's name for the result of a picture: ``a/cat.01.jpg`` -> ``cat.01_1.txt``."""
     return os.path.splitext(os.path.basename(source))[0] + "_1.txt"
+
+
+def remove_result(folder: Path, source: str) -> None:
+    """Of a picture that got no answer: an earlier one is none of this job's.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    with output_errors(os.fspath(folder)):
+        (folder / result_name(source)).unlink(missing_ok=True)
 
 
 def check_result_names(sources: Iterable[str]) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ghostkit.train.checkpoint import BEST, LAST, open_checkpoint
+from ghostkit.run_files import BEST, LAST
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.files.checksum import checksum
 from squares import QUICK, save_photos
 

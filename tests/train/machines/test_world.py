@@ -8,7 +8,8 @@ import torch
 from short_runs import recipe
 
 from ghostkit.errors import DatasetError, UsageError
-from ghostkit.train.checkpoint import LAST, open_checkpoint
+from ghostkit.run_files import LAST
+from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.loop import train
 from ghostkit.train.machines.world import ALONE, World
 from ghostkit.train.pictures.draws import step_seed

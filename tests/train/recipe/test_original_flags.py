@@ -236,6 +236,11 @@ def test_an_input_that_is_not_a_square_of_three_channels_is_refused(size):
         from_command_line({"input_size": size})
 
 
+def test_the_arguments_of_a_modelarts_run_are_read_without_its_places(tmp_path):
+    text = "epochs: 5\ndata_url: obs://b/d\ntrain_url: obs://b/o\nonnx: true\n"
+    assert from_yaml(yaml_file(tmp_path, text)).recipe == {"epochs": 5}
+
+
 def test_in_a_file_that_states_everything_no_aug_goes_over_the_rest(tmp_path):
     read = from_yaml(yaml_file(tmp_path, "no_aug: true\nhflip: 0.5\namp: true\nresume: a/b\n"))
     assert read.recipe == {**NO_AUGMENTATION, "amp": "auto"}

@@ -41,12 +41,13 @@ def test_all_problems_are_told_at_once_with_the_nearest_name(tmp_path):
 
 def test_what_does_not_go_together_is_told_at_once_too():
     with pytest.raises(UsageError) as caught:
-        load_recipe(None, ["epochs=2", "warmup_epochs=5", "scale=[0.9, 0.1]", "lr"])
+        load_recipe(None, ["feature_views=2", "scale=[0.9, 0.1]", "lr"])
     assert str(caught.value).splitlines() == [
         "recipe has 3 problem(s):",
         "  'lr' is not of the form key=value",
         "  scale: 0.9 to 0.1 runs backwards",
-        "  warmup_epochs=5 leaves none of epochs=2; lower it too, e.g. warmup_epochs=0",
+        "  feature_views=2 computes the backbone's features once, so the backbone cannot be "
+        "trained; add freeze=backbone, or set feature_views=0",
     ]
 
 
@@ -70,7 +71,6 @@ def test_true_is_not_taken_for_a_probability_of_one(tmp_path):
 @pytest.mark.parametrize(
     "override",
     [
-        "warmup_epochs=30",
         "batch_size=1",
         "lr=nan",
         "opt_betas=[1, 0.999]",

@@ -23,6 +23,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]  # 1 would never forget
 Positive = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3e38
 MAX_SHORT_PX = 16384  # the largest side that a card's steps may state
+COSINES = ("cosine", "cosine-shifted")  # schedules with a cooldown
 OFF = '"none"'  # in TOML, which has no null
 NotNegativeInt = Annotated[int, Field(ge=0)]
 Amp = Literal["off", "auto", "bfloat16", "float16"]
@@ -136,8 +137,8 @@ class Recipe(BaseModel):
     warmup_epochs: Annotated[int, Field(ge=0)] = 2
     """Epochs in which the rate grows from warmup_lr to lr."""
     cooldown_epochs: Annotated[int, Field(ge=0)] = 0
-    """Epochs after `epochs`; the cosines stay at min_lr in them."""
-    decay_epochs: Annotated[int, Field(ge=1)] = 30
+    """Epochs after `epochs`, of the cosines alone, at min_lr."""
+    decay_epochs: Positive = 30
     """Epochs between two drops of `step`."""
     decay_rate: Fraction = 0.1
     """Factor of each drop of `step`."""
@@ -192,11 +193,6 @@ class Recipe(BaseModel):
             low, high = getattr(self, name)
             if low > high:
                 yield f"{name}: {low} to {high} runs backwards"
-        if self.warmup_epochs >= self.epochs and self.warmup_epochs:
-            yield (
-                f"warmup_epochs={self.warmup_epochs} leaves none of epochs={self.epochs}; "
-                "lower it too, e.g. warmup_epochs=0"
-            )
         if self.cuda_graph and (self.compile or self.accumulate > 1):
             yield (
                 "cuda_graph replays the passes of whole steps; set compile=false accumulate=1, or "
@@ -220,8 +216,8 @@ class Recipe(BaseModel):
 
     @property
     def total_epochs(self) -> int:
-        """Epochs that run: the original adds the cooldown to `epochs`."""
-        return self.epochs + self.cooldown_epochs
+        """Epochs that run: like the original's, the cosines add the cooldown to `epochs`."""
+        return self.epochs + (self.cooldown_epochs if self.sched in COSINES else 0)
 
     @property
     def steps(self) -> tuple[Step, ...]:

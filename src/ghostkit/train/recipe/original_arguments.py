@@ -19,6 +19,7 @@ from ghostkit.train.recipe.original_flags import ORIGINAL_FLAGS, OriginalFlag
 LABEL = "resnet101"  # what --model falls back to in the original, where it names folders alone
 HELD_OUT = ("val", "validation")  # folders that are found by themselves
 PLACES = ("output", "resume", "pretrained_weight")  # of the original, and options here
+DATA = ("data_dir", "data_url", "train_url")  # of a run; those of this one are told otherwise
 
 
 class Options(TypedDict, total=False):
@@ -71,11 +72,11 @@ def from_yaml(path: str | os.PathLike[str]) -> Arguments:
             f"{source!r} holds no keys; -c takes the original's arguments as YAML, and --recipe a "
             "recipe as TOML"
         )
-    known = {*ORIGINAL_FLAGS, *Recipe.model_fields, *PLACES, "data_dir"}
+    known = {*ORIGINAL_FLAGS, *Recipe.model_fields, *PLACES, *DATA}
     if unknown := [str(key) for key in content if key not in known]:
         raise UsageError(f"{source!r}:", *(f"  {key}: {_no_such(key, known)}" for key in unknown))
     places = {key: str(content[key]) for key in PLACES if content.get(key)}
-    rest = {k: v for k, v in content.items() if k not in PLACES and k != "data_dir"}
+    rest = {k: v for k, v in content.items() if k not in PLACES and k not in DATA}
     plain, meant, options, notes = _read(rest)
     return Arguments({**plain, **meant}, options | cast(Options, places), notes)
 

@@ -1,0 +1,13 @@
+"""What the files in a training's folder are called, for all who read, send or replace them."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"
+EPOCHS, RECOVERIES = "checkpoint-*.pth.tar", "recovery-*-*.pth.tar"
+
+
+def hold_a_run(names: Iterable[str]) -> bool:
+    """Whether files of these names are a run's, even of one that was killed in its first epoch."""
+    wanted = (LAST, PREVIOUS, EPOCHS, RECOVERIES)
+    return any(fnmatchcase(name, pattern) for name in names for pattern in wanted)
