@@ -1,8 +1,10 @@
 import io
+import os
+from contextlib import suppress
 
 import pytest
 
-from ghostkit.progress import bars_for, silent
+from ghostkit.progress import bars_for, silent, tell
 
 
 class Terminal(io.StringIO):
@@ -36,3 +38,18 @@ def test_silent_prints_nothing(capsys):
     with silent("x", 1) as bar:
         bar.advance(1)
     assert capsys.readouterr() == ("", "")
+
+
+def test_work_goes_on_where_nobody_reads_the_lines_any_more():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = 0
+    with open(writer, "w") as stream:
+        with bars_for(stream)("Training", 2) as bar:
+            for _ in range(2):
+                bar.advance(1)
+                done += 1
+        tell("saved", stream)
+        with suppress(BrokenPipeError):
+            stream.close()
+    assert done == 2

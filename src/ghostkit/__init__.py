@@ -7,6 +7,7 @@
 Importing this loads nothing heavy; each name arrives on first use.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ghostkit.predictions import Prediction
 
 __version__ = "0.1.0"
+
+# ONNX Runtime's own builds report their use to Microsoft, unless this is set when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "Classifier",

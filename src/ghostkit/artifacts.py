@@ -7,6 +7,7 @@ from ghostkit.backend.model_files import ONNX_START
 from ghostkit.bundled import DEFAULT, default_model
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError, UsageError
+from ghostkit.image import DEFAULT_LIMITS, Limits
 
 CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar", ".safetensors")
 CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
@@ -23,6 +24,7 @@ def load(
     precision: Precision = "fp32",
     strict: bool = False,
     fast_decode: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Classifier:
     """A classifier from an ONNX file, or, with the ``train`` extra, from a checkpoint.
 
@@ -40,6 +42,7 @@ def load(
         strict: a fallback is an error.
         fast_decode: large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and
             a slightly different preprocessing; the classifier's card has it among its steps.
+        limits: how many bytes and pixels a picture may have.
 
     Raises:
         ModelError: the file is missing or not a model; or `strict`, and there is a fallback.
@@ -50,6 +53,8 @@ def load(
     """
     choice = Choice(backend, parse_device(device), strict, precision)
     opened = _load(model, choice)
+    if limits != opened.limits:
+        opened = Classifier(opened.backend, opened.card, limits=limits, host_card=opened.host_card)
     return opened.with_fast_decode() if fast_decode else opened
 
 

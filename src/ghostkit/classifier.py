@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ghostkit.backend import Backend, least_batch_of
 from ghostkit.card import ModelCard
 from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
-from ghostkit.image import DEFAULT_LIMITS, Limits, decode, prepare
+from ghostkit.image import DEFAULT_LIMITS, Limits, Source, decode, prepare
 from ghostkit.inferring import Answer, Infer
 from ghostkit.predictions import Prediction, check_distributions, softmax
 from ghostkit.sources import find_pictures
@@ -22,8 +22,8 @@ from ghostkit.stream import Rows, Schedule, alone, answers
 from ghostkit.timing import StageTimes, Stopwatch
 from ghostkit.trial import Trials
 
-Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8]
-"""A path, the bytes of a picture file, or decoded pixels: uint8 (H, W, 3) RGB."""
+Picture = Source
+"""A path, the bytes of a picture file, decoded pixels, uint8 (H, W, 3) RGB, or Pillow's picture."""
 
 
 class Classifier:

@@ -7,10 +7,16 @@ one bar per stage, so a library caller passes `silent` and sees nothing.
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol, TextIO
 
 PLAIN_INTERVAL_S = 10.0
+
+
+def tell(words: str, stream: TextIO) -> None:
+    """Lines for a person, who may be gone: work goes on where nobody reads them."""
+    with suppress(OSError):
+        print(words, file=stream, flush=True)
 
 
 class Bar(Protocol):
@@ -87,7 +93,7 @@ def _plain_bars(stream: TextIO, unit: str) -> Bars:
             elapsed_s = now - started
             left = _left(done, total, elapsed_s)
             words = (f"{done}/{total or '?'}", _rate(done, elapsed_s, unit), left, last_note)
-            print(f"{title}: {', '.join(filter(None, words))}", file=stream, flush=True)
+            tell(f"{title}: {', '.join(filter(None, words))}", stream)
 
         class PlainBar:
             def advance(self, count: int, note: str = "") -> None:

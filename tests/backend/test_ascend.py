@@ -9,7 +9,7 @@ import pytest
 from ghostkit.artifacts import load
 from ghostkit.backend.acl import AclSession
 from ghostkit.backend.ascend import OmBackend, open_session
-from ghostkit.card import write_sidecar
+from ghostkit.card import read_sidecar, write_sidecar
 from ghostkit.errors import CardError, ModelError
 from ghostkit.verify import compare
 from tiny import BLUE, GREEN, RED, save_square, tiny_card
@@ -145,3 +145,13 @@ def test_an_om_and_an_onnx_file_are_verified_over_the_whole_path(
     agreement = compare(load(make_model()), load(make_om(batch=2)), photos)
     assert agreement.passed
     assert agreement.compared == 3
+
+
+def test_a_card_of_another_file_is_noticed(acl, make_om):
+    path = make_om()
+    card = read_sidecar(path)
+    made = {"atc": {"sha256": "0" * 64}}
+    provenance = card.provenance.model_copy(update={"recipe": made})
+    write_sidecar(card.model_copy(update={"provenance": provenance}), path)
+    with pytest.raises(CardError, match="the card beside it is of another file: sha256"):
+        OmBackend(path)

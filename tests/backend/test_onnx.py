@@ -276,3 +276,14 @@ def test_an_output_that_is_still_a_map_is_told_with_its_shape(tmp_path, monkeypa
         ModelError, match=r"'logits' has shape \['batch', 3, 1, 1\]; expected \(N, 3"
     ):
         OnnxBackend(of_colours(keep_map))
+
+
+def test_a_folded_model_never_answers_by_the_file_that_has_taken_its_place(make_model, tmp_path):
+    path = make_model()
+    opened = OnnxBackend(path, fold=True)
+    assert opened.host_card.input.dtype == "uint8"
+    other = make_model("other.onnx", card=tiny_card().to_json())
+    other.replace(path)
+    assert opened.infer(np.zeros((1, 8, 8, 3), np.uint8)).shape == (1, 3)
+    with pytest.raises(ModelError, match="another model stands there than was opened"):
+        opened.infer(np.zeros((1, 3, 8, 8), np.float32))

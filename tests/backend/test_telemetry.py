@@ -1,4 +1,4 @@
-"""OpenVINO reports its import to Google Analytics, from a process that it forks; not through us."""
+"""OpenVINO and ONNX Runtime report their use to their authors; not through us."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from importlib.machinery import PathFinder
 import pytest
 
 from ghostkit.backend.telemetry import import_untold
+from tiny import RED, save_square
 
 pytest.importorskip("openvino")
 if (
@@ -45,3 +46,21 @@ def test_what_was_imported_before_stays_as_it_was(monkeypatch):
     with pytest.raises(ImportError):
         import_untold("no_such_module_of_anybody")
     assert sys.modules["openvino_telemetry"] is module
+
+
+CLASSIFIES = """
+import sys
+import ghostkit
+print(ghostkit.load("default")(sys.argv[1]).status)
+"""
+
+
+def test_onnx_runtime_keeps_no_record_for_its_authors(tmp_path, monkeypatch):
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    picture = save_square(tmp_path / "a.png", RED)
+    program = [sys.executable, "-c", CLASSIFIES, str(picture)]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert done.stdout == "answered\n"
+    assert not [path for path in tmp_path.rglob("*") if "microsoft" in path.name.lower()]

@@ -61,3 +61,22 @@ def test_predict_loads_what_classifying_needs_and_no_more(make_model, tmp_path):
     assert {"onnxruntime", "PIL", "numpy"} <= modules
     surplus = {"torch", "onnx", "rich", "yaml", "safetensors", "ghostkit.train.recipe"}
     assert not surplus & modules
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("verify", "a.onnx", "b.onnx", "--min-agreement", "nan"),
+        ("verify", "a.onnx", "b.onnx", "--tolerance", "nan"),
+        ("calibrate", "a.onnx", "photos", "-o", "b.onnx", "--keep", "nan"),
+        ("benchmark", "a.onnx", "--seconds", "inf"),
+        ("convert", "a.onnx", "--to", "int8", "--max-drop", "nan"),
+        ("export", "a.pth", "-o", "b.onnx", "--tolerance", "1e999"),
+        ("serve", "--timeout-s", "inf"),
+        ("doctor", "--timeout", "nan"),
+    ],
+)
+def test_no_option_takes_a_number_that_is_not_finite(ghostkit, line):
+    outcome = ghostkit(*line)
+    assert outcome.status == 2
+    assert f"Invalid value for '{line[-2]}'" in outcome.error

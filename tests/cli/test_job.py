@@ -180,3 +180,15 @@ def test_a_job_killed_at_random_moments_holds_every_picture_once(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every picture exactly once" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_a_file_is_not_written_where_a_folder_is_named(ghostkit, make_model, tmp_path, kind):
+    photo = save_square(tmp_path / "a.png", RED)
+    line = ("predict", make_model(), photo, "--format", kind, "-o")
+    words = f"is a folder, and {kind} is one file: name it, e.g. "
+    assert words in ghostkit(*line, f"{tmp_path / 'out'}/").error
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "there").mkdir()
+    assert words in ghostkit(*line, tmp_path / "there").error
+    assert not list((tmp_path / "there").iterdir())

@@ -91,6 +91,12 @@ def test_openvinos_and_ascends_files_are_models_by_their_first_bytes(ghostkit, p
     boxes = tmp_path / "photo.xml"
     boxes.write_text("<annotation><filename>a.png</filename></annotation>")
     assert "neither model nor picture" in ghostkit("predict", boxes, photo).error
+    assert "a folder that holds a model, 'm.om'" in ghostkit("predict", tmp_path).error
+    (tmp_path / "m.om").unlink()
+    assert "a folder that holds a model, 'm.xml'" in ghostkit("predict", tmp_path).error
+    assert "no such model file" in ghostkit("predict", tmp_path / "typo.xml", photo).error
+    graph.unlink()
+    assert ghostkit("predict", tmp_path).status == 0  # boxes beside photos are no model
 
 
 def test_the_option_makes_every_argument_a_source(ghostkit, make_model, photo):
@@ -124,6 +130,8 @@ def test_what_is_no_source_is_refused_and_not_guessed(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model_best.pth.tar").touch()
     assert words in ghostkit("predict", first, photo).error
+    if first == "run":
+        assert words in ghostkit("predict", first).error
 
 
 def test_the_model_after_the_pictures_is_told(ghostkit, make_model, photo):

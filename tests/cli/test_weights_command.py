@@ -95,6 +95,12 @@ def test_add_of_weights_that_are_not_listed(cache, tmp_path, capsys):
     assert card.input.height == 64
     assert run(["weights", "add", str(cache / "mine.safetensors"), "--as", "mine-too"]) == 0
     assert (cache / "mine-too.safetensors").is_file()
+    capsys.readouterr()
+    assert run(["weights", "--json"]) == 0
+    listed = {each["name"]: each["path"] for each in json.loads(capsys.readouterr().out)}
+    assert listed["mine-too"] == str(cache / "mine-too.safetensors")
+    assert run(["weights"]) == 0
+    assert f"mine\n    here          {cache / 'mine.safetensors'}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from ghostkit.cli import run
 from ghostkit.cloud import places
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
+from networks import write_network
 from tiny import BLUE, GREEN, RED, save_square
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
@@ -202,6 +203,39 @@ def test_the_card_beside_a_model_comes_with_it(s3, make_model, photos, tmp_path)
     card.write_text(tiny_card().to_json())
     send(card, s3.below("bare.onnx.card.json"))
     assert run(["evaluate", str(s3.below("bare.onnx")), str(s3.below("photos"))]) == 0
+
+
+def test_weights_in_files_of_their_own_come_with_their_model(s3, photos, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    folder = tmp_path / "model"
+    (folder / "deep").mkdir(parents=True)
+    graph = onnx.load(write_network(tmp_path / "whole.onnx"))
+    onnx.save_model(
+        graph,
+        folder / "m.onnx",
+        save_as_external_data=True,
+        location="deep/weights.bin",
+        size_threshold=0,
+    )
+    send(folder, s3.below("models"))
+    rows = [tmp_path / name for name in ("here.csv", "there.csv")]
+    for model, path in zip((folder / "m.onnx", s3.below("models/m.onnx")), rows, strict=True):
+        assert run(["predict", str(model), str(photos), "-o", str(path)]) == 0
+    assert rows[0].read_bytes() == rows[1].read_bytes()
+
+
+def test_a_source_that_is_not_there_is_said_before_any_work(there, capsys):
+    output = there.below("early.jsonl")
+    sources = [str(there.below("photos")), str(there.below("gone/"))]
+    line = ["predict", str(there.below("tiny.onnx")), *sources, "-o", str(output)]
+    assert run(line) == 2
+    assert f"there is nothing at {sources[1]}" in capsys.readouterr().err
+    assert not [e for e in open_store(there).list(there.prefix) if "early" in e.key]
+
+
+def test_the_list_of_what_was_fetched_is_no_stray_file(there, capsys):
+    assert run(["evaluate", str(there.below("tiny.onnx")), str(there.below("photos"))]) == 0
+    assert "staged" not in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_said_in_one_line(there, capsys):

@@ -1,3 +1,4 @@
+import io
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -184,3 +185,27 @@ def test_injured_pictures_are_answered_or_refused():
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_many_injured_pictures_are_answered_or_refused():
     answers_to_injured(60_000, seed=2)
+
+
+@pytest.mark.parametrize("kind", list(every_kind()))
+def test_a_picture_that_pillow_has_opened_is_its_file(kind):
+    data = every_kind()[kind]
+    with Image.open(io.BytesIO(data)) as picture:
+        before = picture.mode, picture.info.get("transparency")
+        np.testing.assert_array_equal(decode(picture), decode(data))
+        assert (picture.mode, picture.info.get("transparency")) == before
+
+
+def test_a_picture_of_pillow_is_turned_and_limited_as_its_file():
+    exif = Image.Exif()
+    exif[274] = 6
+    stream = io.BytesIO()
+    Image.fromarray(photo()).save(stream, "JPEG", exif=exif)
+    with Image.open(stream) as picture:
+        np.testing.assert_array_equal(decode(picture), decode(stream.getvalue()))
+        assert reason(picture, limits=Limits(max_pixels=9)).startswith("too many pixels: ")
+    assert reason(Image.new("F", (4, 4))).startswith("floating-point pixels")
+    assert reason([photo()]).endswith(
+        "a Python list; of several pictures take stream(), of an open file its read()"
+    )
+    assert reason(b"PK\x03\x04" + bytes(40)).endswith("; unpack it, or make it a .tar")

@@ -160,3 +160,15 @@ def test_going_on_from_the_end_leaves_nothing(save):
     before = sorted(os.listdir(folder))
     assert resume_folder(folder, open_resume(folder, print)) == ()
     assert sorted(os.listdir(folder)) == before
+
+
+def test_a_persons_own_copies_of_recoveries_stay_and_are_not_gone_on_with(save, card):
+    folder = save(50.0)
+    own = ["recovery-0-10-old.pth.tar", "recovery-0-10 (copy).pth.tar"]
+    for name in own:
+        (folder / name).write_bytes(b"mine")
+    for step in (2, 4, 6):
+        save_recovery(folder, state_after(50.0, step=step), RECIPE, card)
+    assert open_resume(folder, print).position.step == 6
+    save_epoch(folder, state_after(50.0, 60.0), RECIPE, card)
+    assert sorted(path.name for path in folder.glob("recovery-*")) == sorted(own)

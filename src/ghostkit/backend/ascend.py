@@ -4,6 +4,7 @@ Through CANN's own `acl` where it can be imported, else through `ais_bench`. Bot
 against their documentation and tested with stand-ins; nothing here was run on a device.
 """
 
+import hashlib
 import os
 import threading
 from importlib import import_module
@@ -124,6 +125,16 @@ def _read_card(path: str) -> ModelCard:
             f"{path}: no card beside it ({path}.card.json), so its classes and preprocessing are "
             "unknown; convert it again with ghostkit, or write the card (docs/card.md)"
         )
+    record = card.provenance.recipe.get("atc")
+    made_for = record.get("sha256") if isinstance(record, dict) else None
+    if made_for is not None:
+        with open(path, "rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != made_for:
+            raise CardError(
+                f"{path}: the card beside it is of another file: sha256 {found}, expected "
+                f"{made_for}; copy the two together, or convert the model again"
+            )
     return card
 
 

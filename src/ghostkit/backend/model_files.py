@@ -5,6 +5,7 @@ model again, a cluster's worker gets all of it, and a teacher's answers are kept
 """
 
 import hashlib
+import os
 from pathlib import Path, PurePath
 
 from ghostkit.backend.carded import read_model
@@ -23,7 +24,7 @@ def contents_of(model: str) -> dict[str, bytes]:
     """
     path = Path(model)
     contents = {path.name: read_model(model)}
-    for name in _names_beside(path, contents[path.name]):
+    for name in names_beside(path, contents[path.name]):
         try:
             contents[name] = (path.parent / name).read_bytes()
         except OSError as error:
@@ -46,14 +47,43 @@ def hash_of(model: str) -> str:
     return whole.hexdigest()
 
 
+Standing = tuple[tuple[int, int, int, int] | None, ...]
+"""Tells a model's files from others that are put in their place; None: no file."""
+
+
+def stands_at(model: str) -> Standing:
+    """The graph at `model`, and of OpenVINO's two files the weights too."""
+    path = Path(model)
+    beside = [path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else []
+    return tuple(map(_identity, [path, *beside]))
+
+
+def check_stands(model: str, opened: Standing) -> None:
+    """Raise ModelError where `model` is another than the one that was opened."""
+    if stands_at(model) != opened:
+        raise ModelError(f"{model}: another model stands there than was opened; load it anew")
+
+
+def _identity(file: Path) -> tuple[int, int, int, int] | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def is_beside(location: str) -> bool:
     """Whether weights that are said to lie in `location` lie in the model's own folder."""
     place = PurePath(location)
     return bool(place.parts) and not place.is_absolute() and ".." not in place.parts
 
 
-def _names_beside(path: Path, content: bytes) -> list[str]:
-    """The names of the files beside `path`, which holds `content`."""
+def names_beside(path: Path, content: bytes) -> list[str]:
+    """The files of its weights beside the model at `path`, which holds `content`.
+
+    Raises:
+        ModelError: one is said to lie elsewhere.
+    """
     if path.suffix.lower() == ".xml":
         return [path.with_suffix(".bin").name]
     if not content.startswith(ONNX_START):

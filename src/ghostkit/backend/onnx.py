@@ -23,6 +23,7 @@ from ghostkit.backend.carded import (
 )
 from ghostkit.backend.choice import Choice, Device
 from ghostkit.backend.graph import folding
+from ghostkit.backend.model_files import check_stands, stands_at
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.errors import ModelError
@@ -64,6 +65,7 @@ class OnnxBackend:
         self._plain: OnnxBackend | None = None
         self._opening = Lock()
         self._device = providers.device_for(choice)
+        self._opened = stands_at(self.path)
         content = read_model(self.path)
         keeps = cache and self._device.kind == "cpu" and len(content) >= graph_cache.LEAST_BYTES
         key = graph_cache.key_of(content, fold, onnxruntime.__version__) if keeps else None
@@ -165,6 +167,7 @@ class OnnxBackend:
         """The same model as its file has it, opened when it is first asked for."""
         with self._opening:
             if self._plain is None:
+                check_stands(self.path, self._opened)
                 self._plain = OnnxBackend(self.path, threads=self._threads, choice=self._choice)
             return self._plain
 

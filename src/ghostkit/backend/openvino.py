@@ -27,8 +27,9 @@ from ghostkit.backend.carded import (
 )
 from ghostkit.backend.choice import Choice, Precision
 from ghostkit.backend.graph import folding
+from ghostkit.backend.model_files import check_stands, stands_at
 from ghostkit.backend.openvino_cpu import DEVICE, compiled_model, computed_in
-from ghostkit.backend.openvino_ir import IR_SUFFIX, last_operator, read_ir_card, weights_path
+from ghostkit.backend.openvino_ir import IR_SUFFIX, last_operator, read_ir_card
 from ghostkit.backend.telemetry import import_untold
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard
@@ -79,7 +80,7 @@ class OpenvinoBackend:
                 "leave --device out, or take --backend onnx"
             )
         self._plain: OpenvinoBackend | None = None
-        self._opened = _stands_at(self.path)
+        self._opened = stands_at(self.path)
         self._opening = Lock()
         self._of_parents: list[Any] = []  # never freed: their threads did not come along
         self._open()
@@ -115,11 +116,7 @@ class OpenvinoBackend:
         with _one_at_a_time:
             if self._process == os.getpid():
                 return
-            if _stands_at(self.path) != self._opened:
-                raise ModelError(
-                    f"{self.path}: another model stands there than the one that this process's "
-                    "parent has opened; load it anew"
-                )
+            check_stands(self.path, self._opened)
             self._of_parents += (self._compiled, self._requests)
             self._open()
 
@@ -134,6 +131,7 @@ class OpenvinoBackend:
         """The same model as its file has it, opened when it is first asked for."""
         with self._opening:
             if self._plain is None:
+                check_stands(self.path, self._opened)
                 self._plain = OpenvinoBackend(self.path, choice=self._choice, cached=self._cached)
             return self._plain
 
@@ -203,22 +201,6 @@ def _read(core: Any, path: str) -> tuple[Any, ModelCard]:
         model = _graph(core, path)
     check_output(_values(model.outputs, card.output.name), card, path)
     return model, card
-
-
-def _stands_at(path: str) -> list[tuple[int, int, int, int] | None]:
-    """Tells the files of the model at `path` from others that are put there; None: no file."""
-    files = [Path(path)]
-    if path.lower().endswith(IR_SUFFIX):
-        files.append(weights_path(path))
-    return [_identity(file) for file in files]
-
-
-def _identity(file: Path) -> tuple[int, int, int, int] | None:
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _graph(core: Any, path: str) -> Any:

@@ -19,6 +19,7 @@ from ghostkit.cli import store_options
 from ghostkit.cli.commands import SETTINGS, Commands
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.errors import GhostkitError
+from ghostkit.progress import tell
 from ghostkit.signals import sigterm_interrupts
 
 READER_LEFT = 141  # what a shell reports for SIGPIPE
@@ -102,7 +103,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except GhostkitError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_left()
-        print(f"ghostkit: {error}", file=sys.stderr)  # may have several lines, each printable
+        tell(f"ghostkit: {error}", sys.stderr)  # may have several lines, each printable
         return 2
     except OSError as error:  # of the environment: no space for temporary files, no permission
         at = f": {error.filename!r}" if error.filename is not None else ""

@@ -5,8 +5,9 @@ To run one, that module alone is imported; the list in ``ghostkit --help`` needs
 but not their options, of which `train` has hundreds.
 """
 
+import math
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
 from typing import Any
 
@@ -80,7 +81,25 @@ class _Complete(Mapping[str, Any]):
 def _complete(name: str) -> Any:
     app = typer.Typer(context_settings=SETTINGS)
     _module(name).register(app)
-    return typer.main.get_group(app).commands[name]
+    command = typer.main.get_group(app).commands[name]
+    _refuse_infinity(command)
+    return command
+
+
+def _refuse_infinity(command: Any) -> None:
+    """Whatever its options' ranges: nan is in all of them, and infinity in those without an end."""
+    callback = command.callback
+
+    @wraps(callback)
+    def checked(**values: Any) -> Any:
+        for parameter in command.params:
+            value = values.get(parameter.name)
+            for each in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(each, float) and not math.isfinite(each):
+                    raise typer.BadParameter(f"{each} is no finite number", param=parameter)
+        return callback(**values)
+
+    command.callback = checked
 
 
 def _outline(name: str) -> TyperCommand:

@@ -7,7 +7,12 @@ be either is refused rather than guessed, since the wrong model answers without 
 import os
 from collections.abc import Sequence
 
-from ghostkit.artifacts import CHECKPOINT_SUFFIXES, begins_as_model, names_model
+from ghostkit.artifacts import (
+    CHECKPOINT_SUFFIXES,
+    OTHER_SUFFIXES,
+    begins_as_model,
+    names_model,
+)
 from ghostkit.card import ModelCard
 from ghostkit.cloud.address import is_url
 from ghostkit.errors import UsageError
@@ -16,7 +21,9 @@ from ghostkit.image.limits import Refusal
 from ghostkit.sources import is_picture
 from ghostkit.sources.kinds import STANDARD_INPUT, is_archive, is_pattern, is_table
 
-MODEL_SUFFIXES = (".onnx", *CHECKPOINT_SUFFIXES)
+MODEL_SUFFIXES = (".onnx", *OTHER_SUFFIXES, *CHECKPOINT_SUFFIXES)
+ANY_XML = ".xml"  # of OpenVINO's graphs, and of anything else: boxes beside photos
+LEFT_BEHIND = (".onnx", *OTHER_SUFFIXES, ".pth.tar", ".safetensors")  # by a run, a conversion
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -55,8 +62,7 @@ def _is_model(name: str, *, alone: bool) -> bool:
     if name == STANDARD_INPUT or is_url(name) or (is_pattern(name) and not os.path.lexists(name)):
         return False
     if os.path.isdir(name):
-        models = [] if alone else _models_in(name)
-        if models:
+        if models := _models_in(name):
             raise UsageError(
                 f"{name!r} is a folder that holds a model, {models[0]!r}; name that file, or, to "
                 "classify the pictures in the folder, give --model"
@@ -81,6 +87,8 @@ def _is_named_as_model(name: str) -> bool:
     """Checkpoints are called .tar as archives are; what is a tar archive holds pictures."""
     if not name.lower().endswith(MODEL_SUFFIXES):
         return False
+    if name.lower().endswith(ANY_XML) and os.path.isfile(name):
+        return begins_as_model(name)
     if is_archive(name) and not os.path.lexists(name):
         return not is_pattern(name)
     if not (is_archive(name) and os.path.isfile(name)):
@@ -91,9 +99,14 @@ def _is_named_as_model(name: str) -> bool:
 
 
 def _models_in(folder: str) -> list[str]:
-    """The models that lie directly in `folder`, as a run leaves them behind."""
+    """The models that lie directly in `folder`."""
     try:
-        return sorted(each for each in os.listdir(folder) if each.endswith((".onnx", ".pth.tar")))
+        named = sorted(each for each in os.listdir(folder) if each.endswith(LEFT_BEHIND))
+        return [
+            each
+            for each in named
+            if not each.endswith(ANY_XML) or begins_as_model(os.path.join(folder, each))
+        ]
     except OSError:  # the search for pictures will say why it cannot be read
         return []
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ghostkit.errors import printable
+from ghostkit.progress import tell
 
 if TYPE_CHECKING:
     from ghostkit.verify import Answering
@@ -124,4 +125,4 @@ def say_fallback(classifier: "Answering") -> None:
 
 def say(line: str) -> None:
     """A line for the person at the terminal, on standard error."""
-    print(printable(line), file=sys.stderr, flush=True)
+    tell(printable(line), sys.stderr)

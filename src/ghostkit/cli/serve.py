@@ -1,6 +1,5 @@
 """``ghostkit serve``: models behind HTTP."""
 
-import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,7 +67,7 @@ def serve(
     Example: ghostkit serve model.onnx, then: curl --data-binary @cat.jpg localhost:8000/classify
     """
     from ghostkit.artifacts import load
-    from ghostkit.errors import MissingExtra, UsageError
+    from ghostkit.errors import MissingExtra
     from ghostkit.image.limits import MEBIBYTE, Limits
     from ghostkit.serve.admission import Admission
     from ghostkit.threads import available_cores
@@ -79,8 +78,6 @@ def serve(
     except ModuleNotFoundError as error:
         raise MissingExtra("serve", str(error.name).partition(".")[0]) from error
 
-    if not math.isfinite(timeout_s):
-        raise UsageError(f"--timeout-s {timeout_s}: expected a number of seconds")
     admission = Admission(
         picture=Limits(max_bytes=max_picture_mb * MEBIBYTE),
         request_bytes=max_request_mb * MEBIBYTE,

@@ -17,7 +17,7 @@ from ghostkit.cli.options import say
 from ghostkit.cloud.address import Address, is_url, parse
 from ghostkit.cloud.mirror import Mirror
 from ghostkit.cloud.places import UNFINISHED, bring, bring_result, clear, place_of
-from ghostkit.cloud.stage import send
+from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError, OutputError
 from ghostkit.files import PARTIAL_SUFFIX
@@ -27,7 +27,7 @@ from ghostkit.run_files import BEST, hold_a_run
 OWN_URLS = ("modelarts", "stage")  # commands that deal with stores themselves
 NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
 WRITTEN = ("output", "run_folder", "html", "svg", "stats", "result_dir", "out_dir")
-MODELS = (".onnx", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
+MODELS = (".onnx", ".xml", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
 CHECKPOINT = ".pth.tar"
 
 
@@ -99,6 +99,8 @@ class Urls:
                     path /= address.name
             elif role not in WRITTEN:
                 path = bring(address, bars=bars_for(unit="MB"))
+                if path.is_file() and _is_model(url):
+                    _bring_weights(address, path)
             else:
                 resumed = _folder(address) in map(_folder, runs)
                 path = self._place(address, role, words, resumed=resumed)
@@ -176,6 +178,17 @@ def _check_no_run(address: Address) -> None:
             f"{str(address)!r} holds a run already; choose another --run-folder, or go on with "
             f"it: --resume {address}"
         )
+
+
+def _bring_weights(address: Address, model: Path) -> None:
+    """Fetch the files of weights beside a model; of one that is not there its reader tells."""
+    from ghostkit.backend.model_files import names_beside
+
+    above = address._replace(key=address.key.rpartition("/")[0])
+    for name in names_beside(model, model.read_bytes()):
+        beside = above.below(name)
+        if open_store(beside).stat(beside.key) is not None:
+            fetch(beside, model.parent / name, bars=bars_for(unit="MB"))
 
 
 def _run_of(address: Address) -> Address:

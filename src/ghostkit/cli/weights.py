@@ -41,7 +41,7 @@ def weights(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from ghostkit.artifacts import load
-    from ghostkit.train.published.catalogue import CATALOGUE, path_of
+    from ghostkit.train.published.catalogue import CATALOGUE, own, path_of
 
     bundled = load().card
     here = {name: path_of(name) for name in CATALOGUE if path_of(name).is_file()}
@@ -50,11 +50,14 @@ def weights(context: typer.Context, as_json: Json = False) -> None:
             asdict(entry) | {"path": str(here[name]) if name in here else None}
             for name, entry in CATALOGUE.items()
         ]
+        records += [{"name": name, "path": str(path)} for name, path in own().items()]
         typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
         return
     typer.echo("\n".join(_about_bundled(bundled)))
     for name, entry in CATALOGUE.items():
         typer.echo("\n".join(_about(entry, here.get(name))))
+    for name, path in own().items():
+        typer.echo(f"{name}\n    here          {path}\n")
     say("get one with: ghostkit weights get NAME")
 
 

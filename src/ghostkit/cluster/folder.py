@@ -20,7 +20,7 @@ from ghostkit.cloud.store import open_store
 from ghostkit.cluster.parts import Part
 from ghostkit.cluster.worker import Account
 from ghostkit.errors import OutputError, UsageError
-from ghostkit.files import json_bytes, remove_leftovers, write_bytes
+from ghostkit.files import json_bytes, make_folder, remove_leftovers, write_bytes
 from ghostkit.jobs import Record
 
 JOB, DONE, LOCK = "_job.json", "_SUCCESS", "_lock"
@@ -158,9 +158,8 @@ class _LocalFolder:
         self._folder = Path(target)
         if self._folder.exists() and not self._folder.is_dir():
             raise OutputError(f"{target!r} is a file; name a folder for part files")
-        if not (self._folder / LOCK).exists():
-            write_bytes(self._folder / LOCK, b"")
-        self._lock: BinaryIO = open(self._folder / LOCK, "r+b", buffering=0)
+        make_folder(self._folder)
+        self._lock: BinaryIO = open(self._folder / LOCK, "ab", buffering=0)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -37,7 +37,7 @@ def open_dataset(
     *,
     labels: str | os.PathLike[str] | None = None,
     val_split: float | None = None,
-    seed: int = 0,
+    seed: int = 42,
     classes: Sequence[str] | None = None,
     left_out: Mapping[str, str] | None = None,
     copy_distance: int | None = MAX_DISTANCE,
@@ -48,7 +48,7 @@ def open_dataset(
     Args:
         labels: the label file of a flat folder of pictures.
         val_split: share of a data set without parts of its own to hold out as "val", 0..1.
-        seed: of that split.
+        seed: of that split; the commands' default too.
         classes: class names in the order of their indices; by default the folder says.
         left_out: pictures to leave out, as `read_left_out` reads them from a list.
         copy_distance: bits by which the hashes of two copies of one photo may differ; copies
@@ -117,7 +117,8 @@ def _opened(
     if labels is not None:
         if split is not None:
             raise UsageError(
-                f"a label file labels all of {folder!r}; for its {split} part give val_split too"
+                f"a label file labels all of {folder!r}; for its {split} part give val_split, of a "
+                "command --val-split, too"
             )
         return _labelled(folder, os.fspath(labels), classes)
     if is_packed(folder):
@@ -133,7 +134,7 @@ def open_splits(
     *,
     labels: str | os.PathLike[str] | None = None,
     val_split: float | None = None,
-    seed: int = 0,
+    seed: int = 42,
     classes: Sequence[str] | None = None,
     left_out: Mapping[str, str] | None = None,
     copy_distance: int | None = MAX_DISTANCE,

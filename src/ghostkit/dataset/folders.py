@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ghostkit.errors import DatasetError, UsageError
 from ghostkit.sources import PICTURE_SUFFIXES, is_picture, natural_key, walk
-from ghostkit.sources.listing import NO_FILE, is_hidden
+from ghostkit.sources.listing import NO_FILE, is_hidden, is_theirs
 
 
 @dataclass
@@ -47,9 +47,15 @@ def class_folders(folder: str) -> tuple[str, ...]:
 
 
 def check_distinct(names: Iterable[str], what: str) -> None:
-    """Raise DatasetError, naming both, where two names are one on another file system."""
+    """Raise DatasetError where one is no text, or two, both named, one on another file system."""
     seen: dict[str, str] = {}
     for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise DatasetError(
+                f"{what}: {name!r} is not UTF-8, and no model can carry it; rename it"
+            ) from error
         key = unicodedata.normalize("NFC", name).casefold()
         if key in seen:
             raise DatasetError(
@@ -127,7 +133,7 @@ def suffixes() -> str:
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as listing:
-            return sorted(listing, key=lambda entry: natural_key(entry.name))
+            return sorted(filter(is_theirs, listing), key=lambda entry: natural_key(entry.name))
     except OSError as error:
         raise DatasetError(
             f"cannot read the folder {folder!r}: {error.strerror}; check its permissions"

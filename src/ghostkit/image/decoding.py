@@ -8,15 +8,16 @@ import os
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ghostkit.errors import ImageRefused, StoreError
 from ghostkit.image.formats import identify
 from ghostkit.image.limits import DEFAULT_LIMITS, Limits, Refusal, check_pixels, one_line
 from ghostkit.image.reading import read
-from ghostkit.image.rendering import render
+from ghostkit.image.rendering import render, render_picture
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8]
-"""A path, the bytes of a picture file, or pixels: uint8 (H, W, 3) RGB or (H, W) gray."""
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | Image.Image
+"""A path, the bytes of a picture file, pixels, uint8 (H, W, 3) RGB or (H, W) gray, or Pillow's."""
 
 
 def decode(
@@ -32,7 +33,8 @@ def decode(
     (first page), known by their content and never by their file name. EXIF orientation is applied.
     Gray, palette, CMYK, YCbCr and LAB become RGB by Pillow's own rules; an alpha channel is
     dropped, not blended, as every training pipeline in the field does; 16-bit gray keeps its upper
-    8 bits. An array is checked and, where it is RGB and contiguous already, given back as it is.
+    8 bits. An array is checked and, where it is RGB and contiguous already, given back as it is. A
+    picture that Pillow has opened is taken as its file would be.
 
     Args:
         limits: bytes and pixels, both checked before the work that they limit.
@@ -55,6 +57,8 @@ def _outcome(source: object, limits: Limits, short: int | None) -> NDArray[np.ui
     try:
         if isinstance(source, np.ndarray):
             return _from_array(source, limits)
+        if isinstance(source, Image.Image):
+            return render_picture(source, limits)
         data = read(source, limits)
         return render(data, identify(data), limits, short)
     except StoreError:

@@ -42,7 +42,8 @@ def identify(data: bytes) -> str:
         if data.startswith(signatures) and (name != "WebP" or data[8:12] == b"WEBP"):
             return name
     if (other := _other(data)) is not None:
-        raise Refusal(f"{other} is not an accepted format; accepted: {', '.join(ACCEPTED)}")
+        hint = "; unpack it, or make it a .tar" if other == "ZIP" else ""
+        raise Refusal(f"{other} is not an accepted format; accepted: {', '.join(ACCEPTED)}{hint}")
     raise Refusal(f"not a picture: no known format begins with the bytes {data[:4].hex(' ')}")
 
 

@@ -26,7 +26,10 @@ def read(source: object, limits: Limits) -> bytes:
         return bytes(source)
     if isinstance(source, str | os.PathLike):
         return _read_file(source, limits)
-    raise Refusal(f"not a path, bytes or pixels but a Python {type(source).__name__}")
+    raise Refusal(
+        f"not a path, bytes or pixels but a Python {type(source).__name__}; of several pictures "
+        "take stream(), of an open file its read()"
+    )
 
 
 def _read_file(path: str | os.PathLike[str], limits: Limits) -> bytes:

@@ -74,6 +74,22 @@ def render(data: bytes, kind: str, limits: Limits, short: int | None = None) -> 
         raise Refusal(_fault(kind, error)) from error
 
 
+def render_picture(picture: Image.Image, limits: Limits) -> NDArray[np.uint8]:
+    """The pixels of one of Pillow's own pictures, as of its file: (H, W, 3) RGB, upright.
+
+    Raises:
+        Refusal: as `render`.
+    """
+    check_pixels(*picture.size, limits)
+    try:
+        loaded = picture.copy()  # the given one stays as it is
+        return _upright(_rgb(loaded, 8), _orientation(loaded))
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:
+        raise Refusal(_fault("picture", error)) from error
+
+
 @cache
 def _opener(kind: str) -> type[ImageFile.ImageFile]:
     """Pillow's class for the format, imported when the first such picture comes.
@@ -113,7 +129,7 @@ def _check_tile(picture: Any) -> None:
         raise Refusal(f"too many pixels: tile of {width}x{height} in a picture of {size}")
 
 
-def _rgb(picture: ImageFile.ImageFile, shift: int) -> NDArray[np.uint8]:
+def _rgb(picture: Image.Image, shift: int) -> NDArray[np.uint8]:
     """A loaded picture as a new array; never more than a band of rows is held twice.
 
     `shift`: how many bits the integers of a 16-bit picture have above 8.
@@ -152,7 +168,7 @@ def _band(band: Image.Image, shift: int) -> NDArray[np.uint8]:
     return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
 
 
-def _orientation(picture: ImageFile.ImageFile) -> object:
+def _orientation(picture: Image.Image) -> object:
     """The EXIF (or XMP) orientation; 1 where that block is broken. Pillow turns TIFF itself."""
     try:
         return picture.getexif().get(Base.Orientation, 1)

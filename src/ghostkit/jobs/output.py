@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from ghostkit.errors import OutputError
+from ghostkit.errors import OutputError, UsageError
 from ghostkit.jobs.record import Record, beside
 from ghostkit.sources import Item
 from ghostkit.writers import Writer, open_writer
@@ -162,6 +162,15 @@ class Output:
 
 
 def can_resume(kind: str, target: str) -> bool:
-    """Whether a run into this output can be gone on with: it is a file, of one record a picture."""
+    """Whether a run into this output can be gone on with: it is a file, of one record a picture.
+
+    Raises:
+        UsageError: it is a folder, and only a file can be of this kind.
+    """
+    if kind in RESUMABLE and (target.endswith(("/", os.sep)) or os.path.isdir(target)):
+        raise UsageError(
+            f"{target!r} is a folder, and {kind} is one file: name it, e.g. "
+            f"{os.path.join(target, f'results.{kind}')!r}; a folder of parts is --engine ray's"
+        )
     regular = not os.path.exists(target) or os.path.isfile(target)
     return kind in RESUMABLE and target != STANDARD_OUTPUT and regular

@@ -61,6 +61,7 @@ class Sources:
         Raises:
             UsageError: a path does not exist, a folder cannot be read, a pattern matches nothing,
                 or standard input is named twice.
+            StoreError: there is nothing at a URL.
             MissingExtra: a Parquet file, and pyarrow is not installed.
         """
         if list(self.names).count(STANDARD_INPUT) > 1:
@@ -71,6 +72,10 @@ class Sources:
                 check_folder(name)
             if kind == "table":
                 require_parquet()
+            if kind == "url":
+                from ghostkit.sources import remote
+
+                next(remote.objects(name), None)
             if kind == "pattern" and next(expand(name), None) is None:
                 raise UsageError(f"the pattern {name!r} matches no file; check it and its quotes")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from ghostkit.cloud.staged import LIST
 from ghostkit.errors import UsageError
 
 PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
@@ -88,10 +89,15 @@ def entries(folder: str) -> Iterator[tuple[str, str]]:
         UsageError: the folder cannot be read.
     """
     with _listing(folder) as listing:
-        keys = [natural_key(entry.name) + _kind(entry) for entry in listing]
+        keys = [natural_key(entry.name) + _kind(entry) for entry in listing if is_theirs(entry)]
     keys.sort()
     for key in keys:
         yield key[key.rindex("\0\0") + 2 : -1], key[-1]
+
+
+def is_theirs(entry: os.DirEntry[str]) -> bool:
+    """Whether a file or folder is the user's: not the list that ghostkit keeps where it fetched."""
+    return entry.name != LIST
 
 
 def check_folder(folder: str) -> None:

@@ -8,6 +8,7 @@ import argparse
 import csv
 import io
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -55,8 +56,8 @@ def save_epoch(folder: Path, state: RunState, recipe: Recipe, card: ModelCard) -
     ranked = sorted(state.history, key=lambda row: (-row.eval_top1, row.epoch))
     for row in ranked[recipe.checkpoint_hist :]:
         (folder / epoch_name(row.epoch)).unlink(missing_ok=True)
-    for recovery in folder.glob(RECOVERIES):
-        recovery.unlink()
+    for recovery in _recoveries(folder):
+        recovery.unlink(missing_ok=True)
     write_text(folder / "summary.csv", summary_csv(state.history))
 
 
@@ -64,8 +65,8 @@ def save_recovery(folder: Path, state: RunState, recipe: Recipe, card: ModelCard
     """Write ``recovery-EPOCH-STEP.pth.tar`` in the middle of an epoch; the two newest are kept."""
     path = folder / f"recovery-{state.epoch}-{state.position.step}.pth.tar"
     _save(path, state, recipe, card)
-    for older in sorted(folder.glob(RECOVERIES), key=recovery_position)[:-2]:
-        older.unlink()
+    for older in sorted(_recoveries(folder), key=recovery_position)[:-2]:
+        older.unlink(missing_ok=True)
     return path
 
 
@@ -171,8 +172,13 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def recovery_position(path: Path) -> tuple[int, int]:
     """Epoch and step in a recovery's name; (-1, -1) where the name is another's."""
-    _, epoch, step = path.name.removesuffix(".pth.tar").split("-")
-    return (int(epoch), int(step)) if epoch.isdigit() and step.isdigit() else (-1, -1)
+    match = re.fullmatch(r"recovery-([0-9]+)-([0-9]+)\.pth\.tar", path.name)
+    return (-1, -1) if match is None else (int(match[1]), int(match[2]))
+
+
+def _recoveries(folder: Path) -> list[Path]:
+    """Those of a run, without a person's own copies of them."""
+    return [path for path in folder.glob(RECOVERIES) if recovery_position(path) >= (0, 0)]
 
 
 def epoch_name(epoch: int) -> str:

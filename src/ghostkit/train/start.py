@@ -15,7 +15,7 @@ import torch
 import ghostkit
 from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.dataset import Dataset
-from ghostkit.errors import CheckpointError, DatasetError, UsageError
+from ghostkit.errors import CheckpointError, DatasetError, UsageError, printable
 from ghostkit.train.averaging import AveragedWeights
 from ghostkit.train.checkpoint import Checkpoint
 from ghostkit.train.machines.devices import Device
@@ -226,7 +226,7 @@ def first_card(
     note = ""
     if pretrained is not None:
         parents = () if pretrained.card is None else (pretrained.card.hash,)
-        note = f"started from {Path(pretrained.source).name}"
+        note = printable(f"started from {Path(pretrained.source).name}")
     elif resume is not None:
         parents, note = resume.card.provenance.parents, resume.card.provenance.note
     return ModelCard(
@@ -239,7 +239,7 @@ def first_card(
         input=Input(height=recipe.img_size, width=recipe.img_size),
         provenance=Provenance(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            data=data.name,
+            data=printable(data.name),
             data_fingerprint=data.fingerprint,
             recipe=recipe.model_dump(mode="json"),
             seed=recipe.seed,

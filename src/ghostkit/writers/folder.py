@@ -81,7 +81,7 @@ def check_result_names(sources: Iterable[str]) -> None:
 def _claim(taken: dict[str, str], source: str) -> str:
     """The result name of `source`, which no other picture in `taken` may have."""
     name = result_name(source)
-    if len(os.fsencode(name)) > LONGEST_NAME:
+    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
         raise OutputError(
             f"{source!r}: the name of its result, with '_1.txt', would be longer than "
             f"{LONGEST_NAME} bytes; shorten it, or take ghostkit predict with a .jsonl or .csv file"

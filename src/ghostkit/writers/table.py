@@ -82,7 +82,8 @@ def read_paths(target: str) -> Iterator[tuple[str, str]]:
         for batch in table.iter_batches(ROWS_AT_A_TIME, columns=columns):
             for row in batch.to_pylist():
                 raw = row["path_bytes"]
-                yield row["path"] if raw is None else os.fsdecode(raw), row["status"]
+                path = row["path"] if raw is None else raw.decode("utf-8", "surrogateescape")
+                yield path, row["status"]
 
 
 def _batches(records: Iterator[dict[str, Any]], schema: Any) -> Iterator[Any]:
@@ -96,7 +97,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     """A row with the best class in columns of its own, as in CSV, and all of them in `top`."""
     best = record["top"][0] if "top" in record else {}
     row = {**best, **record}
-    raw = os.fsencode(record["path"])
+    raw = record["path"].encode("utf-8", "surrogateescape")  # whatever the locale is
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:  # a column of text cannot hold it

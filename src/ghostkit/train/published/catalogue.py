@@ -161,6 +161,15 @@ def folder() -> Path:
     return cache_folder() / "weights"
 
 
+def own() -> dict[str, Path]:
+    """Weights that are kept under names of the user's own."""
+    kept = {
+        path.relative_to(folder()).as_posix().removesuffix(".safetensors"): path
+        for path in sorted(folder().rglob("*.safetensors"))
+    }
+    return {name: path for name, path in kept.items() if name not in CATALOGUE}
+
+
 def path_of(name: str) -> Path:
     """Where the weights called `name` are kept.
 
