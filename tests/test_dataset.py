@@ -8,6 +8,7 @@ from PIL import Image
 
 from ghostkit.dataset import Sample, open_dataset, open_splits
 from ghostkit.errors import DatasetError, UsageError
+from ghostkit.train.recipe import Recipe
 
 
 def picture(path, seed=0):
@@ -408,7 +409,13 @@ class TestSplit:
     def test_the_split_is_the_same_on_every_machine(self, tmp_path):
         tree(tmp_path, a=6, b=6)
         expected = ["a/0.png", "a/4.png", "b/0.png", "b/1.png"]
-        assert paths(open_splits(tmp_path, val_split=0.34)[1]) == expected
+        assert paths(open_splits(tmp_path, val_split=0.34, seed=0)[1]) == expected
+
+    def test_programs_split_as_the_commands_do(self, tmp_path):
+        tree(tmp_path, a=6, b=6)
+        seed = Recipe().seed
+        default, given = (open_splits(tmp_path, val_split=0.34, **k) for k in ({}, {"seed": seed}))
+        assert paths(default[1]) == paths(given[1])
 
     def test_copies_of_a_photo_stay_together(self, tmp_path):
         for index in range(12):

@@ -1,12 +1,7 @@
-import os
-
 import pytest
 
-from ghostkit.dataset import open_dataset
 from ghostkit.dataset.folders import find_pictures, subfolders
-from ghostkit.errors import DatasetError
 from ghostkit.sources import natural_key
-from tiny import RED, save_square
 
 
 def test_class_order_is_by_value_and_without_case():
@@ -38,10 +33,3 @@ def test_many_links_to_one_folder_are_entered_once(tmp_path, links):
         (tmp_path / f"to{index}").symlink_to("real")
     pictures, skipped = find_pictures(str(tmp_path))
     assert len(pictures) == 1 and len(skipped) == 2 * links
-
-
-def test_a_class_folder_whose_name_no_model_can_carry_is_refused(tmp_path):
-    save_square(tmp_path / "a" / "1.png", RED)
-    save_square(tmp_path / os.fsdecode(b"caf\xe9") / "1.png", RED)
-    with pytest.raises(DatasetError, match=r"class folders: 'caf\\udce9' is not UTF-8"):
-        open_dataset(tmp_path)

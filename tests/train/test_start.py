@@ -7,12 +7,14 @@ import pytest
 import torch
 from short_runs import assert_equal, recipe, weights_of
 
-from ghostkit.errors import CheckpointError, UsageError
+from ghostkit.card import ModelCard
+from ghostkit.errors import CheckpointError, DatasetError, UsageError
 from ghostkit.run_files import BEST, LAST
 from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.loop import train
 from ghostkit.train.network.architectures import build
-from ghostkit.train.start import Pretrained, _load_optimizer, start_from
+from ghostkit.train.recipe import Recipe
+from ghostkit.train.start import Pretrained, _load_optimizer, first_card, start_from
 
 
 @pytest.fixture
@@ -197,3 +199,15 @@ def test_a_step_count_goes_where_a_fused_optimizer_of_this_run_wants_it():
     _load_optimizer(after, before.state_dict(), "last.pth.tar")
     assert {state["step"].device.type for state in after.state.values()} == {"meta"}
     assert after.param_groups[0]["fused"] is True
+
+
+def test_a_class_whose_name_no_card_can_carry_is_refused_before_the_training(splits):
+    data = replace(splits[0], classes=("a", "caf\udce9", "c"))
+    with pytest.raises(DatasetError, match=r"the class 'caf\\udce9' is not UTF-8"):
+        first_card(Recipe(), data, None, None)
+
+
+def test_a_data_folder_of_any_name_has_a_card_that_can_be_read(splits):
+    data = replace(splits[0], root="daten-\udcfc")
+    card = first_card(Recipe(), data, None, None)
+    assert ModelCard.from_json(card.to_json().encode(), "x") == card

@@ -47,15 +47,9 @@ def class_folders(folder: str) -> tuple[str, ...]:
 
 
 def check_distinct(names: Iterable[str], what: str) -> None:
-    """Raise DatasetError where one is no text, or two, both named, one on another file system."""
+    """Raise DatasetError, naming both, where two names are one on another file system."""
     seen: dict[str, str] = {}
     for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise DatasetError(
-                f"{what}: {name!r} is not UTF-8, and no model can carry it; rename it"
-            ) from error
         key = unicodedata.normalize("NFC", name).casefold()
         if key in seen:
             raise DatasetError(

@@ -222,6 +222,14 @@ def first_card(
     recipe: Recipe, data: Dataset, pretrained: Pretrained | None, resume: Checkpoint | None
 ) -> ModelCard:
     """The card of a run before anything is measured; a resumed run keeps its origin."""
+    for name in data.classes:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise DatasetError(
+                f"{data.root!r}: the class {name!r} is not UTF-8, and no model can carry such a "
+                "name; rename its folder"
+            ) from error
     parents: tuple[str, ...] = ()
     note = ""
     if pretrained is not None:
