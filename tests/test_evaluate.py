@@ -180,3 +180,12 @@ def test_every_picture_advances_the_bar(photos):
 
     evaluate(model(), open_dataset(photos), bars=bars)
     assert seen
+
+
+def test_a_model_of_many_classes_costs_no_matrix_unless_it_is_asked_for(photos):
+    evaluation = evaluate(model(), open_dataset(photos))
+    assert "confusion" not in vars(evaluation)
+    frequent = evaluation.confusions(9)
+    assert "confusion" not in vars(evaluation)
+    wrong = evaluation.confusion.sum() - np.trace(evaluation.confusion)
+    assert sum(count for _, _, count in frequent) == wrong

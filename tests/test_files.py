@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from ghostkit.errors import OutputError
-from ghostkit.files import check_target, durable, json_bytes, write_bytes, write_json, write_text
+from ghostkit.files import (
+    check_target,
+    durable,
+    ignores_case,
+    json_bytes,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -190,3 +198,10 @@ def test_a_killed_writer_leaves_old_or_new_content_never_else(target):
             time.sleep(attempt / 3000)  # 0..10 ms: a write takes about 1
             writer.send_signal(signal.SIGKILL)
         assert target.read_bytes() in whole
+
+
+def test_a_file_system_that_knows_case_is_told_from_one_that_does_not(tmp_path, monkeypatch):
+    assert not ignores_case(tmp_path)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    assert ignores_case(tmp_path)

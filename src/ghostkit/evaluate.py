@@ -1,7 +1,9 @@
 """Accuracy of a classifier on a labelled data set, every picture accounted for."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +51,6 @@ class Evaluation:
     majority: Accuracy  # what always answering the most frequent class would reach
     loss: float  # mean cross entropy in nats
     calibration_error: float  # expected calibration error, 15 bins, 0..1
-    confusion: NDArray[np.int64]  # (K, K), rows = truth, columns = answer
     classes: tuple[str, ...]
     titles: tuple[str, ...] | None  # of the classes, for people, where the card has them
     unanswered: tuple[tuple[str, str], ...]  # (path, reason)
@@ -63,6 +64,13 @@ class Evaluation:
     accepted_top1: Accuracy | None = None  # of these
     confidences: tuple[ConfidenceBin, ...] = ()  # the 15 bins of the calibration error
     judged: tuple[Judged, ...] = field(default=(), repr=False)  # the answered pictures, in order
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        """Pictures (K, K): rows = truth, columns = answer."""
+        targets = np.array([each.target for each in self.judged], np.int64)
+        answers = np.array([each.answer for each in self.judged], np.int64)
+        return confusion_matrix(answers, targets, len(self.classes))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,11 +88,9 @@ class Evaluation:
 
         Of equally many those of the earlier classes come first.
         """
-        wrong, names = self.confusion.copy(), self.names
-        np.fill_diagonal(wrong, 0)
-        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-        cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
-        return [(names[t], names[a], int(wrong[t, a])) for t, a in cells if wrong[t, a]]
+        wrong = Counter((each.target, each.answer) for each in self.mistakes)
+        first = sorted(wrong.items(), key=lambda cell: (-cell[1], cell[0]))[:most]
+        return [(self.names[t], self.names[a], count) for (t, a), count in first]
 
     def measurement(self) -> Measurement:
         """As it stands in a card."""
@@ -247,7 +253,6 @@ def _measure(
         majority=majority_baseline(targets, num_classes),
         loss=negative_log_likelihood(probabilities, targets),
         calibration_error=expected_calibration_error(probabilities, targets),
-        confusion=confusion_matrix(outputs.argmax(axis=1), targets, num_classes),
         classes=classifier.classes,
         titles=classifier.card.titles,
         unanswered=tuple(unanswered),

@@ -23,6 +23,17 @@ PARTIAL_SUFFIX = ".partial.jsonl"  # of the rows of a table that is not whole ye
 _TERMINAL_CODES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
+def ignores_case(folder: Path) -> bool:
+    """Whether names that differ by case alone are one file in `folder`, as on macOS.
+
+    Raises:
+        OSError: no file can be made there.
+    """
+    with tempfile.NamedTemporaryFile(prefix="case-", dir=folder) as probe:
+        path = Path(probe.name)
+        return path.with_name(path.name.replace("case-", "CASE-", 1)).exists()
+
+
 def cache_folder() -> Path:
     """``$GHOSTKIT_CACHE``, ``$XDG_CACHE_HOME/ghostkit``, or the same below ``~/.cache``.
 

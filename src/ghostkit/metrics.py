@@ -140,7 +140,7 @@ def confusion_matrix(predicted: Ints, targets: Ints, num_classes: int) -> npt.ND
     if predicted.shape != targets.shape:
         raise UsageError(f"{predicted.size} answers for {targets.size} truths: expected as many")
     pairs = np.bincount(targets * num_classes + predicted, minlength=num_classes**2)
-    return pairs.reshape(num_classes, num_classes).astype(np.int64)
+    return pairs.reshape(num_classes, num_classes).astype(np.int64, copy=False)
 
 
 def per_class(confusion: Ints) -> list[ClassScore]:

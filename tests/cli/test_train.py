@@ -10,11 +10,12 @@ from importlib.util import find_spec
 
 import pytest
 
-from squares import QUICK, save_noise, save_photos
+from squares import QUICK, quick_flags, save_noise, save_photos
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # see tests/train/conftest.py
 
+from ghostkit.locks import claimed  # noqa: E402
 from ghostkit.run_files import BEST, LAST, PREVIOUS  # noqa: E402
 from ghostkit.train.checkpoint import open_checkpoint  # noqa: E402
 from ghostkit.train.recipe import Recipe  # noqa: E402
@@ -448,3 +449,14 @@ def test_args_yaml_of_a_run_lies_under_recipe_flags_and_words(ghostkit, photos, 
 
 def test_the_seeds_flags_have_a_panel_of_their_own_in_the_help(ghostkit):
     assert "The original's flags" in ghostkit("train", "--help").out
+
+
+def test_a_folder_in_which_a_training_runs_is_left_alone(ghostkit, photos, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with claimed(folder):
+        outcome = ghostkit("train", photos, "--run-folder", folder, *quick_flags())
+        assert outcome.status == 2
+        assert f"{str(folder)!r}: another run is writing it; wait for it" in outcome.err
+    assert not list(folder.iterdir())
+    assert ghostkit("train", photos, "--run-folder", folder, *quick_flags()).status == 0

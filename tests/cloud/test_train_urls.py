@@ -47,6 +47,7 @@ def test_a_run_in_the_store_is_gone_on_with_where_it_is_however_it_is_named(s3):
         assert [Path(word) for word in found[-1:]] == [Path(f"{resumed}")], words
         assert len(urls._waiting) == 1, words  # it is kept in the store while it goes on
         assert (place / "checkpoint-0.pth.tar").read_bytes() == b"epoch"
+        urls._claims.close()
 
 
 def test_an_option_that_may_stand_alone_does_not_take_the_next_one_for_its_value(s3):

@@ -12,6 +12,7 @@ from ghostkit.cli import run
 from ghostkit.cloud import places
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
+from ghostkit.locks import claimed
 from networks import write_network
 from tiny import BLUE, GREEN, RED, save_square
 
@@ -263,3 +264,16 @@ def test_a_folder_of_results_goes_there_as_a_whole(there, tmp_path):
     assert run(["predict", str(there.below("tiny.onnx")), source, "-o", output]) == 0
     back = fetch(there.below("texts"), tmp_path / "texts")
     assert sorted(p.name for p in back.glob("*.txt")) == ["0_1.txt", "1_1.txt"]
+
+
+def test_two_commands_do_not_write_one_address_at_a_time(there, capsys):
+    output = there.below("out/results.jsonl")
+    place = places.place_of(output)
+    place.parent.mkdir(parents=True)
+    place.write_text("growing")
+    line = ["predict", str(there.below("tiny.onnx")), str(there.below("photos")), "-o", str(output)]
+    with claimed(place.parent):
+        assert run(line) == 2
+    assert "another run is writing it" in capsys.readouterr().err
+    assert place.read_text() == "growing"
+    assert run(line) == 0

@@ -170,8 +170,9 @@ def test_a_program_sends_rectangles_with_the_picture_and_gets_objects_back(
     keys = StringVector([b"appsrc0"])
     result = api.GetResult(b"im_ghostnet", b"appsink0", keys, 3000)
     found = json.loads(result.bufferOutput.data)
-    assert found["MxpiClass"][0]["className"] == "blue"
-    assert found["MxpiObject"][0]["classVec"][0]["className"] == "box"
+    [rectangle] = found["MxpiObject"]
+    assert rectangle["MxpiClass"][0]["className"] == "blue"
+    assert (rectangle["classVec"][0]["className"], rectangle["x0"]) == ("box", 41)
     again = MxpiDataType.MxpiObjectList.FromString(result.metadataVec[0].serializedMetadata)
     assert (again.objectVec[0].x1, again.objectVec[0].classVec[0].classId) == (80, 3)
     objects.objectVec[0].x0 = float("nan")

@@ -89,6 +89,31 @@ def test_a_file_whose_model_is_not_here_is_explained_all_the_same(ghostkit, tmp_
     assert "mxpi_tensorinfer0" in (tmp_path / "p.svg").read_text()
 
 
+def test_a_video_source_is_explained_and_refused_in_one_sentence(ghostkit, tmp_path, make_model):
+    content = ghostnet()
+    stream = content["im_ghostnet"]
+    del stream["appsrc0"]
+    url = "rtsp://admin:secret@10.0.0.1/1"
+    stream["mxpi_rtspsrc0"] = {
+        "factory": "mxpi_rtspsrc",
+        "props": {"rtspUrl": url, "channelId": "0", "tlsValidationFlags": "127"},
+        "next": "mxpi_imagedecoder0",
+    }
+    project = write_project(tmp_path / "d", make_model, content)
+    explained = ghostkit("pipeline", project, "--explain")
+    assert explained.status == 2
+    assert "mxpi_rtspsrc0: takes a video" in explained.out
+    assert f"mxpi_imageresize0: stretches it to {SHORT}x{SHORT}" in explained.out
+    assert "secret" not in explained.out + explained.err
+    save_square(tmp_path / "val" / "a.png", RED, (60, 40))
+    outcome = ghostkit("pipeline", project, tmp_path / "val", tmp_path / "r")
+    assert outcome.status == 2 and not (tmp_path / "r").exists()
+    assert (
+        "im_ghostnet.mxpi_rtspsrc0: video streams are not supported; decode the frames and send "
+        "them as pictures (1005)"
+    ) in outcome.err
+
+
 @pytest.mark.parametrize(
     "change",
     [

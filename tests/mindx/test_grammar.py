@@ -110,6 +110,7 @@ def test_a_hash_inside_a_string_is_no_comment():
         (lambda s: s["mxpi_imageresize0"].update(extra="1"), 6015, "unknown key 'extra'"),
         (lambda s: s["mxpi_tensorinfer0"]["props"].update(modelPath="a\0"), 6015, "a zero byte"),
         (lambda s: s["mxpi_tensorinfer0"].update(props={}), 6015, "needs the property 'modelPath'"),
+        (lambda s: s["appsrc0"].update(factory="mxpi_rtspsrc"), 6015, "the property 'rtspUrl'"),
         (
             lambda s: s["mxpi_imageresize0"].update(next="mxpi_opencvcentercrop1"),
             6006,

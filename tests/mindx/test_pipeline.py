@@ -222,29 +222,6 @@ def test_normalising_in_the_pipeline_replaces_the_models(tmp_path, make_model):
     np.testing.assert_allclose(outputs[0], [np.array((200, 90, 30)) / 255], atol=1e-5)
 
 
-def test_dumped_data_is_json_of_the_messages(tmp_path, make_model):
-    pytest.importorskip("google.protobuf")
-    content = ghostnet()
-    stream = content["im_ghostnet"]
-    stream["mxpi_classpostprocessor0"]["next"] = "mxpi_dumpdata0"
-    stream["mxpi_dumpdata0"] = {
-        "factory": "mxpi_dumpdata",
-        "next": "mxpi_dataserialize0",
-        "props": {
-            "location": str(tmp_path / "dump.json"),
-            "requiredMetaDataKeys": "mxpi_classpostprocessor0",
-        },
-    }
-    program = compiled(write_project(tmp_path / "d", make_model, content))
-    for _ in range(2):
-        program.run(Request(str(save_square(tmp_path / "r.png", RED, (40, 40)))))
-    [entry] = json.loads((tmp_path / "dump.json").read_text())["metaData"]
-    assert entry["key"] == "mxpi_classpostprocessor0"
-    assert entry["protoDataType"] == "MxTools.MxpiClassList"
-    assert json.loads(entry["content"])["classVec"][0]["className"] == "red"
-    assert (tmp_path / "dump.json1").exists()
-
-
 def test_a_data_source_that_is_no_element_is_refused_with_the_nearest_name(tmp_path, make_model):
     from ghostkit.errors import PipelineError
 

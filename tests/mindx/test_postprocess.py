@@ -5,7 +5,7 @@ from ghostkit.errors import ElementError, PipelineError
 from ghostkit.mindx.classes import ClassPostProcessor, ClassSettings
 from ghostkit.mindx.labels import read_names
 from ghostkit.mindx.postprocess import PostConfig, best_classes, config_from_json, read_config
-from ghostkit.mindx.request import Classes, Request
+from ghostkit.mindx.request import Classes, Header, Package, Request
 from ghostkit.mindx.serialize import float_text, metadata_json
 
 
@@ -80,7 +80,7 @@ def names(tmp_path, text, count):
 def test_a_tensor_that_is_none_of_the_models_is_refused(tensor):
     settings = ClassSettings(PostConfig(10, True, 2), tuple("abcdefghij"))
     request = Request(b"")
-    request.metadata["appsrc0"] = [tensor]
+    request.metadata["appsrc0"] = [Package((tensor,))]
     with pytest.raises(ElementError, match=r"expected float32 \(N, 10\)") as caught:
         ClassPostProcessor("mxpi_classpostprocessor0", "appsrc0", settings)(request)
     assert caught.value.code == 1004
@@ -89,7 +89,7 @@ def test_a_tensor_that_is_none_of_the_models_is_refused(tensor):
 def test_axes_of_one_behind_the_classes_do_not_matter():
     settings = ClassSettings(PostConfig(3, False, 1), ("a", "b", "c"))
     request = Request(b"")
-    request.metadata["appsrc0"] = [np.float32([[[[1]], [[3]], [[2]]]] * 2)]
+    request.metadata["appsrc0"] = [Package((np.float32([[[[1]], [[3]], [[2]]]] * 2),))]
     ClassPostProcessor("post", "appsrc0", settings)(request)
     assert [found.infos[0].name for found in request.metadata["post"]] == ["b", "b"]
 
@@ -120,7 +120,8 @@ def test_the_json_is_that_of_the_seeds_sample_line():
         PostConfig(823, False, 1),
         [""] * 822 + ["steel drum"],
     )
-    metadata = {"mxpi_classpostprocessor0": [Classes(tuple(infos), "mxpi_tensorinfer0")]}
+    headers = (Header("mxpi_tensorinfer0"),)
+    metadata = {"mxpi_classpostprocessor0": [Classes(tuple(infos), headers)]}
     assert metadata_json(metadata, ["mxpi_classpostprocessor0"]) == (
         '{"MxpiClass":[{"classId":822,"className":"steel drum","confidence":3.71521928e+18}]}'
     )
@@ -136,8 +137,30 @@ def test_floats_are_written_in_the_fewest_digits_that_give_them_back():
     for value in values:
         text = float_text(value)
         assert np.float32(text) == value
-    assert [float_text(v) for v in (0.1, 1, 0, 0.246257052)] == ["0.1", "1.0", "0.0", "0.246257052"]
+    assert [float_text(v) for v in (0.1, 0.246257052)] == ["0.1", "0.246257052"]
     assert float_text(1e15) == "1e+15"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (-0.0, "0"),
+        (1, "1"),
+        (-3, "-3"),
+        (190.375, "190.375"),
+        (100_000, "100000"),
+        (1_000_000, "1000000.0"),  # protobuf: 1e+06
+        (1_234_567, "1234567"),  # nine digits hold it
+        (16_777_216, "16777216"),
+        (2**31, "2147483650.0"),  # protobuf: 2.14748365e+09
+        (1e-5, "1e-05"),
+        (float("nan"), '"NaN"'),
+        (float("-inf"), '"-Infinity"'),
+    ],
+)
+def test_digits_alone_are_an_integer(value, text):
+    assert float_text(value) == text
 
 
 def test_a_byte_order_mark_hides_no_key_and_is_told(tmp_path):

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from ghostkit.cli import pipeline_table
+from ghostkit.errors import UsageError
 from ghostkit.mindx.grammar import parse
 from ghostkit.mindx.sdk_conf import SdkConf, read_sdk_conf
 from ghostkit.mindx.statistics import Counter, Statistics
+from ghostkit.mindx.statistics_files import StatisticsFiles
 from mindx.pipelines import ghostnet, write_project
 from tiny import RED, save_square
 
@@ -186,6 +188,62 @@ def test_a_program_whose_statistics_cannot_be_written_makes_no_stream(
     assert "change ps_log_dir in sdk.conf" in caplog.text
     assert api.StopStream(b"im_ghostnet") == 6002
     conf.write_text("enable_ps=false\n")
+
+
+NO_LETTER = "\ud800"  # no locale has it, as ASCII has no dash
+
+
+def test_a_name_that_the_locale_cannot_write_is_told_when_the_pictures_are_done(tmp_path):
+    statistics = Statistics(parse(json.dumps(ghostnet()), "a").streams["im_ghostnet"])
+    conf = SdkConf(enable=True, log_dir=str(tmp_path), log_filename=NO_LETTER)
+    with StatisticsFiles(statistics, conf) as files:
+        statistics.sent()
+        statistics.done(0.01)
+    assert "cannot write statistics to " in str(files.failure)
+    assert "set ps_log_filename in sdk.conf to a name of ASCII letters" in str(files.failure)
+
+
+def test_a_program_is_told_of_statistics_that_could_not_be_written(
+    tmp_path, make_model, monkeypatch, caplog
+):
+    pytest.importorskip("google.protobuf")
+    from StreamManagerApi import StreamManagerApi
+
+    project = write_project(tmp_path / "d", make_model)
+    write_conf(tmp_path / "sdk" / "config" / "sdk.conf", "logs", ps_log_filename="no/such/folder")
+    monkeypatch.setenv("MX_SDK_HOME", str(tmp_path / "sdk"))
+    api = StreamManagerApi()
+    api.InitManager()
+    assert api.CreateMultipleStreamsFromFile(str(project)) == 0
+    assert api.DestroyAllStreams() == 0
+    assert "cannot write statistics to " in caplog.text
+    assert "No such file or directory" in caplog.text
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["unreadable", "gone"])
+def test_a_configuration_that_cannot_be_read_again_ends_no_statistics(tmp_path, monkeypatch, found):
+    """The file vanishes before it is looked for, or between that and the reading."""
+    looked = threading.Event()
+
+    def isfile(path):
+        looked.set()
+        return found
+
+    monkeypatch.setattr("ghostkit.mindx.statistics_files.os.path.isfile", isfile)
+    statistics = Statistics(parse(json.dumps(ghostnet()), "a").streams["im_ghostnet"])
+    conf = SdkConf(enable=True, log_dir=str(tmp_path), interval_s=0.01)
+    with StatisticsFiles(statistics, conf, source=tmp_path / "sdk.conf") as files:
+        for number in range(3):
+            looked.clear()
+            statistics.sent()
+            statistics.done(0.01)
+            assert looked.wait(5), f"no interval ended after picture {number}"
+    assert reader.total(reader.read(tmp_path)["e2e"], "frequency") == 3
+    if found:
+        assert "sdk.conf: cannot be read: No such file or directory; " in str(files.failure)
+        assert isinstance(files.failure, UsageError)
+    else:
+        assert files.failure is None
 
 
 def test_a_million_pictures_take_no_more_memory_than_one():

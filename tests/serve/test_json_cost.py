@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from ghostkit.serve.json_cost import MOST_VALUES, json_cost
+from ghostkit.serve.json_cost import MOST_VALUES, answers_cost, json_cost
 from ghostkit.serve.refusals import Refused
 from ghostkit.serve.tensors import Given
 
@@ -52,3 +52,9 @@ def test_more_values_than_may_be_read_are_refused():
     with pytest.raises(Refused, match="2000000 values; send tensors by the binary") as refused:
         json_cost(b"[" + b"0," * MOST_VALUES + b"0]")
     assert refused.value.status == 413
+
+
+def test_an_answer_of_too_many_values_is_refused_before_it_is_made():
+    assert answers_cost(MOST_VALUES) > 100 * MOST_VALUES
+    with pytest.raises(Refused, match="more than 2000000; ask for binary_data"):
+        answers_cost(MOST_VALUES + 1)

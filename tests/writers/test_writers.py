@@ -17,6 +17,7 @@ from ghostkit.writers import (
     CSV_COLUMNS,
     WRITERS,
     check_result_names,
+    folder,
     kind_of,
     open_writer,
     result_name,
@@ -323,3 +324,15 @@ def test_a_short_write_is_completed(tmp_path, monkeypatch):
     write("jsonl", tmp_path / "out", answered("a.jpg"))
     monkeypatch.undo()
     assert json.loads((tmp_path / "out").read_bytes())["path"] == "a.jpg"
+
+
+def test_where_case_does_not_count_two_names_of_one_file_are_refused(tmp_path, monkeypatch):
+    names = ["a/Ä.jpg", "b/a\N{COMBINING DIAERESIS}.jpg"]
+    check_result_names(names, tmp_path)
+    monkeypatch.setattr(folder, "ignores_case", lambda path: True)  # as on macOS
+    with pytest.raises(OutputError, match="would both be written to"):
+        check_result_names(names, tmp_path)
+    with open_writer("txt", tmp_path / "out") as writer:
+        writer.write(answered(names[0]))
+        with pytest.raises(OutputError, match="would both be written to"):
+            writer.write(answered(names[1]))

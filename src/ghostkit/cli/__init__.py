@@ -109,6 +109,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         at = f": {error.filename!r}" if error.filename is not None else ""
         say(f"ghostkit: {error.strerror or error}{at}")
         return 2
+    except MemoryError as error:
+        words = f": {error}" if str(error) else ""
+        say(f"ghostkit: there is not enough memory{words}; lower --batch-size or --workers")
+        return 2
     except (typer.Abort, KeyboardInterrupt):
         status = INTERRUPTED
     except Exception as error:

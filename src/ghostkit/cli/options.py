@@ -22,9 +22,12 @@ Model = Annotated[
         metavar="MODEL", help="An .onnx file, a checkpoint of ours (.pth.tar), or: default."
     ),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Pictures per batch; no answer depends on it.")]
+BatchSize = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="Pictures per batch; no answer depends on it.")
+]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Threads; by default the cores this process may use.")
+    int | None,
+    typer.Option(min=1, max=4096, help="Threads; by default the cores this process may use."),
 ]
 Backend = Annotated[
     Literal["auto", "onnx", "openvino", "ascend"],

@@ -128,6 +128,7 @@ def pictures_for(images: Path, results: Path, overwrite: bool) -> Found:
     found = find_pictures([images])
     check_result_names(found.pictures)
     _check_results_folder(results, overwrite)
+    check_result_names(found.pictures, results)
     return found
 
 

@@ -1,12 +1,15 @@
 """Where a run of ``ghostkit train`` writes: the folder that is asked for, resumed or new."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostkit.errors import OutputError
-from ghostkit.files import check_target
+from ghostkit.files import check_target, make_folder
+from ghostkit.locks import claimed
 from ghostkit.run_files import LAST, hold_a_run
 
 if TYPE_CHECKING:
@@ -26,6 +29,21 @@ def check_run_folder(folder: Path, resume: Path | None) -> None:
             f"--resume {folder}"
         )
     check_target(folder / LAST, overwrite=True)
+
+
+@contextmanager
+def alone_in(folder: Path, world: "World") -> Iterator[None]:
+    """Of several processes the first one writes there, and no other training meanwhile.
+
+    Raises:
+        OutputError: another one does.
+    """
+    if not world.first:
+        yield
+        return
+    make_folder(folder)
+    with claimed(folder):
+        yield
 
 
 def folder_of(resume: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ghostkit.cli.options import INTERRUPTED, Data, Labels, LeaveOut, say
-from ghostkit.cli.run_folder import check_run_folder, folder_of, new_run_folder
+from ghostkit.cli.run_folder import alone_in, check_run_folder, folder_of, new_run_folder
 from ghostkit.errors import GhostkitError, UsageError
 
 if TYPE_CHECKING:
@@ -137,7 +137,10 @@ def train(
         try:
             told = (track or ()) if world.first else ()
             finished = 0 if checkpoint is None else len(checkpoint.history)
-            with open_trackers(told, run_folder, effective, finished) as trackers:
+            with (
+                alone_in(run_folder, world),
+                open_trackers(told, run_folder, effective, finished) as trackers,
+            ):
                 result = run(
                     train_data,
                     val_data,

@@ -20,7 +20,8 @@ from ghostkit.cloud.places import UNFINISHED, bring, bring_result, clear, place_
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError, OutputError
-from ghostkit.files import PARTIAL_SUFFIX
+from ghostkit.files import PARTIAL_SUFFIX, make_folder
+from ghostkit.locks import claimed
 from ghostkit.progress import bars_for
 from ghostkit.run_files import BEST, hold_a_run
 
@@ -47,7 +48,7 @@ class Urls:
         self.ended = False  # the command has come to its end, so that its output is whole
         self._written: list[_Written] = []
         self._waiting: list[Mirror] = []  # until all that is read is here
-        self._mirrors = ExitStack()
+        self._mirrors, self._claims = ExitStack(), ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +66,8 @@ class Urls:
             if error is None:
                 raise
             say(f"ghostkit: {problem}")  # and then what has ended the command
+        finally:
+            self._claims.close()
 
     def localized(self, command: Any, name: str, words: Sequence[str]) -> list[str]:
         """The words of the command line with paths in place of URLs.
@@ -121,6 +124,8 @@ class Urls:
         path = place_of(address)
         if not is_first(words):
             return path
+        make_folder(path.parent)
+        self._claims.enter_context(claimed(path.parent))
         self._written.append(_Written(address, path, role))
         if role == "run_folder":
             if not resumed:

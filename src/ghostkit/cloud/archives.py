@@ -15,11 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ghostkit.cloud.address import Address, parse
-from ghostkit.cloud.locks import close_noted, open_noted, taking_turns
 from ghostkit.cloud.places import ORIGIN, stores_folder
 from ghostkit.cloud.room import limit_bytes, sizes_in
 from ghostkit.cloud.stage import fetch
 from ghostkit.errors import StoreError
+from ghostkit.locks import close_noted, open_noted, taking_turns
 
 _ROOM = ".room.lock"  # of the cache: one archive at a time comes where there is a limit
 _NOBODY: Mapping[str, int] = {}

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostkit.cloud.address import Address, is_url, parse
-from ghostkit.cloud.locks import taking_turns
 from ghostkit.cloud.mirror import Mirror
 from ghostkit.cloud.stage import fetch
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import UsageError
 from ghostkit.files import cache_folder, check_target, make_folder
+from ghostkit.locks import taking_turns
 from ghostkit.progress import Bars
 from ghostkit.run_files import BEST, hold_a_run
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ghostkit.cloud.address import Address
-from ghostkit.cloud.locks import LOCK, taking_turns
 from ghostkit.cloud.room import SHARD_INDEX, check_parts
 from ghostkit.cloud.settings import settings_for
 from ghostkit.cloud.stage import fetch
 from ghostkit.cloud.store import open_store
 from ghostkit.files import PARTIAL_SUFFIX, cache_folder, write_json
+from ghostkit.locks import LOCK, taking_turns
 from ghostkit.progress import Bars, silent
 
 BESIDE = (".card.json", ".job.json")  # files that belong to the one that is named

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
-from urllib.parse import urlsplit
 
 from ghostkit.errors import UsageError
+from ghostkit.web import parts_of
 
 Addressing = Literal["path", "virtual"]
 Signature = Literal["obs", "v2", "v4", "none"]
@@ -135,7 +135,7 @@ def _from_environment(scheme: str, given: Mapping[str, str]) -> Settings:
 
 
 def _from_files(scheme: str, profile: str | None, given: Mapping[str, str]) -> Settings:
-    home = Path(given.get("HOME", "~")).expanduser()
+    home = Path(given.get("HOME") or os.path.expanduser("~"))  # "~" itself where there is none
     found = Settings()
     if scheme == "obs" and profile is None:
         found = _from_obsutil(Path(given.get("OBSUTIL_CONFIG", home / ".obsutilconfig")))
@@ -211,7 +211,7 @@ def _endpoint(scheme: str, named: str | None, given: Mapping[str, str]) -> str |
         return None
     secure = given.get("S3_USE_HTTPS", "1") not in ("0", "false")
     url = named if "://" in named else f"{'https' if secure else 'http'}://{named}"
-    parts = urlsplit(url)
+    parts = parts_of(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
         raise UsageError(f"the endpoint {named!r} of {scheme}:// is not https://HOST[:PORT]")
     return url.rstrip("/")
@@ -219,7 +219,7 @@ def _endpoint(scheme: str, named: str | None, given: Mapping[str, str]) -> str |
 
 def _region_of(endpoint: str | None) -> str | None:
     """The region in a vendor's host: obs.REGION.myhuaweicloud.com, s3.REGION.amazonaws.com."""
-    words = (urlsplit(endpoint or "").hostname or "").split(".")
+    words = (parts_of(endpoint or "").hostname or "").split(".")
     known = words[0] in ("obs", "s3") and words[2:3] in (["myhuaweicloud"], ["amazonaws"])
     return words[1] if known else None
 
@@ -228,7 +228,7 @@ def _addressing(scheme: str, endpoint: str | None) -> Addressing:
     """Virtual where the vendor demands it; by path where the host has no names for buckets."""
     if endpoint is None:
         return "virtual"
-    host = urlsplit(endpoint).hostname or ""
+    host = parts_of(endpoint).hostname or ""
     if scheme == "obs" and host != "localhost" and not _is_number(host):
         return "virtual"
     return "virtual" if host.endswith(".amazonaws.com") else "path"

@@ -5,15 +5,12 @@ it, its account. A part is done where both are there and the account is of the s
 Names that begin with an underline are left alone by what reads folders as tables.
 """
 
-import errno
-import fcntl
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from ghostkit.cloud.address import Address, is_url, parse
 from ghostkit.cloud.store import open_store
@@ -22,6 +19,7 @@ from ghostkit.cluster.worker import Account
 from ghostkit.errors import OutputError, UsageError
 from ghostkit.files import json_bytes, make_folder, remove_leftovers, write_bytes
 from ghostkit.jobs import Record
+from ghostkit.locks import claim, close_noted
 
 JOB, DONE, LOCK = "_job.json", "_SUCCESS", "_lock"
 _PART = re.compile(r"part-(\d{6,})\.")
@@ -159,16 +157,8 @@ class _LocalFolder:
         if self._folder.exists() and not self._folder.is_dir():
             raise OutputError(f"{target!r} is a file; name a folder for part files")
         make_folder(self._folder)
-        self._lock: BinaryIO = open(self._folder / LOCK, "ab", buffering=0)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                self._lock.close()
-                raise OutputError(
-                    f"{target!r}: another run is writing it; wait for it, or choose another output"
-                ) from error
-            # of any other kind: the file system has no locks
+        (self._folder / LOCK).touch()
+        self._lock = claim(self._folder / LOCK, target)
         for folder in (self._folder, self._folder / "_parts"):
             remove_leftovers(folder)
 
@@ -191,8 +181,7 @@ class _LocalFolder:
         (self._folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._lock.close()
+        close_noted(self._lock)
 
 
 class _StoreFolder:

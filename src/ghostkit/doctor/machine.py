@@ -43,7 +43,11 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
     yield _memory(root)
     yield _shared_memory(root)
     yield _folder("temporary files", Path(tempfile.gettempdir()), "fails", "export TMPDIR=FOLDER")
-    yield _folder("cache", cache_folder(), "note", "export XDG_CACHE_HOME=FOLDER")
+    try:
+        yield _folder("cache", cache_folder(), "note", "export XDG_CACHE_HOME=FOLDER")
+    except OSError as error:  # of a user without a home
+        words, command = str(error.strerror), "export GHOSTKIT_CACHE=FOLDER"
+        yield Finding(ROOM, "cache", "note", detail=words, command=command)
 
 
 def _cores(root: Path) -> Finding:

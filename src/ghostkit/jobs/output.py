@@ -4,14 +4,12 @@ An earlier run's records have to be those of the first pictures of the sources, 
 compared one by one, so that nothing is answered twice or left out, and no list is held in memory.
 """
 
-import errno
-import fcntl
 import os
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 from ghostkit.errors import OutputError, UsageError
 from ghostkit.jobs.record import Record, beside
+from ghostkit.locks import claim, close_noted
 from ghostkit.sources import Item
 from ghostkit.writers import Writer, open_writer
 from ghostkit.writers.contract import STANDARD_OUTPUT
@@ -30,7 +28,7 @@ class Output:
         self.torn = 0  # bytes of a half-written record that were cut off
         self.finished = False  # nothing is missing: a Parquet file that stands whole
         self._lines = partial_path(target) if kind == "parquet" else target
-        self._lock: BinaryIO | None = None
+        self._lock: int | None = None
 
     def begin(self, *, overwrite: bool, columns: tuple[str, ...]) -> Writer:
         """A writer of an output that is new, or replaced if `overwrite`.
@@ -44,7 +42,7 @@ class Output:
                     f"{self._lines!r} exists; go on with that job with --resume, choose another "
                     "output, or replace it with --overwrite"
                 )
-            self._claim()
+            self._lock = claim(self._lines)
         return self._open(columns, overwrite=overwrite)
 
     def go_on(
@@ -61,7 +59,7 @@ class Output:
             OutputError: the output is of another job, or of other sources; nothing is changed then.
         """
         if os.path.exists(self._lines):
-            self._claim()
+            self._lock = claim(self._lines)
             with open(self._lines, "rb") as stream:
                 end = header_end(stream, self._line_kind())
                 stream.seek(0)
@@ -87,7 +85,7 @@ class Output:
     def close(self) -> None:
         """Let another run have the output."""
         if self._lock is not None:
-            self._lock.close()
+            close_noted(self._lock)
 
     def _open(
         self, columns: tuple[str, ...], *, overwrite: bool = False, resume: bool = False
@@ -102,32 +100,13 @@ class Output:
             resume=resume,
         )
         if self._lock is None:
-            self._claim()
+            self._lock = claim(self._lines)
         if not self.held:
             self.record.write(self.target)
         return writer
 
     def _line_kind(self) -> str:
         return "jsonl" if self.kind == "parquet" else self.kind
-
-    def _claim(self) -> None:
-        """Keep other runs from writing until `close`, or until this process dies.
-
-        Raises:
-            OutputError: another run is writing.
-        """
-        lock = open(self._lines, "r+b", buffering=0)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                lock.close()
-                raise OutputError(
-                    f"{self._lines!r}: another run is writing it; wait for it, or choose another "
-                    "output"
-                ) from error
-            # of any other kind: the file system has no locks
-        self._lock = lock
 
     def _check_record(self) -> None:
         """Raise unless the first run of this job was asked for the same."""

@@ -12,7 +12,7 @@ from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
 from ghostkit.mindx.labels import read_names
 from ghostkit.mindx.postprocess import PostConfig, best_classes, config_from_json, read_config
-from ghostkit.mindx.request import Classes, Request, Tensor
+from ghostkit.mindx.request import Classes, Header, Request, Tensor
 from ghostkit.mindx.structure import Element
 
 KNOWN_LIBRARY = "resnet50postprocess"  # the only post-processing of classes that the SDK ships
@@ -25,9 +25,9 @@ class ClassSettings:
     config: PostConfig
     names: tuple[str, ...]
 
-    def of(self, outputs: NDArray[np.float32], source: str) -> Classes:
-        """The best classes of one row of outputs."""
-        return Classes(tuple(best_classes(outputs, self.config, self.names)), source)
+    def of(self, outputs: NDArray[np.float32], headers: tuple[Header, ...]) -> Classes:
+        """The best classes of one row of outputs, which came from what `headers` name."""
+        return Classes(tuple(best_classes(outputs, self.config, self.names)), headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,9 @@ class ClassPostProcessor:
     def __call__(self, request: Request) -> None:
         """Tensors (N, K) to classes."""
         request.metadata[self.name] = [
-            self.settings.of(row, self.source)
-            for tensor in request.tensors(self.source, self.name)
+            self.settings.of(row, (Header(self.source, member),))
+            for member, package in enumerate(request.packages(self.source, self.name))
+            for tensor in package.tensors
             for row in self._rows(tensor)
         ]
 

@@ -13,7 +13,7 @@ from ghostkit.mindx import pixels as ops
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
 from ghostkit.mindx.pictures import Work, by_opencv, note_device
-from ghostkit.mindx.request import Request, Vision
+from ghostkit.mindx.request import Header, Request, Vision
 from ghostkit.mindx.structure import Element
 
 LARGEST = 8192  # pixels of a side, in the SDK
@@ -38,9 +38,10 @@ def image_crop(element: Element, context: Context) -> Work:
         boxes = _detected(request, sources[0], element.name) if fixed is None else fixed
         made = []
         for vision in request.visions(picture, element.name):
-            for pixels in _cut_all(vision.pixels, boxes, grow, element.name):
-                made.append(Vision(resized(pixels, vision.color), vision.color))
-        request.metadata[element.name] = list(made)
+            for member, pixels in _cut_all(vision.pixels, boxes, grow, element.name):
+                headers = (Header(sources[0], member),)
+                made.append(Vision(resized(pixels, vision.color), vision.color, headers))
+        request.metadata[element.name] = made
 
     return work
 
@@ -88,8 +89,13 @@ def _detected(request: Request, source: str, element: str) -> list[Box]:
 
 def _cut_all(
     pixels: ops.Pixels, boxes: list[Box], grow: list[float], element: str
-) -> list[ops.Pixels]:
-    found = [cut for box in boxes if (cut := _cut(pixels, box, grow)) is not None]
+) -> list[tuple[int, ops.Pixels]]:
+    """What each rectangle holds, with its index; those outside are left out."""
+    found = [
+        (member, cut)
+        for member, box in enumerate(boxes)
+        if (cut := _cut(pixels, box, grow)) is not None
+    ]
     if boxes and not found:
         height, width = pixels.shape[:2]
         reason = f"all rectangles, e.g. {boxes[0]}, lie outside the picture of {width}x{height}"

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from threading import Lock
 
-from ghostkit.errors import OutputError
+from ghostkit.errors import ElementError, OutputError
 from ghostkit.files import write_text
 from ghostkit.mindx.classes import ClassPostProcessor, class_settings
 from ghostkit.mindx.codes import Code
@@ -30,7 +30,7 @@ from ghostkit.mindx.pictures import (
     image_normalize,
     image_resize,
 )
-from ghostkit.mindx.request import Request
+from ghostkit.mindx.request import Request, kind_of
 from ghostkit.mindx.serialize import compact, metadata_json
 from ghostkit.mindx.structure import Element
 
@@ -73,7 +73,7 @@ def _class_post_processor(element: Element, context: Context) -> Work:
 
 
 def _data_serialize(element: Element, context: Context) -> Work:
-    named = [key.strip() for key in element.get("outputDataKeys").split(",") if key.strip()]
+    named = [key for key in _names(element.get("outputDataKeys")) if key]
     for key in named:
         if key not in context.stream.elements:
             hint = nearest(key, context.stream.elements)
@@ -83,8 +83,11 @@ def _data_serialize(element: Element, context: Context) -> Work:
     erase = element.get("eraseHeaderVecFlag") == "1"
 
     def work(request: Request) -> None:
-        keys = named or list(request.metadata)
-        text = metadata_json(request.metadata, keys, erase_headers=erase)
+        try:
+            text = metadata_json(request.metadata, named, erase_headers=erase)
+        except RecursionError as error:
+            reason = "the headers of the metadata that was sent nest it too deep to be written"
+            raise ElementError(Code.INVALID_PARAM, reason, element.name) from error
         request.buffer = text.encode()
 
     return work
@@ -92,13 +95,15 @@ def _data_serialize(element: Element, context: Context) -> Work:
 
 def _dump_data(element: Element, context: Context) -> Work:
     location = element.get("location")
-    wanted = [key for key in element.get("requiredMetaDataKeys").split(",") if key]
-    unwanted = set(element.get("filterMetaDataKeys").split(","))
+    wanted = _names(element.get("requiredMetaDataKeys"))
+    unwanted = _names(element.get("filterMetaDataKeys"))
     with_memory = element.get("dumpMemoryData") == "true"
     numbers, lock = count(), Lock()
 
     def work(request: Request) -> None:
-        keys = [key for key in wanted or request.metadata if key not in unwanted]
+        keys = [
+            key for key in request.metadata if (key in wanted if wanted else key not in unwanted)
+        ]
         text = dump_json(request, keys, with_memory=with_memory)
         if not location:
             request.buffer = text.encode()
@@ -110,32 +115,35 @@ def _dump_data(element: Element, context: Context) -> Work:
     return work
 
 
+def _names(text: str) -> list[str]:
+    """The names in a list with commas, without the blanks around them."""
+    return [name.strip() for name in text.split(",")] if text else []
+
+
 def dump_json(request: Request, keys: list[str], *, with_memory: bool) -> str:
-    """A request as mxpi_dumpdata writes it: the buffer, and each metadata as JSON in JSON."""
-    from ghostkit.mindx.messages import PACKAGE, entries, to_message
+    """A request as mxpi_dumpdata writes it: the buffer, and each metadata as JSON in JSON.
+
+    The metadata come by the names of their elements. Without memory they have no type either, so
+    that the SDK's mxpi_loaddata takes them as text.
+    """
+    from ghostkit.mindx.messages import list_record
 
     records = []
-    for key in keys:
-        metadata = request.metadata.get(key)
+    for key in sorted(keys):
+        metadata = request.metadata[key]
         if not metadata:
             continue
-        message = to_message(metadata)
-        [field] = message.DESCRIPTOR.fields
-        content = entries(metadata)[1]
+        content = list_record(metadata)
         if not with_memory:
             _blank_memory(content)
-        records.append(
-            {
-                "key": key,
-                "content": compact({field.name: content}),
-                "protoDataType": f"{PACKAGE}.{message.DESCRIPTOR.name}",
-            }
-        )
+        kind = f"{kind_of(metadata)}List" if with_memory else ""
+        records.append({"key": key, "content": compact(content), "protoDataType": kind})
     data = request.buffer
     if data is None:
         data = request.data if isinstance(request.data, bytes) else b""
     buffer = {"bufferData": base64.b64encode(data).decode()}
-    return json.dumps({"buffer": buffer, "metaData": records}, ensure_ascii=False)
+    whole = {"buffer": buffer, "metaData": records}
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
 def _blank_memory(content: object) -> None:
@@ -149,6 +157,11 @@ def _blank_memory(content: object) -> None:
     elif isinstance(content, list):
         for each in content:
             _blank_memory(each)
+
+
+def _video_source(element: Element, context: Context) -> Work:
+    what = "video streams are not supported; decode the frames and send them as pictures"
+    raise context.fail(Code.UNREALIZED, element, what)
 
 
 def _appsink(element: Element, context: Context) -> Work:
@@ -195,6 +208,7 @@ BUILDERS: Mapping[str, Callable[[Element, Context], Work]] = {
     "queue": _pass_on,
     "tee": _pass_on,
     "mxpi_parallel2serial": _pass_on,
+    "mxpi_rtspsrc": _video_source,
     "mxpi_imagedecoder": image_decoder,
     "mxpi_imageresize": image_resize,
     "mxpi_opencvcentercrop": center_crop,

@@ -71,6 +71,7 @@ WORDS: Mapping[str, Callable[[Element], str]] = {
     "queue": _said("passes on"),
     "tee": _said("passes on to each of its branches"),
     "mxpi_parallel2serial": _said("joins branches into one result"),
+    "mxpi_rtspsrc": _said("takes a video from a camera or server; not supported here"),
     "mxpi_imagedecoder": lambda e: (
         f"decodes it to {e.get('outputDataFormat')} pixels, {e.get('dataType')}, upright"
     ),

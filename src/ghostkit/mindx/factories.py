@@ -120,6 +120,17 @@ FACTORIES: Mapping[str, Factory] = {
         {"max-size-buffers": _int(200, 0, 2**32 - 1), "leaky": _text("no")}, native=True
     ),
     "tee": Factory({}, many_outputs=True, native=True),
+    "mxpi_rtspsrc": Factory(
+        {
+            "rtspUrl": _text(required=True),
+            "channelId": _int(0, 0, 2**32 - 1),
+            "timeout": _int(0, 0, 2**64 - 1),
+            "fpsMode": _int(0, 0, 1),
+            "tlsCertFilePathList": _text(),
+            "tlsValidationFlags": _int(0, 0, 127),
+        },
+        inputs=0,
+    ),
     "mxpi_imagedecoder": Factory(
         _COMMON
         | _PROCESSOR

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ghostkit.errors import GhostkitError, PipelineError, printable
 from ghostkit.mindx.codes import Code
@@ -70,11 +71,29 @@ def _as_text(data: bytes) -> str:
 
 
 def class_ids(text: str) -> tuple[int, ...] | None:
-    """The class ids in a result's JSON, in its order; None where it holds no MxpiClass."""
+    """The class ids in a result's JSON, in its order; None where it holds no MxpiClass.
+
+    Several outputDataKeys nest the classes in the tensor, picture or object that they are of, so
+    an MxpiClass counts at any depth.
+    """
     try:
-        return tuple(int(entry["classId"]) for entry in json.loads(text)["MxpiClass"])
+        lists = [*_class_lists(json.loads(text))]
+        return tuple(int(entry["classId"]) for found in lists for entry in found) if lists else None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _class_lists(value: Any) -> Iterator[list[dict[str, Any]]]:
+    """Every MxpiClass within a JSON value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "MxpiClass":
+                yield inner
+            else:
+                yield from _class_lists(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _class_lists(inner)
 
 
 def reason_of(error: GhostkitError) -> str:

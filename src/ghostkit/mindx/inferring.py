@@ -16,7 +16,7 @@ from ghostkit.errors import ElementError, ModelError
 from ghostkit.image import prepare
 from ghostkit.mindx.classes import ClassSettings
 from ghostkit.mindx.codes import Code
-from ghostkit.mindx.request import Metadata, Request, Vision
+from ghostkit.mindx.request import Header, Package, Request, Vision
 from ghostkit.steps import Normalize
 
 
@@ -44,16 +44,26 @@ class Infer:
     def inputs(self, request: Request) -> list[NDArray[Any]]:
         """The model's inputs, each without a batch axis, as the card says it takes them."""
         given = request.metadata.get(self.source, [])
-        if given and isinstance(given[0], np.ndarray):
+        if given and isinstance(given[0], Package):
             return [self._from_tensor(each) for each in request.tensors(self.source, self.name)]
         return [self._from_vision(each) for each in request.visions(self.source, self.name)]
 
     def accept(self, request: Request, rows: list[NDArray[np.float32]]) -> None:
         """Keep the outputs as tensors (1, K), or as classes."""
-        made: Metadata = [row[None] for row in rows]
+        headers = [(Header(self.source, member),) for member in self._members(request)]
+        found = list(zip(rows, headers, strict=True))
         if self.classes is not None:
-            made = [self.classes.of(row, self.name) for row in rows]
-        request.metadata[self.name] = made
+            request.metadata[self.name] = [self.classes.of(row, whence) for row, whence in found]
+        else:
+            request.metadata[self.name] = [Package((row[None],), whence) for row, whence in found]
+
+    def _members(self, request: Request) -> list[int]:
+        """For each input, the index of the entry that it came from."""
+        return [
+            member
+            for member, entry in enumerate(request.metadata[self.source])
+            for _ in (entry.tensors if isinstance(entry, Package) else (entry,))
+        ]
 
     def _from_vision(self, vision: Vision) -> NDArray[Any]:
         wants = self.classifier.card.input

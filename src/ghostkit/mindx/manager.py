@@ -125,9 +125,11 @@ class StreamManager:
         stream = running.program.stream
         running.statistics = Statistics(stream)
         queues = bool(stream.of("queue"))
-        running.files.enter_context(
-            StatisticsFiles(running.statistics, self.conf, source=self._conf_path, queues=queues)
+        files = StatisticsFiles(
+            running.statistics, self.conf, source=self._conf_path, queues=queues
         )
+        running.files.callback(_tell_failure, files)  # called after they are written to the end
+        running.files.enter_context(files)
 
     def _check_new(self, name: str) -> None:
         if name in self._streams:
@@ -214,6 +216,11 @@ class StreamManager:
                 waiting.appendleft(future)
                 running.arrived.notify_all()
         return found
+
+
+def _tell_failure(files: StatisticsFiles) -> None:
+    if files.failure is not None:
+        _log.error("%s", files.failure)
 
 
 def _run(running: Running, request: Request, sent_s: float) -> Finished:

@@ -4,8 +4,9 @@ The table below says which fields each message has, with their numbers; from it 
 same classes that the SDK's ``MxpiDataType_pb2`` has. Needs the extra ``mindx``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,16 @@ import numpy as np
 from ghostkit.errors import ElementError, MissingExtra
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.postprocess import ClassInfo
-from ghostkit.mindx.request import Classes, ColorOrder, Detected, Metadata, Vision
+from ghostkit.mindx.request import (
+    Classes,
+    ColorOrder,
+    Detected,
+    Header,
+    Metadata,
+    Package,
+    Vision,
+    kind_of,
+)
 
 PACKAGE = "MxTools"
 
@@ -125,51 +135,38 @@ def message_classes() -> Mapping[str, Any]:
 
 def to_message(metadata: Metadata) -> Any:
     """The list message that holds `metadata`: visions, tensors, classes or objects."""
-    kinds = message_classes()
-    if metadata and isinstance(metadata[0], Classes):
-        message = kinds["MxpiClassList"]()
-        for member, group in enumerate(each for each in metadata if isinstance(each, Classes)):
-            for info in group.infos:
-                entry = message.classVec.add(
-                    classId=info.class_id,
-                    className=info.name,
-                    confidence=float(info.confidence),
-                )
-                entry.headerVec.add(memberId=member, dataSource=group.source)
-        return message
-    if metadata and isinstance(metadata[0], Vision):
-        message = kinds["MxpiVisionList"]()
-        for vision in metadata:
-            assert isinstance(vision, Vision), "metadata is of one kind"
-            _add_vision(message.visionVec.add(), vision)
-        return message
-    if metadata and isinstance(metadata[0], Detected):
-        message = kinds["MxpiObjectList"]()
-        for found in metadata:
-            assert isinstance(found, Detected), "metadata is of one kind"
-            entry = message.objectVec.add(x0=found.x0, y0=found.y0, x1=found.x1, y1=found.y1)
-            for info in found.infos:
-                entry.classVec.add(
-                    classId=info.class_id,
-                    className=info.name,
-                    confidence=float(info.confidence),
-                )
-        return message
-    message = kinds["MxpiTensorPackageList"]()
-    for tensor in metadata:
-        assert isinstance(tensor, np.ndarray), "metadata is of one kind"
-        codes = {name: code for code, name in TENSOR_TYPES.items()}
-        message.tensorPackageVec.add().tensorVec.add(
-            tensorDataSize=tensor.nbytes,
-            memType=HOST_MALLOC,
-            tensorShape=tensor.shape,
-            dataStr=tensor.tobytes(),
-            tensorDataType=codes[str(tensor.dtype)],
-        )
+    message = message_classes()[f"{kind_of(metadata)}List"]()
+    for each in metadata:
+        match each:
+            case Vision():
+                _add_vision(message.visionVec.add(), each)
+            case Package():
+                _add_package(message.tensorPackageVec.add(), each)
+            case Classes():
+                for info in each.infos:
+                    entry = message.classVec.add()
+                    _set_class(entry, info)
+                    _add_headers(entry, each.headers)
+            case Detected():
+                entry = message.objectVec.add(x0=each.x0, y0=each.y0, x1=each.x1, y1=each.y1)
+                for info in each.infos:
+                    _set_class(entry.classVec.add(), info)
+                _add_headers(entry, each.headers)
     return message
 
 
+def _add_headers(message: Any, headers: Iterable[Header]) -> None:
+    for each in headers:
+        message.headerVec.add(parentName=each.parent, memberId=each.member, dataSource=each.source)
+
+
+def _set_class(message: Any, info: ClassInfo) -> None:
+    message.classId, message.className = info.class_id, info.name
+    message.confidence = float(info.confidence)
+
+
 def _add_vision(message: Any, vision: Vision) -> None:
+    _add_headers(message, vision.headers)
     height, width = vision.pixels.shape[:2]
     info, data = message.visionInfo, message.visionData
     info.format = PIXEL_FORMATS[vision.color]
@@ -178,6 +175,19 @@ def _add_vision(message: Any, vision: Vision) -> None:
     data.dataSize, data.memType = vision.pixels.nbytes, HOST_MALLOC
     data.dataStr = vision.pixels.tobytes()
     data.dataType = 0 if vision.pixels.dtype == np.uint8 else 1
+
+
+def _add_package(message: Any, package: Package) -> None:
+    _add_headers(message, package.headers)
+    codes = {name: code for code, name in TENSOR_TYPES.items()}
+    for tensor in package.tensors:
+        message.tensorVec.add(
+            tensorDataSize=tensor.nbytes,
+            memType=HOST_MALLOC,
+            tensorShape=tensor.shape,
+            dataStr=tensor.tobytes(),
+            tensorDataType=codes[str(tensor.dtype)],
+        )
 
 
 def from_message(kind: str, data: bytes, element: str) -> Metadata:
@@ -213,29 +223,29 @@ def _read_visions(message: Any) -> list[Vision]:
         dtype = np.uint8 if each.visionData.dataType == 0 else np.float32
         pixels = np.frombuffer(each.visionData.dataStr, dtype)
         color: ColorOrder = "RGB" if names[info.format] == "RGB" else "BGR"
-        visions.append(Vision(pixels.reshape((info.height, info.width, 3)), color))
+        pixels = pixels.reshape((info.height, info.width, 3))
+        visions.append(Vision(pixels, color, _headers(each)))
     return visions
 
 
-def _read_tensors(message: Any) -> list[Any]:
-    return [
-        np.frombuffer(tensor.dataStr, TENSOR_TYPES[tensor.tensorDataType]).reshape(
-            tuple(tensor.tensorShape)
-        )
-        for package in message.tensorPackageVec
-        for tensor in package.tensorVec
-    ]
+def _read_packages(message: Any) -> list[Package]:
+    packages = []
+    for each in message.tensorPackageVec:
+        tensors = [
+            np.frombuffer(tensor.dataStr, TENSOR_TYPES[tensor.tensorDataType]).reshape(
+                tuple(tensor.tensorShape)
+            )
+            for tensor in each.tensorVec
+        ]
+        packages.append(Package(tuple(tensors), _headers(each)))
+    return packages
 
 
 def _read_classes(message: Any) -> list[Classes]:
-    groups: dict[int, list[ClassInfo]] = {}
-    source = ""
-    for each in message.classVec:
-        header = each.headerVec[0] if each.headerVec else None
-        member, source = (header.memberId, header.dataSource) if header else (0, source)
-        confidence = np.float32(each.confidence)
-        groups.setdefault(member, []).append(ClassInfo(each.classId, each.className, confidence))
-    return [Classes(tuple(infos), source) for _, infos in sorted(groups.items())]
+    return [
+        Classes(tuple(map(_class_info, entries)), headers)
+        for headers, entries in groupby(message.classVec, _headers)
+    ]
 
 
 def _read_objects(message: Any) -> list[Detected]:
@@ -244,29 +254,36 @@ def _read_objects(message: Any) -> list[Detected]:
         sides = np.array([each.x0, each.y0, each.x1, each.y1])
         if not (np.isfinite(sides).all() and (sides >= 0).all()):
             raise ValueError(f"the rectangle {sides.tolist()}; expected finite numbers from 0")
-        infos = [
-            ClassInfo(kind.classId, kind.className, np.float32(kind.confidence))
-            for kind in each.classVec
-        ]
-        found.append(Detected(each.x0, each.y0, each.x1, each.y1, tuple(infos)))
+        infos = tuple(map(_class_info, each.classVec))
+        found.append(Detected(each.x0, each.y0, each.x1, each.y1, infos, _headers(each)))
     return found
+
+
+def _class_info(message: Any) -> ClassInfo:
+    return ClassInfo(message.classId, message.className, np.float32(message.confidence))
+
+
+def _headers(message: Any) -> tuple[Header, ...]:
+    return tuple(
+        Header(each.dataSource, each.memberId, each.parentName) for each in message.headerVec
+    )
 
 
 _READERS: Mapping[str, Callable[[Any], Metadata]] = {
     "MxpiObjectList": _read_objects,
     "MxpiVisionList": _read_visions,
-    "MxpiTensorPackageList": _read_tensors,
+    "MxpiTensorPackageList": _read_packages,
     "MxpiClassList": _read_classes,
 }
 
 
-def entries(metadata: Metadata) -> tuple[str, list[dict[str, Any]]]:
-    """The name and the JSON objects of the messages in the list that holds `metadata`."""
+def list_record(metadata: Metadata) -> dict[str, list[dict[str, Any]]]:
+    """The list message that holds `metadata` as a JSON object of one key, e.g. ``classVec``."""
     from google.protobuf.json_format import MessageToDict
 
-    message = to_message(metadata)
-    record = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    record: dict[str, list[dict[str, Any]]] = MessageToDict(
+        to_message(metadata),
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
     )
-    [entries] = record.values()
-    return type(message).DESCRIPTOR.name.removesuffix("List"), entries
+    return record

@@ -11,7 +11,7 @@ from ghostkit.image import decode
 from ghostkit.mindx import pixels as ops
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
-from ghostkit.mindx.request import ColorOrder, Request, Vision
+from ghostkit.mindx.request import ColorOrder, Header, Request, Vision
 from ghostkit.mindx.structure import Element
 
 Work = Callable[[Request], None]
@@ -58,10 +58,11 @@ def image_resize(element: Element, context: Context) -> Work:
 
     def work(request: Request) -> None:
         made = []
-        for vision in request.visions(source, element.name):
+        for member, vision in enumerate(request.visions(source, element.name)):
             resized = ops.resize(vision.pixels, by_color[vision.color], element.name)
-            made.append(_in_order(Vision(resized, vision.color), wanted or vision.color))
-        request.metadata[element.name] = list(made)
+            result = Vision(resized, vision.color, (Header(source, member),))
+            made.append(_in_order(result, wanted or vision.color))
+        request.metadata[element.name] = made
 
     return work
 
@@ -124,8 +125,12 @@ def center_crop(element: Element, context: Context) -> Work:
 
     def work(request: Request) -> None:
         request.metadata[element.name] = [
-            Vision(ops.center_crop(vision.pixels, size, element.name), vision.color)
-            for vision in request.visions(source, element.name)
+            Vision(
+                ops.center_crop(vision.pixels, size, element.name),
+                vision.color,
+                (Header(source, member),),
+            )
+            for member, vision in enumerate(request.visions(source, element.name))
         ]
 
     return work
@@ -173,7 +178,7 @@ def image_normalize(element: Element, context: Context) -> Work:
 
     def work(request: Request) -> None:
         made = []
-        for vision in request.visions(source, element.name):
+        for member, vision in enumerate(request.visions(source, element.name)):
             to_bytes = to == "UINT8" or (to == "auto" and vision.pixels.dtype == np.uint8)
             if stretch:
                 values = ops.min_max(vision.pixels, to_bytes=to_bytes)
@@ -182,8 +187,9 @@ def image_normalize(element: Element, context: Context) -> Work:
                 values = ops.normalize(vision.pixels, mean[turn], std[turn])
                 values = ops.saturated(values) if to_bytes else values
             order = vision.color if wanted == "auto" else wanted
-            made.append(_in_order(Vision(values, vision.color), order))
-        request.metadata[element.name] = list(made)
+            result = Vision(values, vision.color, (Header(source, member),))
+            made.append(_in_order(result, order))
+        request.metadata[element.name] = made
 
     return work
 
@@ -202,7 +208,8 @@ def _three(element: Element, context: Context, key: str) -> NDArray[np.float64]:
 def _in_order(vision: Vision, order: str) -> Vision:
     if order == vision.color:
         return vision
-    return Vision(ops.exchanged(vision.pixels), "RGB" if order == "RGB" else "BGR")
+    color: ColorOrder = "RGB" if order == "RGB" else "BGR"
+    return Vision(ops.exchanged(vision.pixels), color, vision.headers)
 
 
 def _with_color(

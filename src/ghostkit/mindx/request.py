@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.errors import ElementError, GhostkitError, ImageRefused, ModelError
@@ -16,19 +15,40 @@ ColorOrder = Literal["BGR", "RGB"]
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """Whence an entry of metadata comes: an MxpiMetaHeader."""
+
+    source: str  # the element whose entry it was made from
+    member: int = 0  # that entry's index in the element's list
+    parent: str = ""  # the SDK's older name of `source`, which counts where that is empty
+
+
+@dataclass(frozen=True, slots=True)
 class Vision:
     """One picture of an MxpiVisionList: (H, W, 3), uint8 or float32."""
 
     pixels: NDArray[Any]
     color: ColorOrder
+    headers: tuple[Header, ...] = ()
+
+
+Tensor = NDArray[Any]  # with its batch axis
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An MxpiTensorPackage: the tensors of one input or output of a model."""
+
+    tensors: tuple[Tensor, ...]
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The answers to one picture: the MxpiClass entries with one ``memberId``."""
+    """The answers to one picture: MxpiClass entries with the same headers."""
 
     infos: tuple[ClassInfo, ...]
-    source: str  # the element that gave the tensor
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +60,23 @@ class Detected:
     x1: float
     y1: float
     infos: tuple[ClassInfo, ...] = ()
+    headers: tuple[Header, ...] = ()
 
 
-Tensor = NDArray[Any]  # with its batch axis
-Metadata = list[Vision] | list[Tensor] | list[Classes] | list[Detected]
+Metadata = list[Vision] | list[Package] | list[Classes] | list[Detected]
+
+
+def kind_of(metadata: Metadata) -> str:
+    """The name of the message that an entry of `metadata` is; that of tensors where it is empty."""
+    return _NAMES[type(metadata[0])] if metadata else _NAMES[Package]
+
+
+_NAMES: Mapping[type, str] = {
+    Vision: "MxpiVision",
+    Package: "MxpiTensorPackage",
+    Classes: "MxpiClass",
+    Detected: "MxpiObject",
+}
 
 
 @dataclass(slots=True)
@@ -64,9 +97,13 @@ class Request:
         """
         return [each for each in self._of(key, element) if _is(each, Vision, key, element)]
 
+    def packages(self, key: str, element: str) -> list[Package]:
+        """The tensors that `key` made, in their packages; raises as `visions` does."""
+        return [each for each in self._of(key, element) if _is(each, Package, key, element)]
+
     def tensors(self, key: str, element: str) -> list[Tensor]:
-        """The tensors that `key` made; raises as `visions` does."""
-        return [each for each in self._of(key, element) if _is(each, np.ndarray, key, element)]
+        """The tensors of all packages that `key` made; raises as `visions` does."""
+        return [each for package in self.packages(key, element) for each in package.tensors]
 
     def objects(self, key: str, element: str) -> list[Detected]:
         """The rectangles that `key` found; raises as `visions` does."""
@@ -90,7 +127,7 @@ def _is(value: object, kind: type, key: str, element: str) -> bool:
 
 _KINDS: Mapping[type, str] = {
     Vision: "pictures",
-    np.ndarray: "tensors",
+    Package: "tensors",
     Classes: "classes",
     Detected: "objects",
 }

@@ -1,68 +1,103 @@
 """Metadata as the SDK's JSON: ``{"MxpiClass":[{"classId":822,…}]}``, compact, keys in order."""
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ghostkit.mindx.request import Classes, Metadata
+from ghostkit.mindx.nesting import Entry, trees
+from ghostkit.mindx.request import Classes, Metadata, kind_of
 
 LARGEST_PLAIN = 1e15  # from here on the SDK's JSON writes an exponent
 
 
 def metadata_json(
-    metadata: Mapping[str, Metadata], keys: Iterable[str], *, erase_headers: bool = True
+    metadata: Mapping[str, Metadata], keys: Sequence[str], *, erase_headers: bool = True
 ) -> str:
-    """The metadata under `keys` in one object; ``{}`` where there is none."""
-    parts: dict[str, list[str]] = {}
-    for key in keys:
-        for name, entries in _entries(metadata.get(key), erase_headers):
-            parts.setdefault(name, []).extend(entries)
-    body = ",".join(f"{_string(name)}:[{','.join(parts[name])}]" for name in sorted(parts))
-    return "{" + body + "}"
+    """The metadata under `keys` in one object; ``{}`` where there is none.
+
+    That of one key is a flat list. That of several, or of all where `keys` is empty, is nested:
+    each entry stands within the one that it was made from, under the name of its message.
+    """
+    wanted = keys or list(metadata)
+    records = {key: _records(metadata[key], erase_headers) for key in wanted if metadata.get(key)}
+    if len(keys) == 1:
+        return compact({kind_of(metadata[key]): found for key, found in records.items()})
+    return compact(_by_kind(trees(metadata, wanted), records))
+
+
+def _by_kind(
+    entries: Iterable[Entry], records: Mapping[str, Sequence[dict[str, Any]]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The JSON objects of `entries` by the name of their messages, each with those below it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        whole = records[entry.key][entry.index] | _by_kind(entry.below, records)
+        found.setdefault(entry.kind, []).append(whole)
+    return found
+
+
+def _records(found: Metadata, erase_headers: bool) -> list[dict[str, Any]]:
+    """The JSON objects of the messages in the list that holds `found`."""
+    if isinstance(found[0], Classes):
+        records = [*_class_records(found)]
+    else:
+        from ghostkit.mindx.messages import list_record
+
+        [records] = list_record(found).values()
+    if erase_headers:
+        records = [{k: v for k, v in record.items() if k != "headerVec"} for record in records]
+    return records
+
+
+def _class_records(found: Metadata) -> Iterable[dict[str, Any]]:
+    """Those of classes, for which no message need be made."""
+    for group in found:
+        if isinstance(group, Classes):
+            headers = [
+                {"dataSource": each.source, "memberId": each.member, "parentName": each.parent}
+                for each in group.headers
+            ]
+            for info in group.infos:
+                yield {
+                    "classId": info.class_id,
+                    "className": info.name,
+                    "confidence": float(info.confidence),
+                    "headerVec": headers,
+                }
+
+
+def compact(value: Any) -> str:
+    """A message's JSON object as text without blanks: keys in order, floats as `float_text`."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_string(k)}:{compact(value[k])}" for k in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    return float_text(value) if isinstance(value, float) else _string(value)
 
 
 def float_text(value: np.float32 | float) -> str:
-    """A float32 in the fewest of 6 or 9 digits that give it back, as protobuf writes it."""
+    """A float32 as the SDK's JSON has it: what protobuf writes, read and written once more.
+
+    Protobuf writes the fewest of 6 or 9 digits that give it back. Digits alone are an integer to
+    the JSON that reads them; a number with a point or an exponent stays a float.
+    """
     single = np.float32(value)
-    six = float(f"{float(single):.6g}")
-    number = six if np.float32(six) == single else float(f"{float(single):.9g}")
-    if LARGEST_PLAIN <= abs(number) < 1e16:
+    if not np.isfinite(single):
+        return '"NaN"' if np.isnan(single) else '"Infinity"' if single > 0 else '"-Infinity"'
+    text = f"{float(single):.6g}"
+    if np.float32(float(text)) != single:
+        text = f"{float(single):.9g}"
+    if not set(text) & {".", "e"}:
+        return str(int(text))
+    number = float(text)
+    if LARGEST_PLAIN <= math.fabs(number) < 1e16:
         digits, exponent = f"{number:.8e}".split("e")
         return f"{digits.rstrip('0').rstrip('.')}e+{int(exponent)}"
     return repr(number)
 
 
-def _entries(found: Metadata | None, erase_headers: bool) -> list[tuple[str, list[str]]]:
-    if not found:
-        return []
-    if isinstance(found[0], Classes):
-        groups = [each for each in found if isinstance(each, Classes)]
-        return [("MxpiClass", [*_class_entries(groups, erase_headers)])]
-    from ghostkit.mindx.messages import entries
-
-    name, records = entries(found)
-    if erase_headers:
-        records = [{k: v for k, v in record.items() if k != "headerVec"} for record in records]
-    return [(name, [compact(record) for record in records])]
-
-
-def _class_entries(groups: list[Classes], erase_headers: bool) -> Iterable[str]:
-    for member, group in enumerate(groups):
-        header = {"dataSource": group.source, "memberId": member, "parentName": ""}
-        headers = "" if erase_headers else f',"headerVec":[{compact(header)}]'
-        for info in group.infos:
-            yield (
-                f'{{"classId":{info.class_id},"className":{_string(info.name)},'
-                f'"confidence":{float_text(info.confidence)}{headers}}}'
-            )
-
-
-def compact(record: Any) -> str:
-    """JSON without blanks, keys in alphabetical order."""
-    return json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _string(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -4,6 +4,7 @@
 a JSON object per line, keys in order.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -12,10 +13,9 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any, Self
 
-from ghostkit.errors import OutputError
+from ghostkit.errors import GhostkitError, OutputError
 from ghostkit.files import make_folder
 from ghostkit.mindx.sdk_conf import SdkConf, read_sdk_conf
-from ghostkit.mindx.serialize import compact
 from ghostkit.mindx.statistics import Statistics
 
 Records = Iterable[tuple[str, dict[str, Any]]]
@@ -47,11 +47,8 @@ class StatisticsFiles:
         self.failure: OutputError | None = None
         try:
             make_folder(conf.folder)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write statistics to {str(conf.folder)!r}: {error.strerror}; change "
-                "ps_log_dir in sdk.conf"
-            ) from error
+        except (OSError, UnicodeError) as error:
+            raise OutputError(f"{self._reason(error)}; change ps_log_dir in sdk.conf") from error
         self._threads = [Thread(target=self._every_interval, daemon=True)]
         if queues:
             self._threads.append(Thread(target=self._every_sample, daemon=True))
@@ -73,7 +70,7 @@ class StatisticsFiles:
     def _every_interval(self) -> None:
         while not self._stop.wait(self._conf.interval_s):
             self._keep_failure(self._end_interval)
-            self._read_again()
+            self._keep_failure(self._read_again)
 
     def _every_sample(self) -> None:
         while not self._stop.wait(self._conf.queue_size_interval_ms / 1000):
@@ -93,15 +90,27 @@ class StatisticsFiles:
         self._begun_s = now_s
 
     def _keep_failure(self, work: Callable[[], None]) -> None:
-        """Do `work`; a full disk ends the statistics, not the pictures, and is kept to be told."""
+        """Do `work`; what it fails of ends no run of pictures, and is kept to be told.
+
+        E.g. a full disk, a file name that the locale has no letters for, or a configuration that
+        cannot be read any more.
+        """
         try:
             work()
+        except UnicodeError as error:
+            hint = "set ps_log_filename in sdk.conf to a name of ASCII letters"
+            self.failure = OutputError(f"{self._reason(error)}; {hint}")
         except OSError as error:
-            self.failure = OutputError(
-                f"cannot write statistics to {str(self._conf.folder)!r}: {error.strerror}"
-            )
+            self.failure = OutputError(self._reason(error))
+        except GhostkitError as error:
+            self.failure = OutputError(f"{error}; statistics go on by what it said before")
+
+    def _reason(self, error: Exception) -> str:
+        words = error.strerror if isinstance(error, OSError) else error
+        return f"cannot write statistics to {str(self._conf.folder)!r}: {words}"
 
     def _read_again(self) -> None:
+        """The configuration anew; that of before stands where there is none, or none to read."""
         if self._source is not None and os.path.isfile(self._source):
             self._conf, _ = read_sdk_conf(self._source)
 
@@ -109,7 +118,8 @@ class StatisticsFiles:
         for kind, record in records:
             path = self._path(kind)
             with open(path, "a", encoding="utf-8") as stream:
-                stream.write(compact(record) + "\n")
+                text = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+                stream.write(text + "\n")
 
     def _path(self, kind: str) -> Path:
         """The file of this kind; a new one where it has reached its size."""

@@ -21,6 +21,7 @@ from ghostkit.errors import ModelError
 from ghostkit.predictions import Prediction
 from ghostkit.serve import protocol
 from ghostkit.serve.admission import Share, read_body
+from ghostkit.serve.json_cost import answers_cost
 from ghostkit.serve.refusals import Refused
 from ghostkit.serve.server import Server
 from ghostkit.serve.uploads import is_form, pictures_in
@@ -39,7 +40,8 @@ async def infer(server: Server, request: Request, share: Share) -> Response:
     asked = await asyncio.to_thread(
         protocol.read_request, body, length, classifier.card, share.hold
     )
-    share.hold(max(len(body), asked.size))  # without its JSON, and perhaps without the body
+    answer = answers_cost(asked.values(len(classifier.classes)))
+    share.hold(max(len(body), asked.size) + answer)  # no more its JSON, perhaps not the body
     del body
     if asked.images is not None:
         [logits] = await _outcome(server, request, share, [batcher.tensor(asked.images)])

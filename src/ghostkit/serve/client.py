@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ghostkit.image.reading import read
 from ghostkit.inferring import Answer
 from ghostkit.predictions import Prediction
 from ghostkit.threads import ordered_map
+from ghostkit.web import parts_of
 
 TIMEOUT_S = 60.0
 TRIES, PAUSE_S = 10, 1.0  # of a request that the server is too busy for
@@ -56,18 +57,14 @@ class RemoteClassifier:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        parts = urlsplit(_SCHEME.sub(lambda m: m[0].split(":")[0] + "://", url, count=1))
+        parts = parts_of(_SCHEME.sub(lambda m: m[0].split(":")[0] + "://", url, count=1))
         path = _MODEL.fullmatch(parts.path)
         plain = parts.path in ("", "/") or path is not None
         if not parts.hostname or parts.query or parts.username or not plain:
             raise UsageError(
                 f"{url!r}: expected http://HOST:PORT or http://HOST:PORT/v2/models/NAME"
             )
-        try:
-            port = parts.port
-        except ValueError as error:
-            raise UsageError(f"{url!r}: {error}") from error
-        self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, port
+        self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
         self._open: list[http.client.HTTPConnection] = []  # that no request is using
         try:
             self._model = path[1] if path else quote(self._only_model(), safe="")

@@ -12,6 +12,21 @@ _MARKS = (b",", b":", b"[", b"{")  # each value follows one
 _PLAIN, _WIDE = 2, 5  # a text, and what its base64 says; a text of four bytes a character
 
 
+def answers_cost(values: int) -> int:
+    """Bytes that an answer of so many numbers takes while its JSON is made.
+
+    Raises:
+        Refused: it has more than `MOST_VALUES`.
+    """
+    if values > MOST_VALUES:
+        raise Refused(
+            413,
+            f"the answer's JSON would have {values} values, more than {MOST_VALUES}; ask for "
+            "binary_data, for the best classes alone, or send fewer pictures",
+        )
+    return values * _VALUE_BYTES
+
+
 def json_cost(text: bytes | bytearray) -> int:
     """Bytes that its values take, at most.
 

@@ -77,6 +77,12 @@ class Inference:
             return self.images.nbytes
         return sum(map(len, self.pictures or ()))
 
+    def values(self, classes: int) -> int:
+        """How many values the answer's JSON has, of a model of so many classes."""
+        count = len(self.pictures or ()) if self.images is None else len(self.images)
+        each = (output.best or classes for output in self.outputs if not output.binary)
+        return count * sum(each)
+
 
 def describe(name: str, card: ModelCard) -> dict[str, Any]:
     """A model's metadata."""

@@ -38,8 +38,8 @@ def listen(host: str, port: int) -> socket.socket:
             listening.close()
             raise
         return listening
-    except OSError as error:
-        said = error.strerror or error
+    except (OSError, UnicodeError) as error:  # of a host that no name server can be asked for
+        said = getattr(error, "strerror", None) or error
         raise UsageError(
             f"cannot listen on {host} port {port}: {said}; choose another with --host or --port"
         ) from error

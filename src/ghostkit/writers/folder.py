@@ -1,12 +1,13 @@
 """Results as the original writes them, a folder: NAME_1.txt has the class ids of NAME.jpg."""
 
 import os
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
 from ghostkit.errors import OutputError, UsageError
-from ghostkit.files import make_folder, write_text
+from ghostkit.files import ignores_case, make_folder, write_text
 from ghostkit.predictions import Prediction
 from ghostkit.writers.contract import (
     STANDARD_OUTPUT,
@@ -34,11 +35,12 @@ class FolderWriter:
         with output_errors(os.fspath(target)):
             make_folder(self._folder)
             earlier = next(self._folder.glob("*_1.txt"), None)
+            self._one_name = _one_name_in(self._folder)
         if earlier is not None and not options.overwrite:
             raise exists_already(os.fspath(target), f"holds results, e.g. {earlier.name!r}")
 
     def write(self, prediction: Prediction) -> None:
-        name = _claim(self._sources, prediction.source)
+        name = _claim(self._sources, prediction.source, self._one_name)
         if prediction.status == "answered":
             ids = prediction.ranked(self._options.top_k)
             write_text(self._folder / name, "".join(f"{index} " for index, _ in ids) + "\n")
@@ -67,18 +69,32 @@ def remove_result(folder: Path, source: str) -> None:
         (folder / result_name(source)).unlink(missing_ok=True)
 
 
-def check_result_names(sources: Iterable[str]) -> None:
+def check_result_names(sources: Iterable[str], folder: Path | None = None) -> None:
     """Refuse, before any work, pictures that `FolderWriter` could not give a file each.
+
+    Args:
+        folder: where they are to be written, if it is there already.
 
     Raises:
         OutputError: two would be written to one file, or a name is too long.
     """
+    one_name = str if folder is None else _one_name_in(folder)
     taken: dict[str, str] = {}
     for source in sources:
-        _claim(taken, source)
+        _claim(taken, source, one_name)
 
 
-def _claim(taken: dict[str, str], source: str) -> str:
+def _one_name_in(folder: Path) -> Callable[[str], str]:
+    """What the names of one file have in common in `folder`."""
+    return _folded if ignores_case(folder) else str
+
+
+def _folded(name: str) -> str:
+    """What names that are one file have in common where case does not count."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _claim(taken: dict[str, str], source: str, one_name: Callable[[str], str] = str) -> str:
     """The result name of `source`, which no other picture in `taken` may have."""
     name = result_name(source)
     if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
@@ -86,10 +102,11 @@ def _claim(taken: dict[str, str], source: str) -> str:
             f"{source!r}: the name of its result, with '_1.txt', would be longer than "
             f"{LONGEST_NAME} bytes; shorten it, or take ghostkit predict with a .jsonl or .csv file"
         )
-    if name in taken:
+    key = one_name(name)
+    if key in taken:
         raise OutputError(
-            f"{taken[name]!r} and {source!r} would both be written to {name!r}; classify the "
+            f"{taken[key]!r} and {source!r} would both be written to {name!r}; classify the "
             "folders one at a time, or by ghostkit predict into a .jsonl or .csv file"
         )
-    taken[name] = source
+    taken[key] = source
     return name

@@ -115,7 +115,13 @@ class Readers(Generic[Batch]):
             )
         self._order.steps = steps
         before = signal.getsignal(signal.SIGCHLD)
-        batches: Iterator[Batch] = iter(self._loader)
+        try:
+            batches: Iterator[Batch] = iter(self._loader)
+        except OSError as error:
+            raise UsageError(
+                f"no processes can be started to read pictures: {error.strerror or error}; they "
+                "need a /dev/shm that can be written; or let this one read: workers=0"
+            ) from error
         if threading.current_thread() is threading.main_thread():
             # torch's handler raises in the middle of a training step; waiting for a batch finds a
             # dead process too, within 5 s

@@ -9,10 +9,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import IO, Any, BinaryIO
-from urllib.parse import urlsplit
 
 from ghostkit import __version__
 from ghostkit.errors import UsageError
+from ghostkit.web import parts_of
 
 CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30.0  # of silence; the whole transfer may take longer
@@ -35,7 +35,7 @@ def download(
     Raises:
         UsageError: no network, no such file, too large, or cut short; says which.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if parts_of(url).scheme not in ("http", "https"):
         raise UsageError(f"cannot download {url}: the address does not begin with https://")
     headers = {"User-Agent": f"ghostkit/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers=headers)
@@ -75,7 +75,7 @@ class _StayOnHttps(urllib.request.HTTPRedirectHandler):
         headers: Any,
         newurl: str,
     ) -> urllib.request.Request | None:
-        scheme = urlsplit(newurl).scheme
+        scheme = parts_of(newurl).scheme
         if scheme != "https" and (scheme != "http" or req.type == "https"):
             raise _Refused(f"it redirects to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -4,6 +4,7 @@ The kernel's lock belongs to an open file, which a forked process shares, and wo
 so a child closes at once what its parent has locked.
 """
 
+import errno
 import fcntl
 import os
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ghostkit.errors import OutputError
 from ghostkit.files import make_folder
 
 LOCK = ".lock"
@@ -29,6 +31,44 @@ def taking_turns(folder: Path, lock_name: str = LOCK) -> Iterator[None]:
         yield
     finally:
         close_noted(descriptor)
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Keep other runs from writing the file or folder `path` for as long as the block lasts.
+
+    Raises:
+        OutputError: another run is writing it.
+    """
+    descriptor = claim(path)
+    try:
+        yield
+    finally:
+        close_noted(descriptor)
+
+
+def claim(path: str | os.PathLike[str], called: str | None = None) -> int:
+    """As `claimed`, until `close_noted` or the end of this process.
+
+    Where the file system has no locks nobody is kept out.
+
+    Args:
+        called: what the message names in place of `path`.
+
+    Raises:
+        OutputError: another run is writing it.
+    """
+    descriptor = open_noted(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            close_noted(descriptor)
+            raise OutputError(
+                f"{called or os.fspath(path)!r}: another run is writing it; wait for it, or choose "
+                "another output"
+            ) from error
+    return descriptor
 
 
 def open_noted(path: str | os.PathLike[str], flags: int) -> int:
