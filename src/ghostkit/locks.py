@@ -34,13 +34,16 @@ def taking_turns(folder: Path, lock_name: str = LOCK) -> Iterator[None]:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
+def claimed(path: Path, called: str | None = None) -> Iterator[None]:
     """Keep other runs from writing the file or folder `path` for as long as the block lasts.
+
+    Args:
+        called: see `claim`.
 
     Raises:
         OutputError: another run is writing it.
     """
-    descriptor = claim(path)
+    descriptor = claim(path, called)
     try:
         yield
     finally:

@@ -95,6 +95,9 @@ def test_openvinos_and_ascends_files_are_models_by_their_first_bytes(ghostkit, p
     (tmp_path / "m.om").unlink()
     assert "a folder that holds a model, 'm.xml'" in ghostkit("predict", tmp_path).error
     assert "no such model file" in ghostkit("predict", tmp_path / "typo.xml", photo).error
+    (tmp_path / "a.xml").symlink_to("gone")
+    (tmp_path / "b.xml").mkdir()
+    assert "a folder that holds a model, 'm.xml'" in ghostkit("predict", tmp_path).error
     graph.unlink()
     assert ghostkit("predict", tmp_path).status == 0  # boxes beside photos are no model
 

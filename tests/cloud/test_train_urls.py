@@ -14,6 +14,7 @@ from ghostkit.cloud.places import place_of
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import OutputError
+from ghostkit.locks import claimed
 from ghostkit.train import export as train_export
 from ghostkit.train.checkpoint import open_checkpoint
 from squares import quick_flags, save_photos
@@ -64,6 +65,20 @@ def test_a_run_in_the_store_is_not_written_over_not_even_a_killed_one(s3, name, 
     with pytest.raises(OutputError, match=rf"'{folder}' holds a run already; .*--resume {folder}"):
         localized(["data", "--run-folder", str(folder)])
     assert open_store(s3).stat(folder.below(name).key) is not None
+    assert run(["train", "data", "--run-folder", str(folder)]) == 2
+    assert f"'{folder}' holds a run already" in capsys.readouterr().err
+
+
+def test_a_resume_of_a_run_that_goes_on_here_leaves_its_folder_alone(s3):
+    folder = s3.below("runs/5")
+    open_store(s3).put(folder.below("last.pth.tar").key, b"epoch 11")
+    place = place_of(folder)
+    place.mkdir(parents=True)
+    (place / "last.pth.tar").write_bytes(b"epoch 12")
+    with claimed(place.parent):
+        with pytest.raises(OutputError, match=f"'{folder}': another run is writing it"):
+            localized(["data", "--resume", str(folder)])
+    assert (place / "last.pth.tar").read_bytes() == b"epoch 12"
 
 
 def test_a_command_that_fails_before_it_trains_claims_no_run(s3, capsys):

@@ -11,7 +11,7 @@ from ghostkit.image import rendering
 from ghostkit.image.formats import identify
 from ghostkit.image.jpeg import scans
 from ghostkit.image.limits import DEFAULT_LIMITS, Limits, Refusal
-from ghostkit.image.rendering import render
+from ghostkit.image.rendering import render, render_picture
 
 ORIENTATION = 0x0112
 TIFF_BITS_PER_SAMPLE, TIFF_TILE_WIDTH, TIFF_TILE_LENGTH = 258, 322, 323
@@ -130,6 +130,30 @@ def test_a_jpeg_of_more_scans_than_anybody_writes_is_refused(more):
         assert decoded(crafted).shape == decoded(data).shape
     else:
         assert reason(crafted) == f"too many scans: {scans(data) + more}; expected 100 at most"
+
+
+@pytest.mark.parametrize(
+    ("bits", "white", "values"),
+    [(16, 0, [0, 65000, 65535, 256]), (16, 1, [0, 65000, 65535, 256]), (12, 1, [0xAB, 0xCA, 0xBC])],
+)
+def test_a_tiff_that_pillow_has_opened_has_its_files_range(bits, white, values):
+    size = {256: (len(values) if bits == 16 else 2,), 257: (1,), 258: (bits,), 259: (1,)}
+    more = {262: (white,), 273: (0,), 277: (1,), 278: (1,)}
+    data = np.array(values, "<u2").tobytes() if bits == 16 else bytes(values)
+    file = tiff(size | more | {279: (len(data),)}, data)
+    with Image.open(io.BytesIO(file)) as picture:
+        np.testing.assert_array_equal(render_picture(picture, DEFAULT_LIMITS), decoded(file))
+
+
+def test_scans_cannot_be_hidden_behind_what_a_decoder_passes_over():
+    """Within a scan, libjpeg skips FF 02 alone, not what would be its length."""
+    data = encode(photo(), "JPEG", progressive=True, restart_marker_blocks=8)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    crafted = data[:-2] + last * 200 + data[-2:]
+    first = crafted.index(b"\xff\xd0")
+    hidden = crafted[:first] + b"\xff\x02\xff\xff" + crafted[first:]
+    assert scans(hidden) == scans(crafted) > 200
+    assert reason(hidden).startswith("too many scans: ")
 
 
 def test_what_follows_a_jpeg_or_stands_between_its_parts_is_no_scan():

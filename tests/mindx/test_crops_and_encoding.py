@@ -10,6 +10,7 @@ from ghostkit.errors import ElementError, PipelineError
 from ghostkit.mindx.elements import BUILDERS
 from ghostkit.mindx.explain import WORDS
 from ghostkit.mindx.factories import FACTORIES
+from ghostkit.mindx.folder_run import class_ids
 from ghostkit.mindx.grammar import read_pipeline
 from ghostkit.mindx.program import compile_stream
 from ghostkit.mindx.request import Detected, Request
@@ -88,6 +89,28 @@ def test_rectangles_outside_are_left_out_and_2001_where_all_are(run, red_and_blu
     with pytest.raises(ElementError, match="lie outside the picture of 80x40") as caught:
         run(with_crop(), red_and_blue, [(200, 1, 240, 40)])
     assert caught.value.code == 2001
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "classes"),
+    [("1,41", "40,80", ["red", "blue"]), ("200,1", "240,40", ["red"])],
+    ids=["both inside", "the first outside"],
+)
+def test_rectangles_of_the_file_are_answered_nested_too(run, red_and_blue, left, right, classes):
+    """They were found by nobody, so each crop hangs below the picture that it is of."""
+    sides = {
+        "cropPointx0": left,
+        "cropPointx1": right,
+        "cropPointy0": "1,1",
+        "cropPointy1": "40,40",
+    }
+    content = with_crop(autoDetectFrame="0", **sides)
+    serialize = content["im_ghostnet"]["mxpi_dataserialize0"]["props"]
+    for keys in ("mxpi_classpostprocessor0", "mxpi_tensorinfer0,mxpi_classpostprocessor0"):
+        serialize["outputDataKeys"] = keys
+        text = run(content, red_and_blue).outputs["appsink0"].decode()
+        ids = class_ids(text)
+        assert [("red", "green", "blue")[each] for each in ids[::2]] == classes, keys
 
 
 def test_the_decoders_picture_is_cut_also_behind_a_resize(run, red_and_blue):

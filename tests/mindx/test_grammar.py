@@ -112,6 +112,11 @@ def test_a_hash_inside_a_string_is_no_comment():
         (lambda s: s["mxpi_tensorinfer0"].update(props={}), 6015, "needs the property 'modelPath'"),
         (lambda s: s["appsrc0"].update(factory="mxpi_rtspsrc"), 6015, "the property 'rtspUrl'"),
         (
+            lambda s: s["mxpi_imagedecoder0"].update(factory="mxpi_videodecoder"),
+            1005,
+            "mxpi_videodecoder: video streams are not supported; decode the frames",
+        ),
+        (
             lambda s: s["mxpi_imageresize0"].update(next="mxpi_opencvcentercrop1"),
             6006,
             "did you mean 'mxpi_opencvcentercrop0'?",

@@ -5,12 +5,13 @@ import re
 import sys
 import threading
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ghostkit.cli import pipeline_table
-from ghostkit.errors import UsageError
+from ghostkit.errors import OutputError
 from ghostkit.mindx.grammar import parse
 from ghostkit.mindx.sdk_conf import SdkConf, read_sdk_conf
 from ghostkit.mindx.statistics import Counter, Statistics
@@ -239,11 +240,25 @@ def test_a_configuration_that_cannot_be_read_again_ends_no_statistics(tmp_path, 
             statistics.done(0.01)
             assert looked.wait(5), f"no interval ended after picture {number}"
     assert reader.total(reader.read(tmp_path)["e2e"], "frequency") == 3
+    assert files.failure is None  # nothing is lost
     if found:
-        assert "sdk.conf: cannot be read: No such file or directory; " in str(files.failure)
-        assert isinstance(files.failure, UsageError)
+        assert "sdk.conf: cannot be read: No such file or directory; " in files.unread
     else:
-        assert files.failure is None
+        assert files.unread is None
+
+
+@pytest.mark.parametrize("place", [{"log_filename": "a\0b"}, {"log_dir": "a\0b"}])
+def test_a_zero_byte_in_a_name_is_told_as_any_other_that_cannot_be(tmp_path, place):
+    statistics = Statistics(parse(json.dumps(ghostnet()), "a").streams["im_ghostnet"])
+    conf = replace(SdkConf(enable=True, log_dir=str(tmp_path)), **place)
+    if "log_dir" in place:
+        with pytest.raises(OutputError, match="change ps_log_dir in sdk.conf"):
+            StatisticsFiles(statistics, conf)
+        return
+    with StatisticsFiles(statistics, conf) as files:
+        statistics.sent()
+        statistics.done(0.01)
+    assert "null byte" in str(files.failure)
 
 
 def test_a_million_pictures_take_no_more_memory_than_one():

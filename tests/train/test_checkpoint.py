@@ -18,9 +18,16 @@ from saved_epochs import RECIPE, epoch_of, rows, state_after
 from ghostkit.card import CHECKPOINT_KEY, ModelCard
 from ghostkit.errors import OutputError
 from ghostkit.run_files import BEST, LAST, PREVIOUS
-from ghostkit.train.checkpoint import best_epoch, open_checkpoint, save_epoch, save_recovery
+from ghostkit.train.checkpoint import (
+    best_epoch,
+    open_checkpoint,
+    save_epoch,
+    save_recovery,
+    write_arguments,
+)
 from ghostkit.train.network.architectures import build_carded
 from ghostkit.train.recipe import Recipe
+from ghostkit.train.recipe.original_arguments import from_yaml
 from ghostkit.train.start import first_card
 from ghostkit.train.state import EpochRow
 
@@ -66,6 +73,15 @@ def test_summary_has_the_seeds_header_and_a_row_per_epoch(learned):
     read = [EpochRow(*map(float, line)) for line in csv.reader(lines[1:])]
     assert tuple(read) == learned.history
     assert [line.split(",")[0] for line in lines[1:]] == [str(epoch) for epoch in range(14)]
+
+
+@pytest.mark.parametrize("amp", ["off", "auto", "bfloat16", "float16"])
+def test_the_arguments_give_the_precision_back(tmp_path, splits, amp):
+    given = RECIPE.model_copy(update={"amp": amp})
+    write_arguments(tmp_path, given, first_card(given, splits[0], None, None))
+    said = yaml.safe_load((tmp_path / "args.yaml").read_text())["amp"]
+    assert bool(said) == (amp != "off")  # a flag to the original
+    assert from_yaml(tmp_path / "args.yaml").recipe["amp"] == amp
 
 
 def test_arguments_are_plain_yaml(learned):

@@ -102,13 +102,18 @@ def _models_in(folder: str) -> list[str]:
     """The models that lie directly in `folder`."""
     try:
         named = sorted(each for each in os.listdir(folder) if each.endswith(LEFT_BEHIND))
-        return [
-            each
-            for each in named
-            if not each.endswith(ANY_XML) or begins_as_model(os.path.join(folder, each))
-        ]
     except OSError:  # the search for pictures will say why it cannot be read
         return []
+    return [each for each in named if not each.endswith(ANY_XML) or _is_graph(folder, each)]
+
+
+def _is_graph(folder: str, name: str) -> bool:
+    """Whether an .xml is OpenVINO's; one that is no file, or cannot be read, is not."""
+    path = os.path.join(folder, name)
+    try:
+        return os.path.isfile(path) and begins_as_model(path)
+    except OSError:
+        return False
 
 
 def _begins_as_picture(path: str) -> bool:

@@ -84,6 +84,8 @@ def run(program: Program, settings: Settings) -> int:
     skipped = f"; {len(found.skipped)} other files skipped" if found.skipped else ""
     rate = f"; {(answered + failed) / elapsed_s:.0f} images/s" if elapsed_s > 0 else ""
     say(f"{answered + failed} pictures: {answered} answered, {failed} failed{skipped}{rate}")
+    if files is not None and files.unread is not None:
+        say(f"note: {files.unread}")
     if files is not None and files.failure is not None:
         raise files.failure
     return 1 if failed else 0

@@ -49,6 +49,7 @@ class Urls:
         self._written: list[_Written] = []
         self._waiting: list[Mirror] = []  # until all that is read is here
         self._mirrors, self._claims = ExitStack(), ExitStack()
+        self._claimed: set[Path] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +61,7 @@ class Urls:
             for each in self._written:
                 if self.ended:
                     self._send(each)
-                elif each.role == "run_folder" and hold_a_run(os.listdir(each.path)):
+                elif each.role == "run_folder" and each.path.is_dir() and _is_run(each.path):
                     say(f"kept: {each.address}; there it goes on with: --resume {each.address}")
         except GhostkitError as problem:
             if error is None:
@@ -95,6 +96,7 @@ class Urls:
                 local.append(word)
                 continue
             if role == "resume":
+                self._claim(_run_of(address), words)
                 path = bring(_run_of(address), bars=bars_for(unit="MB"))
                 if not apart:  # the run goes on where it is
                     self._place(_run_of(address), "run_folder", words, resumed=True)
@@ -124,8 +126,7 @@ class Urls:
         path = place_of(address)
         if not is_first(words):
             return path
-        make_folder(path.parent)
-        self._claims.enter_context(claimed(path.parent))
+        self._claim(address, words)
         self._written.append(_Written(address, path, role))
         if role == "run_folder":
             if not resumed:
@@ -142,6 +143,18 @@ class Urls:
             if not address.key.endswith("/"):
                 self._waiting.append(_unfinished(address, path))
         return path
+
+    def _claim(self, address: Address, words: Sequence[str]) -> None:
+        """Keep other commands of this machine from what is written at `address`."""
+        folder = place_of(address).parent
+        if is_first(words) and folder not in self._claimed:
+            make_folder(folder)
+            self._claims.enter_context(claimed(folder, str(address)))
+            self._claimed.add(folder)
+
+
+def _is_run(folder: Path) -> bool:
+    return hold_a_run(os.listdir(folder))
 
 
 def _unfinished(address: Address, path: Path) -> Mirror:

@@ -18,7 +18,9 @@ from PIL import Image
 _COLOURS = ("L", "RGB")  # CMYK differs: Pillow converts it, simplejpeg by another rule
 
 
-_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")  # that a length or the end follows
+# Those that a length or the end follows. Lower ones are in no file; within a scan a decoder passes
+# them over, and what they say of a length with them.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _SEQUENTIAL = (0xC0, 0xC1)  # markers of frames that are not progressive
 

@@ -82,8 +82,12 @@ def render_picture(picture: Image.Image, limits: Limits) -> NDArray[np.uint8]:
     """
     check_pixels(*picture.size, limits)
     try:
-        loaded = picture.copy()  # the given one stays as it is
-        return _upright(_rgb(loaded, 8), _orientation(loaded))
+        loaded = picture.copy()  # the given one stays as it is, but for being loaded
+        is_tiff = hasattr(picture, "tag_v2")
+        pixels = _rgb(loaded, _surplus_bits(picture) if is_tiff else 8)
+        if is_tiff and _is_negative(picture):
+            np.invert(pixels, out=pixels)
+        return _upright(pixels, _orientation(loaded))
     except (Refusal, MemoryError):
         raise
     except Exception as error:

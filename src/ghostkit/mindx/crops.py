@@ -37,9 +37,10 @@ def image_crop(element: Element, context: Context) -> Work:
     def work(request: Request) -> None:
         boxes = _detected(request, sources[0], element.name) if fixed is None else fixed
         made = []
-        for vision in request.visions(picture, element.name):
+        for place, vision in enumerate(request.visions(picture, element.name)):
             for member, pixels in _cut_all(vision.pixels, boxes, grow, element.name):
-                headers = (Header(sources[0], member),)
+                made_from = Header(sources[0], member) if fixed is None else Header(picture, place)
+                headers = (made_from,)
                 made.append(Vision(resized(pixels, vision.color), vision.color, headers))
         request.metadata[element.name] = made
 

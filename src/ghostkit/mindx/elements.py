@@ -20,6 +20,7 @@ from ghostkit.mindx.classes import ClassPostProcessor, class_settings
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
 from ghostkit.mindx.crops import image_crop
+from ghostkit.mindx.factories import NO_VIDEO
 from ghostkit.mindx.inferring import Infer
 from ghostkit.mindx.links import nearest
 from ghostkit.mindx.pictures import (
@@ -160,8 +161,7 @@ def _blank_memory(content: object) -> None:
 
 
 def _video_source(element: Element, context: Context) -> Work:
-    what = "video streams are not supported; decode the frames and send them as pictures"
-    raise context.fail(Code.UNREALIZED, element, what)
+    raise context.fail(Code.UNREALIZED, element, NO_VIDEO)
 
 
 def _appsink(element: Element, context: Context) -> Work:

@@ -111,6 +111,9 @@ _MODEL = {
     "dynamicStrategy": _text("Nearest", "Nearest", "Upper", "Lower"),
 }
 
+VIDEO = "mxpi_video"  # how the names of those begin that decode, encode and cut videos
+NO_VIDEO = "video streams are not supported; decode the frames and send them as pictures"
+
 FACTORIES: Mapping[str, Factory] = {
     "appsrc": Factory({"blocksize": _int(4096, 0, 2**32 - 1)}, inputs=0, native=True),
     "appsink": Factory({"blocksize": _int(4096, 0, 2**32 - 1)}, outputs=0, native=True),

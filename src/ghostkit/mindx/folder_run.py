@@ -89,8 +89,7 @@ def _class_lists(value: Any) -> Iterator[list[dict[str, Any]]]:
         for key, inner in value.items():
             if key == "MxpiClass":
                 yield inner
-            else:
-                yield from _class_lists(inner)
+            yield from _class_lists(inner)
     elif isinstance(value, list):
         for inner in value:
             yield from _class_lists(inner)

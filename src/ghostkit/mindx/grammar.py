@@ -14,7 +14,7 @@ from typing import Any
 
 from ghostkit.errors import PipelineError
 from ghostkit.mindx.codes import Code
-from ghostkit.mindx.factories import FACTORIES, Factory
+from ghostkit.mindx.factories import FACTORIES, NO_VIDEO, VIDEO, Factory
 from ghostkit.mindx.links import in_order, nearest, read_next
 from ghostkit.mindx.structure import Element, Pipeline, Stream
 
@@ -170,6 +170,9 @@ def _element(
     content = _last_ones(pairs, at, notices)
     factory = content.get("factory")
     if not isinstance(factory, str) or factory not in FACTORIES:
+        if str(factory).startswith(VIDEO):
+            problems.add(Code.UNREALIZED, at, f"{factory}: {NO_VIDEO}")
+            return None
         words = "no factory" if factory is None else f"unknown factory {factory!r}"
         problems.add(Code.INVALID_FACTORY, at, words + nearest(str(factory), FACTORIES))
         return None

@@ -219,6 +219,8 @@ class StreamManager:
 
 
 def _tell_failure(files: StatisticsFiles) -> None:
+    if files.unread is not None:
+        _log.warning("%s", files.unread)
     if files.failure is not None:
         _log.error("%s", files.failure)
 

@@ -10,6 +10,7 @@ import numpy as np
 from ghostkit.mindx.nesting import Entry, trees
 from ghostkit.mindx.request import Classes, Metadata, kind_of
 
+_string = json.JSONEncoder(ensure_ascii=False).encode  # made once: json.dumps makes it each time
 LARGEST_PLAIN = 1e15  # from here on the SDK's JSON writes an exponent
 
 
@@ -42,7 +43,7 @@ def _by_kind(
 def _records(found: Metadata, erase_headers: bool) -> list[dict[str, Any]]:
     """The JSON objects of the messages in the list that holds `found`."""
     if isinstance(found[0], Classes):
-        records = [*_class_records(found)]
+        return [*_class_records(found, erase_headers)]
     else:
         from ghostkit.mindx.messages import list_record
 
@@ -52,21 +53,21 @@ def _records(found: Metadata, erase_headers: bool) -> list[dict[str, Any]]:
     return records
 
 
-def _class_records(found: Metadata) -> Iterable[dict[str, Any]]:
+def _class_records(found: Metadata, erase_headers: bool) -> Iterable[dict[str, Any]]:
     """Those of classes, for which no message need be made."""
     for group in found:
         if isinstance(group, Classes):
             headers = [
                 {"dataSource": each.source, "memberId": each.member, "parentName": each.parent}
-                for each in group.headers
+                for each in (() if erase_headers else group.headers)
             ]
+            erased = {} if erase_headers else {"headerVec": headers}
             for info in group.infos:
                 yield {
                     "classId": info.class_id,
                     "className": info.name,
                     "confidence": float(info.confidence),
-                    "headerVec": headers,
-                }
+                } | erased
 
 
 def compact(value: Any) -> str:
@@ -97,7 +98,3 @@ def float_text(value: np.float32 | float) -> str:
         digits, exponent = f"{number:.8e}".split("e")
         return f"{digits.rstrip('0').rstrip('.')}e+{int(exponent)}"
     return repr(number)
-
-
-def _string(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -44,10 +44,11 @@ class StatisticsFiles:
         self._stop = Event()
         self._begun_s = monotonic()
         self._samples = 0  # of the queues, in the interval under way
-        self.failure: OutputError | None = None
+        self.failure: OutputError | None = None  # some statistics are lost
+        self.unread: str | None = None  # why the configuration could not be read anew, last time
         try:
             make_folder(conf.folder)
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:  # the latter of a zero byte, or of letters
             raise OutputError(f"{self._reason(error)}; change ps_log_dir in sdk.conf") from error
         self._threads = [Thread(target=self._every_interval, daemon=True)]
         if queues:
@@ -70,7 +71,7 @@ class StatisticsFiles:
     def _every_interval(self) -> None:
         while not self._stop.wait(self._conf.interval_s):
             self._keep_failure(self._end_interval)
-            self._keep_failure(self._read_again)
+            self._read_again()
 
     def _every_sample(self) -> None:
         while not self._stop.wait(self._conf.queue_size_interval_ms / 1000):
@@ -92,18 +93,15 @@ class StatisticsFiles:
     def _keep_failure(self, work: Callable[[], None]) -> None:
         """Do `work`; what it fails of ends no run of pictures, and is kept to be told.
 
-        E.g. a full disk, a file name that the locale has no letters for, or a configuration that
-        cannot be read any more.
+        E.g. a full disk, or a file name that the locale has no letters for.
         """
         try:
             work()
-        except UnicodeError as error:
+        except ValueError as error:
             hint = "set ps_log_filename in sdk.conf to a name of ASCII letters"
             self.failure = OutputError(f"{self._reason(error)}; {hint}")
         except OSError as error:
             self.failure = OutputError(self._reason(error))
-        except GhostkitError as error:
-            self.failure = OutputError(f"{error}; statistics go on by what it said before")
 
     def _reason(self, error: Exception) -> str:
         words = error.strerror if isinstance(error, OSError) else error
@@ -111,8 +109,12 @@ class StatisticsFiles:
 
     def _read_again(self) -> None:
         """The configuration anew; that of before stands where there is none, or none to read."""
+        self.unread = None
         if self._source is not None and os.path.isfile(self._source):
-            self._conf, _ = read_sdk_conf(self._source)
+            try:
+                self._conf, _ = read_sdk_conf(self._source)
+            except GhostkitError as error:
+                self.unread = f"{error}; statistics go on by what it said before"
 
     def _write(self, records: Records) -> None:
         for kind, record in records:

@@ -98,7 +98,7 @@ def best_epoch(history: Sequence[EpochRow]) -> int:
 def original_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
     """The recipe under the original's argument names, as its readers expect them in ``args``."""
     return recipe.model_dump(mode="json") | {
-        "amp": recipe.amp != "off",  # a flag there; any word would switch it on
+        "amp": {"off": False, "auto": True}.get(recipe.amp, recipe.amp),  # a flag there
         "model": card.architecture.name,
         "num_classes": len(card.classes),
     }
