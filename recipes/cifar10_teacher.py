@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a folder with train/ and test/, classes in each")
     parser.add_argument("target", type=Path, help="the ONNX file")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args()
     torch.manual_seed(0)

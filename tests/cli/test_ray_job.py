@@ -103,8 +103,7 @@ def test_a_stopped_job_goes_on_without_answering_anything_twice(
         assert stopped.status == 130
         assert "what was written is kept; to go on, add --resume to the same comm" in stopped.err
     else:
-        with pytest.raises(MemoryError):
-            ghostkit(*line)
+        assert "there is not enough memory" in ghostkit(*line).error
     assert not (tmp_path / "out.parquet").exists()
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     before, cluster.given, cluster.end_after = cluster.given, [], None

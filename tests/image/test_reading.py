@@ -40,8 +40,8 @@ def test_a_link_is_followed(tmp_path):
 
 
 def test_what_is_no_path_or_bytes_is_refused_by_its_type():
-    assert reason(7) == "not a path, bytes or pixels but a Python int"
-    assert reason(None) == "not a path, bytes or pixels but a Python NoneType"
+    assert reason(7).startswith("not a path, bytes or pixels but a Python int; of several pictures")
+    assert reason(None).startswith("not a path, bytes or pixels but a Python NoneType; ")
 
 
 def test_a_path_that_no_file_can_have_is_refused(tmp_path):
