@@ -103,7 +103,8 @@ def test_a_stopped_job_goes_on_without_answering_anything_twice(
         assert stopped.status == 130
         assert "what was written is kept; to go on, add --resume to the same comm" in stopped.err
     else:
-        assert "there is not enough memory" in ghostkit(*line).error
+        failed = ghostkit(*line)
+        assert failed.status == 2 and "ghostkit: there is not enough memory" in failed.err
     assert not (tmp_path / "out.parquet").exists()
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     before, cluster.given, cluster.end_after = cluster.given, [], None
