@@ -72,11 +72,15 @@ def _class_records(found: Metadata, erase_headers: bool) -> Iterable[dict[str, A
 
 def compact(value: Any) -> str:
     """A message's JSON object as text without blanks: keys in order, floats as `float_text`."""
+    if isinstance(value, float):
+        return float_text(value)
+    if type(value) is int:  # a bool is written as a word
+        return str(value)
     if isinstance(value, dict):
         return "{" + ",".join(f"{_string(k)}:{compact(value[k])}" for k in sorted(value)) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(compact, value)) + "]"
-    return float_text(value) if isinstance(value, float) else _string(value)
+    return _string(value)
 
 
 def float_text(value: np.float32 | float) -> str:
@@ -86,12 +90,13 @@ def float_text(value: np.float32 | float) -> str:
     the JSON that reads them; a number with a point or an exponent stays a float.
     """
     single = np.float32(value)
-    if not np.isfinite(single):
-        return '"NaN"' if np.isnan(single) else '"Infinity"' if single > 0 else '"-Infinity"'
-    text = f"{float(single):.6g}"
-    if np.float32(float(text)) != single:
-        text = f"{float(single):.9g}"
-    if not set(text) & {".", "e"}:
+    exact = float(single)
+    if not math.isfinite(exact):
+        return '"NaN"' if math.isnan(exact) else '"Infinity"' if exact > 0 else '"-Infinity"'
+    text = f"{exact:.6g}"
+    if np.float32(text) != single:
+        text = f"{exact:.9g}"
+    if "." not in text and "e" not in text:
         return str(int(text))
     number = float(text)
     if LARGEST_PLAIN <= math.fabs(number) < 1e16:
