@@ -88,7 +88,8 @@ class Evaluation:
 
         Of equally many those of the earlier classes come first.
         """
-        wrong = Counter((each.target, each.answer) for each in self.mistakes)
+        pairs = ((each.target, each.answer) for each in self.judged)
+        wrong = Counter((target, answer) for target, answer in pairs if target != answer)
         first = sorted(wrong.items(), key=lambda cell: (-cell[1], cell[0]))[:most]
         return [(self.names[t], self.names[a], count) for (t, a), count in first]
 

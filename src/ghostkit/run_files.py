@@ -1,7 +1,9 @@
 """What the files in a training's folder are called, for all who read, send or replace them."""
 
+import os
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 LAST, BEST, PREVIOUS = "last.pth.tar", "model_best.pth.tar", "last.previous.pth.tar"
 EPOCHS, RECOVERIES = "checkpoint-*.pth.tar", "recovery-*-*.pth.tar"
@@ -11,3 +13,8 @@ def hold_a_run(names: Iterable[str]) -> bool:
     """Whether files of these names are a run's, even of one that was killed in its first epoch."""
     wanted = (LAST, PREVIOUS, EPOCHS, RECOVERIES)
     return any(fnmatchcase(name, pattern) for name in names for pattern in wanted)
+
+
+def holds_a_run(folder: Path) -> bool:
+    """Whether there is such a folder, and it holds a run."""
+    return folder.is_dir() and hold_a_run(os.listdir(folder))

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from ghostkit.backend.carded import read_model
 from ghostkit.backend.graph.outside import locations
 from ghostkit.backend.graph.protobuf import ProtobufError
+from ghostkit.backend.openvino_ir import IR_SUFFIX, weights_path
 from ghostkit.errors import ModelError
 
 ONNX_START = b"\x08"  # field 1 of the message, the IR version
@@ -54,7 +55,7 @@ Standing = tuple[tuple[int, int, int, int] | None, ...]
 def stands_at(model: str) -> Standing:
     """The graph at `model`, and of OpenVINO's two files the weights too."""
     path = Path(model)
-    beside = [path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else []
+    beside = [weights_path(path)] if _is_ir(path) else []
     return tuple(map(_identity, [path, *beside]))
 
 
@@ -62,6 +63,10 @@ def check_stands(model: str, opened: Standing) -> None:
     """Raise ModelError where `model` is another than the one that was opened."""
     if stands_at(model) != opened:
         raise ModelError(f"{model}: another model stands there than was opened; load it anew")
+
+
+def _is_ir(path: Path) -> bool:
+    return path.suffix.lower() == IR_SUFFIX
 
 
 def _identity(file: Path) -> tuple[int, int, int, int] | None:
@@ -84,8 +89,8 @@ def names_beside(path: Path, content: bytes) -> list[str]:
     Raises:
         ModelError: one is said to lie elsewhere.
     """
-    if path.suffix.lower() == ".xml":
-        return [path.with_suffix(".bin").name]
+    if _is_ir(path):
+        return [weights_path(path).name]
     if not content.startswith(ONNX_START):
         return []
     try:

@@ -40,12 +40,11 @@ def mxbase(
     from ghostkit.artifacts import load
     from ghostkit.classifier import picture_name
     from ghostkit.cli.pipeline_run import pictures_for, print_line
-    from ghostkit.files import write_text
     from ghostkit.mindx.labels import read_names
     from ghostkit.mindx.models import COMPILED, Found, find_model
     from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
     from ghostkit.timing import StageTimes
-    from ghostkit.writers import remove_result, result_name
+    from ghostkit.writers import remove_result, write_result
 
     chosen = Found(str(model))  # or the name of weights
     if model.suffix == COMPILED:
@@ -70,7 +69,7 @@ def mxbase(
             say(str(failed_line(answer, source)))
             continue
         infos = classes_of(answer, classifier, names, topk, softmax)
-        write_text(output / result_name(source), "".join(f"{i.class_id} " for i in infos) + "\n")
+        write_result(output, source, (info.class_id for info in infos))
         for line in lines_of(source, infos, str(output)):
             print_line(str(line))
     print_line(str(total_line(len(found.pictures), times.elapsed_s, times.infer_s)))

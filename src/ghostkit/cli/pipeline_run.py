@@ -9,7 +9,7 @@ from pathlib import Path
 from ghostkit.cli.options import say
 from ghostkit.cli.pipeline_table import StatsTable
 from ghostkit.errors import OutputError, PipelineError, UsageError, printable
-from ghostkit.files import make_folder, write_text
+from ghostkit.files import make_folder
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.folder_run import Outcome, run_pictures
 from ghostkit.mindx.grammar import read_pipeline
@@ -19,7 +19,7 @@ from ghostkit.mindx.statistics import Statistics
 from ghostkit.mindx.statistics_files import StatisticsFiles
 from ghostkit.mindx.structure import Pipeline
 from ghostkit.sources import Found, find_pictures
-from ghostkit.writers import check_result_names, remove_result, result_name
+from ghostkit.writers import check_result_names, remove_result, write_result
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,7 @@ def _answer(name: str, outcome: Outcome, folder: Path) -> None:
     if outcome.ids is None:
         remove_result(folder, outcome.source)
     else:
-        text = "".join(f"{index} " for index in outcome.ids) + "\n"
-        write_text(folder / result_name(outcome.source), text)
+        write_result(folder, outcome.source, outcome.ids)
 
 
 def pictures_for(images: Path, results: Path, overwrite: bool) -> Found:

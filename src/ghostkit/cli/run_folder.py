@@ -1,6 +1,5 @@
 """Where a run of ``ghostkit train`` writes: the folder that is asked for, resumed or new."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from ghostkit.errors import OutputError
 from ghostkit.files import check_target, make_folder
 from ghostkit.locks import claimed
-from ghostkit.run_files import LAST, hold_a_run
+from ghostkit.run_files import LAST, holds_a_run
 
 if TYPE_CHECKING:
     from ghostkit.train.machines.world import World
@@ -22,8 +21,7 @@ def check_run_folder(folder: Path, resume: Path | None) -> None:
 
     What that had saved would be taken for the new run's at its resume. A resumed run goes on.
     """
-    taken = folder.is_dir() and hold_a_run(os.listdir(folder))
-    if taken and not (resume is not None and folder.samefile(folder_of(resume))):
+    if holds_a_run(folder) and not (resume is not None and folder.samefile(folder_of(resume))):
         raise OutputError(
             f"{str(folder)!r} holds a run already; choose another --run-folder, or go on with it: "
             f"--resume {folder}"

@@ -23,7 +23,7 @@ from ghostkit.errors import GhostkitError, OutputError
 from ghostkit.files import PARTIAL_SUFFIX, make_folder
 from ghostkit.locks import claimed
 from ghostkit.progress import bars_for
-from ghostkit.run_files import BEST, hold_a_run
+from ghostkit.run_files import BEST, hold_a_run, holds_a_run
 
 OWN_URLS = ("modelarts", "stage")  # commands that deal with stores themselves
 NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
@@ -61,7 +61,7 @@ class Urls:
             for each in self._written:
                 if self.ended:
                     self._send(each)
-                elif each.role == "run_folder" and each.path.is_dir() and _is_run(each.path):
+                elif each.role == "run_folder" and holds_a_run(each.path):
                     say(f"kept: {each.address}; there it goes on with: --resume {each.address}")
         except GhostkitError as problem:
             if error is None:
@@ -151,10 +151,6 @@ class Urls:
             make_folder(folder)
             self._claims.enter_context(claimed(folder, str(address)))
             self._claimed.add(folder)
-
-
-def _is_run(folder: Path) -> bool:
-    return hold_a_run(os.listdir(folder))
 
 
 def _unfinished(address: Address, path: Path) -> Mirror:

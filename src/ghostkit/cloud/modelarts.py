@@ -19,7 +19,7 @@ from ghostkit.errors import UsageError
 from ghostkit.files import cache_folder, check_target, make_folder
 from ghostkit.locks import taking_turns
 from ghostkit.progress import Bars
-from ghostkit.run_files import BEST, hold_a_run
+from ghostkit.run_files import BEST, hold_a_run, holds_a_run
 
 DISK = Path("/cache")  # of a ModelArts machine
 ONNX = "model_best.onnx"
@@ -113,7 +113,7 @@ def _run_folder(job: Job, work: Path, bars: Bars, say: Callable[[str], None]) ->
         check_target(folder / ONNX, overwrite=True)
         for name in filter(_is_record, os.listdir(folder)) if job.fresh else ():
             (folder / name).unlink()
-        return folder, hold_a_run(os.listdir(folder)) and not job.fresh
+        return folder, holds_a_run(folder) and not job.fresh
     address = parse(job.results)
     folder = work / "training"
     make_folder(folder)

@@ -44,10 +44,9 @@ def _records(found: Metadata, erase_headers: bool) -> list[dict[str, Any]]:
     """The JSON objects of the messages in the list that holds `found`."""
     if isinstance(found[0], Classes):
         return [*_class_records(found, erase_headers)]
-    else:
-        from ghostkit.mindx.messages import list_record
+    from ghostkit.mindx.messages import list_record
 
-        [records] = list_record(found).values()
+    [records] = list_record(found).values()
     if erase_headers:
         records = [{k: v for k, v in record.items() if k != "headerVec"} for record in records]
     return records

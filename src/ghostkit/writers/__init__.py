@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 
 from ghostkit.errors import UsageError
 from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, Writer
-from ghostkit.writers.folder import FolderWriter, check_result_names, remove_result, result_name
+from ghostkit.writers.folder import (
+    FolderWriter,
+    check_result_names,
+    remove_result,
+    result_name,
+    write_result,
+)
 from ghostkit.writers.lines import CSV_COLUMNS, csv_lines, json_lines
 from ghostkit.writers.table import ParquetWriter
 
@@ -23,6 +29,7 @@ __all__ = [
     "open_writer",
     "remove_result",
     "result_name",
+    "write_result",
 ]
 
 SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}

@@ -40,10 +40,10 @@ class FolderWriter:
             raise exists_already(os.fspath(target), f"holds results, e.g. {earlier.name!r}")
 
     def write(self, prediction: Prediction) -> None:
-        name = _claim(self._sources, prediction.source, self._one_name)
+        _claim(self._sources, prediction.source, self._one_name)
         if prediction.status == "answered":
-            ids = prediction.ranked(self._options.top_k)
-            write_text(self._folder / name, "".join(f"{index} " for index, _ in ids) + "\n")
+            ranked = prediction.ranked(self._options.top_k)
+            write_result(self._folder, prediction.source, (index for index, _ in ranked))
         else:
             remove_result(self._folder, prediction.source)
 
@@ -57,6 +57,11 @@ class FolderWriter:
 def result_name(source: str) -> str:
     """The original's name for the result of a picture: ``a/cat.01.jpg`` -> ``cat.01_1.txt``."""
     return os.path.splitext(os.path.basename(source))[0] + "_1.txt"
+
+
+def write_result(folder: Path, source: str, ids: Iterable[int]) -> None:
+    """The class ids of an answered picture, best first."""
+    write_text(folder / result_name(source), "".join(f"{index} " for index in ids) + "\n")
 
 
 def remove_result(folder: Path, source: str) -> None:
@@ -94,8 +99,8 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _claim(taken: dict[str, str], source: str, one_name: Callable[[str], str] = str) -> str:
-    """The result name of `source`, which no other picture in `taken` may have."""
+def _claim(taken: dict[str, str], source: str, one_name: Callable[[str], str]) -> None:
+    """Take the result name of `source`, which no other picture in `taken` may have."""
     name = result_name(source)
     if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
         raise OutputError(
@@ -109,4 +114,3 @@ def _claim(taken: dict[str, str], source: str, one_name: Callable[[str], str] = 
             "folders one at a time, or by ghostkit predict into a .jsonl or .csv file"
         )
     taken[key] = source
-    return name
