@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import select
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.reduction import ForkingPickler
 
@@ -95,11 +96,20 @@ def test_a_batch_whose_process_is_gone_is_lost():
 
 
 def test_where_there_is_no_memory_packing_says_so_and_leaves_nothing_open(monkeypatch):
+    filled = []
+
     def full(descriptor, parts):
+        filled.append(os.fstat(descriptor))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(parcel, "_written", full)
-    before = len(os.listdir("/dev/fd"))
     with pytest.raises(OSError, match="No space left"):
         Parcel(THINGS)
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(filled) == 1
+    assert not any(os.path.samestat(filled[0], status) for status in _open_files())
+
+
+def _open_files():
+    for descriptor in os.listdir("/dev/fd"):
+        with suppress(OSError):  # the listing's own, and what a thread closes meanwhile
+            yield os.fstat(int(descriptor))
