@@ -21,13 +21,29 @@ hypothesis.settings.load_profile("ghostkit")
 sys.modules.setdefault("openvino_telemetry", None)  # tests that import OpenVINO report nothing
 
 
+STORES = ("AWS_", "OBS_", "S3_", "GHOSTKIT_STORE")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The user's cache is left alone, and what stands in it has no say in the tests."""
+    """The user's cache is left alone, and neither it nor the user's stores have a say here."""
     with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name.startswith(STORES):
+                patch.delenv(name)
         patch.delenv("GHOSTKIT_CACHE", raising=False)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """What a test leaves in the environment, as a cluster's worker does, ends with it."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """One real S3 server for all tests of this folder, and a clean way to it for each of them."""
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No keys of the person who runs the tests, and a cache of its own."""
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "OBS_", "S3_", "GHOSTKIT_STORE")):
-            monkeypatch.delenv(name)
+    """Neither keys nor profiles of the person who runs the tests, and a cache of its own."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))

@@ -12,10 +12,12 @@ from ghostkit.cli.options import (
     Labels,
     LeaveOut,
     Overwrite,
+    SplitSeed,
     ValSplit,
     Workers,
     say,
 )
+from ghostkit.seeds import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -39,7 +41,7 @@ def calibrate(
     labels: Labels = None,
     leave_out: LeaveOut = None,
     val_split: ValSplit = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of --val-split, as in training.")] = 42,
+    seed: SplitSeed = DEFAULT_SEED,
     keep: Annotated[
         float | None,
         typer.Option(min=0.01, max=1, help="Accept at least this share of the answers: 0.95."),

@@ -18,12 +18,14 @@ from ghostkit.cli.options import (
     Overwrite,
     Precision,
     Split,
+    SplitSeed,
     Strict,
     ValSplit,
     Workers,
     say,
     say_fallback,
 )
+from ghostkit.seeds import DEFAULT_SEED
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +40,7 @@ def evaluate(
     labels: Labels = None,
     leave_out: LeaveOut = None,
     val_split: ValSplit = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of --val-split, as in training.")] = 42,
+    seed: SplitSeed = DEFAULT_SEED,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write everything to this JSON file too.")
     ] = None,

@@ -75,6 +75,7 @@ ValSplit = Annotated[
     float | None,
     typer.Option(min=0.01, max=0.99, help="Share held out of a tree without train/ and val/."),
 ]
+SplitSeed = Annotated[int, typer.Option(min=0, help="Seed of --val-split, as in training.")]
 Split = Annotated[
     Literal["train", "val", "all"] | None,
     typer.Option(help="val where there is one, by default; all: a folder without parts."),

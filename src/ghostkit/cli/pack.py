@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ghostkit.cli.options import Data, Labels, LeaveOut, ValSplit, next_training, say
+from ghostkit.seeds import DEFAULT_SEED
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +22,9 @@ def pack(
     leave_out: LeaveOut = None,
     val_split: ValSplit = None,
     shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes of pictures per archive.")] = 256,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order, and of --val-split.")] = 42,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the order, and of --val-split.")
+    ] = DEFAULT_SEED,
 ) -> None:
     """Write a data set as tar archives with an index, to be read as a stream.
 

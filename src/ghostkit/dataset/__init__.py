@@ -23,6 +23,7 @@ from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
 from ghostkit.errors import DatasetError, UsageError
 from ghostkit.near_duplicates import MAX_DISTANCE
 from ghostkit.progress import Bars, silent
+from ghostkit.seeds import DEFAULT_SEED
 
 __all__ = ["Dataset", "Part", "Sample", "open_dataset", "open_parts", "open_splits", "parts_in"]
 
@@ -37,7 +38,7 @@ def open_dataset(
     *,
     labels: str | os.PathLike[str] | None = None,
     val_split: float | None = None,
-    seed: int = 42,
+    seed: int = DEFAULT_SEED,
     classes: Sequence[str] | None = None,
     left_out: Mapping[str, str] | None = None,
     copy_distance: int | None = MAX_DISTANCE,
@@ -48,7 +49,7 @@ def open_dataset(
     Args:
         labels: the label file of a flat folder of pictures.
         val_split: share of a data set without parts of its own to hold out as "val", 0..1.
-        seed: of that split; the commands' default too.
+        seed: of that split; by default that of the commands.
         classes: class names in the order of their indices; by default the folder says.
         left_out: pictures to leave out, as `read_left_out` reads them from a list.
         copy_distance: bits by which the hashes of two copies of one photo may differ; copies
@@ -134,7 +135,7 @@ def open_splits(
     *,
     labels: str | os.PathLike[str] | None = None,
     val_split: float | None = None,
-    seed: int = 42,
+    seed: int = DEFAULT_SEED,
     classes: Sequence[str] | None = None,
     left_out: Mapping[str, str] | None = None,
     copy_distance: int | None = MAX_DISTANCE,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ghostkit.seeds import DEFAULT_SEED
 from ghostkit.steps import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -148,7 +149,7 @@ class Recipe(BaseModel):
     """Rate at the end of a cosine."""
 
     # run
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = DEFAULT_SEED
     """Seed of everything that is drawn."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Processes that read and augment; -j of the original."""
