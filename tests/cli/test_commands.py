@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,10 @@ import pytest
 
 import ghostkit.cli
 from ghostkit.cli.commands import COMMANDS, Commands
+from ghostkit.cli.urls import OWN_URLS, uses_of
 from tiny import RED, save_square
 
+WRITES = re.compile(r"^Write|file to write|is written|^Folder for|folder of results")
 MODULES = Path(ghostkit.cli.__file__).parent.glob("*.py")
 
 
@@ -80,3 +83,14 @@ def test_no_option_takes_a_number_that_is_not_finite(ghostkit, line):
     outcome = ghostkit(*line)
     assert outcome.status == 2
     assert f"Invalid value for '{line[-2]}'" in outcome.error
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_command_writes_to_a_path_it_can_write_to_a_store(name):
+    if name in OWN_URLS:
+        return
+    command = Commands().commands[name]
+    uses = uses_of(command)
+    for parameter in command.params:
+        if WRITES.search(parameter.help or "") and not getattr(parameter, "is_flag", False):
+            assert parameter.name in uses, parameter.name

@@ -13,6 +13,7 @@ from ghostkit.cloud import places
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.locks import claimed
+from mindx.pipelines import write_project
 from networks import write_network
 from tiny import BLUE, GREEN, RED, save_square
 
@@ -277,3 +278,31 @@ def test_two_commands_do_not_write_one_address_at_a_time(there, capsys):
     assert "another run is writing it" in capsys.readouterr().err
     assert place.read_text() == "growing"
     assert run(line) == 0
+
+
+def test_messages_name_the_urls_that_the_command_line_named(there, capsys):
+    model, page = there.below("tiny.onnx"), there.below("report.html")
+    line = ["evaluate", str(model), str(there.below("photos")), "--html", str(page)]
+    assert run(line) == 0
+    said = capsys.readouterr()
+    assert f"{page}" in said.err
+    assert run(["evaluate", str(model), str(there.below("photos/red"))]) == 2
+    refused = capsys.readouterr().err
+    assert f"'{there.below('photos/red')}'" in refused
+    for text in (said.err, said.out, refused):
+        assert str(places.stores_folder()) not in text
+    local = places.place_of(there.below("photos/red"))
+    assert run(["evaluate", str(places.place_of(model)), str(local)]) == 2
+    assert f"'{local}'" in capsys.readouterr().err  # named so this time
+
+
+def test_a_mended_pipeline_is_written_to_the_store(there, make_model, tmp_path):
+    pytest.importorskip("cv2")
+    fixed = there.below("fixed.pipeline")
+    project = write_project(tmp_path / "project", make_model)
+    line = ["pipeline", str(project), "--fix", str(fixed)]
+    assert run(line) == 0
+    content = json.loads(bytes(open_store(fixed).get(fixed.key)))
+    resize = content["im_ghostnet"]["mxpi_imageresize0"]["props"]
+    assert resize["resizeType"] == "Resizer_KeepAspectRatio_Short"
+    assert run(line) == 2  # it stands there

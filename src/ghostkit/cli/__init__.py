@@ -15,8 +15,9 @@ from typing import Annotated
 import typer
 
 from ghostkit import __version__
-from ghostkit.cli import store_options
+from ghostkit.cli import naming, store_options
 from ghostkit.cli.commands import SETTINGS, Commands
+from ghostkit.cli.naming import as_given
 from ghostkit.cli.options import INTERRUPTED, say
 from ghostkit.errors import GhostkitError
 from ghostkit.progress import tell
@@ -91,6 +92,7 @@ def _open_closed_streams() -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, by default that of `sys.argv`; returns the exit status."""
     store_options.forget()
+    naming.forget()
     try:
         if any("s3:/" in word or "obs:/" in word for word in arguments or sys.argv[1:]):
             status = _with_urls(arguments)
@@ -103,7 +105,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except GhostkitError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_left()
-        tell(f"ghostkit: {error}", sys.stderr)  # may have several lines, each printable
+        # may have several lines, each printable; what this disk refuses has its path here
+        words = str(error) if isinstance(error.__cause__, OSError) else as_given(str(error))
+        tell(f"ghostkit: {words}", sys.stderr)
         return 2
     except OSError as error:  # of the environment: no space for temporary files, no permission
         at = f": {error.filename!r}" if error.filename is not None else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ghostkit.cli.options import (
+    WRITTEN,
     BatchSize,
     Data,
     Json,
@@ -37,7 +38,9 @@ def register(app: typer.Typer) -> None:
 def calibrate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
     data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The .onnx file to write."), WRITTEN
+    ],
     labels: Labels = None,
     leave_out: LeaveOut = None,
     val_split: ValSplit = None,

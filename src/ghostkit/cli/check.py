@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import Data, Json, Labels, Overwrite, Workers, next_training, say
+from ghostkit.cli.options import WRITTEN, Data, Json, Labels, Overwrite, Workers, next_training, say
 
 
 def register(app: typer.Typer) -> None:
@@ -21,9 +21,10 @@ def check(
         typer.Option(
             "--output", "-o", help="Write the pictures to leave out here, for --leave-out."
         ),
+        WRITTEN,
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page too, with the photos in question.")
+        Path | None, typer.Option(help="Write a page too, with the photos in question."), WRITTEN
     ] = None,
     overwrite: Overwrite = False,
     copy_distance: Annotated[

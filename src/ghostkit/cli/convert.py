@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from ghostkit.cli.options import Json, Overwrite, check_suffix, say
+from ghostkit.cli.options import WRITTEN, Json, Overwrite, check_suffix, say
 
 if TYPE_CHECKING:
     from ghostkit.convert.requested import Table
@@ -24,7 +24,7 @@ def convert(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file, or: default.")],
     to: Annotated[str, typer.Option(help="int8, folded (pixels in), openvino, or om (Ascend).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write."), WRITTEN],
     images: Annotated[
         list[Path] | None,
         typer.Option(help="Photos to compare the result with its source on; else bundled ones."),

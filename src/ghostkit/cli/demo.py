@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import INTERRUPTED, say
+from ghostkit.cli.options import INTERRUPTED, WRITTEN, say
 
 
 def register(app: typer.Typer) -> None:
@@ -18,9 +18,9 @@ def demo(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys to change, e.g. epochs=2."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything.")] = Path(
-        "runs/demo"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for everything."), WRITTEN
+    ] = Path("runs/demo"),
 ) -> None:
     """Train, export, evaluate, verify, quantise and classify on bundled photos, offline.
 

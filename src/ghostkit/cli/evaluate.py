@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ghostkit.cli.options import (
+    WRITTEN,
     Backend,
     BatchSize,
     Data,
@@ -42,10 +43,14 @@ def evaluate(
     val_split: ValSplit = None,
     seed: SplitSeed = DEFAULT_SEED,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write everything to this JSON file too.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write everything to this JSON file too."),
+        WRITTEN,
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page too: charts, and the mistakes with photos.")
+        Path | None,
+        typer.Option(help="Write a page too: charts, and the mistakes with photos."),
+        WRITTEN,
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,

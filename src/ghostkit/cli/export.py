@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import Overwrite, check_suffix, say
+from ghostkit.cli.options import WRITTEN, Overwrite, check_suffix, say
 
 BUNDLED_PHOTOS = 96  # about so many of the bundled ones are compared: seconds, not minutes
 
@@ -23,7 +23,9 @@ def export(
             metavar="CHECKPOINT", help="A checkpoint of ours: model_best.pth.tar, or: default."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The .onnx file to write."), WRITTEN
+    ],
     images: Annotated[
         list[Path] | None,
         typer.Option(help="Photos to compare torch and ONNX on; by default bundled ones."),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Overwrite, Workers, say
+from ghostkit.cli.options import WRITTEN, BatchSize, Overwrite, Workers, say
 
 
 def register(app: typer.Typer) -> None:
@@ -26,9 +26,9 @@ def mxbase(
     softmax: Annotated[
         bool, typer.Option(help="Probabilities; the original's constant is --no-softmax.")
     ] = True,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of results.")] = Path(
-        "result"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder of results."), WRITTEN
+    ] = Path("result"),
     overwrite: Overwrite = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,

@@ -3,11 +3,13 @@
 import shlex
 import sys
 from collections.abc import Collection
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ghostkit.cli.naming import as_given
 from ghostkit.errors import printable
 from ghostkit.progress import tell
 
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
     from ghostkit.verify import Answering
 
 INTERRUPTED = 130  # exit status: what a shell reports for SIGINT
+
+
+class UrlUse(Enum):
+    """What becomes of a URL given for a parameter that is marked so; else it is fetched."""
+
+    WRITTEN = auto()  # the command writes a local file or folder, which is sent
+    KEPT = auto()  # the command deals with the store by itself
+
+
+WRITTEN, KEPT = UrlUse.WRITTEN, UrlUse.KEPT
 
 Model = Annotated[
     Path,
@@ -129,4 +141,4 @@ def say_fallback(classifier: "Answering") -> None:
 
 def say(line: str) -> None:
     """A line for the person at the terminal, on standard error."""
-    tell(printable(line), sys.stderr)
+    tell(printable(as_given(line)), sys.stderr)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import Data, Labels, LeaveOut, ValSplit, next_training, say
+from ghostkit.cli.options import KEPT, Data, Labels, LeaveOut, ValSplit, next_training, say
 from ghostkit.seeds import DEFAULT_SEED
 
 
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 def pack(
     data: Data,
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="A folder, or s3://BUCKET/KEY, obs://...")
+        str, typer.Argument(metavar="TARGET", help="A folder, or s3://BUCKET/KEY, obs://..."), KEPT
     ],
     labels: Labels = None,
     leave_out: LeaveOut = None,

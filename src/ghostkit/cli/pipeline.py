@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import BatchSize, Overwrite, Workers, say
+from ghostkit.cli.options import WRITTEN, BatchSize, Overwrite, Workers, say
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +19,9 @@ def pipeline(
         Path | None, typer.Argument(metavar="IMAGES", help="The folder of pictures.")
     ] = None,
     result_dir: Annotated[
-        Path | None, typer.Argument(metavar="RESULT_DIR", help="Where NAME_1.txt is written.")
+        Path | None,
+        typer.Argument(metavar="RESULT_DIR", help="Where NAME_1.txt is written."),
+        WRITTEN,
     ] = None,
     stream: Annotated[
         str | None, typer.Option(help="Which stream, where the file has several.")
@@ -38,10 +40,13 @@ def pipeline(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what each element does; run nothing.")
     ] = False,
-    svg: Annotated[Path | None, typer.Option(help="Write a drawing of the pipeline.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(help="Write a drawing of the pipeline."), WRITTEN
+    ] = None,
     fix: Annotated[
         Path | None,
         typer.Option(help="Write the pipeline with the steps of the model's card; run nothing."),
+        WRITTEN,
     ] = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="Percentiles per element, while it runs and at the end.")

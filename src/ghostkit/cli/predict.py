@@ -7,6 +7,8 @@ import typer
 
 from ghostkit.cli import ray_options
 from ghostkit.cli.options import (
+    KEPT,
+    WRITTEN,
     Backend,
     BatchSize,
     Device,
@@ -35,6 +37,7 @@ def predict(
             "tar archives, Parquet files, URLs of them (s3://, obs://), or -: paths on standard "
             "input.",
         ),
+        KEPT,
     ],
     model: Annotated[
         Path | None,
@@ -47,6 +50,7 @@ def predict(
             "-o",
             help="FILE.jsonl, FILE.csv, FILE.parquet, FOLDER/ (NAME_1.txt), or -: JSON lines.",
         ),
+        WRITTEN,
     ] = None,
     format: Annotated[
         Literal["jsonl", "csv", "txt", "parquet"] | None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import say
+from ghostkit.cli.options import WRITTEN, say
 
 NAMED = 5  # names per kind of problem on standard error
 
@@ -23,7 +23,7 @@ def score(
         Path, typer.Argument(metavar="LABELS", help="val_label.txt: lines NAME INDEX.")
     ],
     out_dir: Annotated[
-        Path, typer.Argument(metavar="OUT_DIR", help="Where the JSON file is written.")
+        Path, typer.Argument(metavar="OUT_DIR", help="Where the JSON file is written."), WRITTEN
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, e.g. result.json.")],
     model: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ghostkit.cli.options import INTERRUPTED, Data, Labels, LeaveOut, say
+from ghostkit.cli.options import INTERRUPTED, WRITTEN, Data, Labels, LeaveOut, say
 from ghostkit.cli.run_folder import alone_in, check_run_folder, folder_of, new_run_folder
 from ghostkit.errors import GhostkitError, UsageError
 
@@ -50,9 +50,10 @@ def train(
     output: Annotated[
         str | None,
         typer.Option(help="Run folders are made in its train/ folder. [default: output]"),
+        WRITTEN,
     ] = None,
     run_folder: Annotated[
-        Path | None, typer.Option(help="Exactly this folder instead of a dated one.")
+        Path | None, typer.Option(help="Exactly this folder instead of a dated one."), WRITTEN
     ] = None,
     labels: Labels = None,
     leave_out: LeaveOut = None,

@@ -6,6 +6,7 @@ stay URLs, as they are read picture by picture.
 """
 
 import glob
+import inspect
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ghostkit.cli.options import say
+from ghostkit.cli.naming import stands_for
+from ghostkit.cli.options import KEPT, WRITTEN, UrlUse, say
 from ghostkit.cloud.address import Address, is_url, parse
 from ghostkit.cloud.mirror import Mirror
 from ghostkit.cloud.places import UNFINISHED, bring, bring_result, clear, place_of
@@ -27,7 +29,6 @@ from ghostkit.run_files import BEST, hold_a_run, holds_a_run
 
 OWN_URLS = ("modelarts", "stage")  # commands that deal with stores themselves
 NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
-WRITTEN = ("output", "run_folder", "html", "svg", "stats", "result_dir", "out_dir")
 MODELS = (".onnx", ".xml", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
 CHECKPOINT = ".pth.tar"
 
@@ -86,30 +87,31 @@ class Urls:
         found = list(roles(command, words))
         runs = [_run_of(parse(url)) for url, role in found if url and role == "resume"]
         apart = any(role == "run_folder" for _, role in found)
+        uses = uses_of(command)
         local = []
         for word, (url, role) in zip(words, found, strict=True):
-            if not url or (name == "predict" and role == "arguments" and not _is_model(url)):
+            is_kept = uses.get(role) is KEPT and not _is_model(url)  # a model is opened from a file
+            if not url or is_kept or _is_parts(name, role, url, words):
                 local.append(word)
                 continue
-            address = parse(url)
-            if (name == "pack" and role == "target") or _is_parts(name, role, url, words):
-                local.append(word)
-                continue
+            address, written = parse(url), uses.get(role) is WRITTEN
             if role == "resume":
                 self._claim(_run_of(address), words)
                 path = bring(_run_of(address), bars=bars_for(unit="MB"))
+                stands_for(path, str(_run_of(address)))
                 if not apart:  # the run goes on where it is
                     self._place(_run_of(address), "run_folder", words, resumed=True)
                 if address.name.endswith(CHECKPOINT):
                     path /= address.name
-            elif role not in WRITTEN:
+            elif not written:
                 path = bring(address, bars=bars_for(unit="MB"))
                 if path.is_file() and _is_model(url):
                     _bring_weights(address, path)
             else:
                 resumed = _folder(address) in map(_folder, runs)
                 path = self._place(address, role, words, resumed=resumed)
-            end = "/" if url.endswith("/") and role in WRITTEN else ""
+            end = "/" if url.endswith("/") and written else ""
+            stands_for(path, url)
             local.append(word.replace(url, f"{path}{end}"))
         for mirror in self._waiting:
             self._mirrors.enter_context(mirror)
@@ -237,6 +239,17 @@ def _is_parts(name: str, role: str, url: str, words: Sequence[str]) -> bool:
 
 def _is_model(url: str) -> bool:
     return url.lower().endswith(MODELS)
+
+
+def uses_of(command: Any) -> dict[str, UrlUse]:
+    """The parameters of a command that are marked with what becomes of a URL."""
+    parameters = inspect.signature(command.callback).parameters.values()
+    return {
+        parameter.name: mark
+        for parameter in parameters
+        for mark in getattr(parameter.annotation, "__metadata__", ())
+        if isinstance(mark, UrlUse)
+    }
 
 
 def roles(command: Any, words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ghostkit.cli.options import (
+    WRITTEN,
     Backend,
     BatchSize,
     Device,
@@ -55,7 +56,9 @@ def verify(
         ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page too: figures, and the disputed photos.")
+        Path | None,
+        typer.Option(help="Write a page too: figures, and the disputed photos."),
+        WRITTEN,
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
