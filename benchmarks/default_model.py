@@ -6,11 +6,13 @@ Prints for both, in turns and on one thread: seconds to open, images/s at batch 
 logit difference of the two. Needs the ``train`` extra.
 """
 
+import argparse
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from measured import machine
 
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.bundled import default_model, default_weights
@@ -22,6 +24,8 @@ ROUNDS, RUNS, BATCH = 9, 20, 8
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    print(machine())
     weights, card = read_carded(default_weights())
     size = (BATCH, 3, card.input.height or 1, card.input.width or 1)
     images = np.random.default_rng(0).normal(size=size).astype(np.float32)

@@ -40,6 +40,7 @@ from rounds import Contender, take_turns
 COUNTS = {"500x375": 256, "2000x1500": 48, "4000x3000": 32}  # photos a round
 TIMM, TUNED = "timm, its loader", "timm, its loader, tuned"
 LOOP, OPENVINO = "ONNX Runtime + Pillow loop", "OpenVINO async loop + Pillow"
+OURS = "ghostkit, "
 ALONE = ", one worker"  # ours on one thread: the cost of a picture
 VERSIONS = "import json, timm, torch, torchvision as v; print(json.dumps({'timm': timm.__version__, 'torch': torch.__version__, 'torchvision': v.__version__}))"  # noqa: E501
 
@@ -178,7 +179,7 @@ def agreement(first: Sequence[int], second: Sequence[int]) -> float:
 
 
 def print_table(size: str, found: dict[str, Any]) -> None:
-    """A row a contender; then our best of each precision against the peers'; then the bounds."""
+    """A row a contender; then ours against each peer; then how near to the bounds they come."""
     rates = found["images/s"]
     loads, rounds = found["load average"], len(next(iter(rates.values())))
     print(
@@ -195,11 +196,17 @@ def print_table(size: str, found: dict[str, Any]) -> None:
                 f"| {name} | {spread(values)} | {spread(ratios(values, rates[reference]), 2)} "
                 f"| {spread(found['core-ms a photo'][name])} | {same:.1f} % |"
             )
+    ours = [name for name in rates if name.startswith(OURS) and not name.endswith(ALONE)]
+    peers = [name for name in rates if not name.startswith(OURS)]
+    print(f"\n| times | {' | '.join(peers)} |\n|---|{'---|' * len(peers)}")
+    for name in ours:
+        times = (spread(ratios(rates[name], rates[peer]), 2) for peer in peers)
+        print(f"| {name.removeprefix(OURS)} | {' | '.join(times)} |")
     print("\n| ghostkit | core-time bound, images/s | reached |\n|---|---|---|")
     for name, costs in found["stages, s a photo"].items():
         bounds = [cores() / cost for cost in costs]
         share = spread(ratios(rates[name], bounds), 3)
-        print(f"| {name.removeprefix('ghostkit, ')} | {spread(bounds)} | {share} |")
+        print(f"| {name.removeprefix(OURS)} | {spread(bounds)} | {share} |")
     print(flush=True)
 
 

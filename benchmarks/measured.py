@@ -46,7 +46,11 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 
 def _cpuinfo(key: str) -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return ""
+    for line in lines:
         name, _, value = line.partition(":")
         if name.strip() == key:
             return value.strip()

@@ -162,7 +162,7 @@ def timed(command: list[str], environment: dict[str, str]) -> float:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     took_s = time.perf_counter() - began
     if done.returncode:
-        print(f"  {command[:4]}: status {done.returncode}: {done.stderr[-500:]}")
+        raise SystemExit(f"{command[:4]}: status {done.returncode}: {done.stderr[-500:]}")
     return took_s
 
 

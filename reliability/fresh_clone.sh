@@ -21,7 +21,7 @@ timed "make .venv (install)" make .venv/.ready
 timed "make demo" make demo
 timed "make check" make check
 timed "make test" make test
-printf 'SIZE %-28s %5d MiB\n' "environment, train and dev" "$(du -sm .venv | cut -f1)"
+printf 'SIZE %-28s %5d MiB\n' "environment of make" "$(du -sm .venv | cut -f1)"
 
 "$python" -m venv "$folder/base"
 timed "pip install . (base)" "$folder/base/bin/pip" install --quiet --constraint pinned.txt .

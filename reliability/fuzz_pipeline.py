@@ -7,6 +7,7 @@ explains, draws, holds it against the model, corrects it and runs a picture thro
 error of ours, warnings included, is printed, and the exit status is 1. Needs the extra ``mindx``.
 """
 
+import argparse
 import contextlib
 import copy
 import io
@@ -168,5 +169,8 @@ def main(count: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:]]
-    sys.exit(main(*(numbers + [20_000, 0][len(numbers) :])))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("count", type=int, nargs="?", default=20_000)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.count, arguments.seed))

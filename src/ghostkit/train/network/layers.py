@@ -1,9 +1,9 @@
 """Convolutions of the network that train faster on small maps, same parameters, same sums.
 
 A CPU's convolution routines are made for large maps. Where a map is smaller than the kernel, the
-gradient of a depthwise kernel takes ten to fifty times as long as it need; a 1x1 convolution of a
-few pixels is slower than the matrix product that it is. In evaluation both are plain convolutions,
-which is what an export shows. `benchmarks/train.py` measures whole steps with and without.
+gradient of a depthwise kernel takes many times as long as it need; a 1x1 convolution of a few
+pixels is slower than the matrix product that it is. In evaluation both are plain convolutions,
+which is what an export shows.
 """
 
 from typing import Any
