@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ghostkit.artifacts import load
-from ghostkit.backend import FakeBackend
+from ghostkit.backend import Backend, FakeBackend
 from ghostkit.classifier import Classifier, picture_name
 from ghostkit.errors import ImageRefused, ModelError, UsageError
 from ghostkit.image import Limits
@@ -16,7 +16,7 @@ from ghostkit.timing import StageTimes
 from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad, write_odd
 
 
-class Backend:
+class Answering(Backend):
     """A model that answers what a function says."""
 
     name = "test"
@@ -26,7 +26,7 @@ class Backend:
 
 
 def classifier(card=None, infer=None, **options):
-    backend = FakeBackend() if infer is None else Backend(infer)
+    backend = FakeBackend() if infer is None else Answering(infer)
     return Classifier(backend, card or tiny_card(), **options)
 
 

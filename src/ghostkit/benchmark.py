@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ghostkit.backend import fallback_of
 from ghostkit.classifier import Classifier
 from ghostkit.errors import UsageError
 from ghostkit.progress import Bars, silent
@@ -104,9 +103,7 @@ def measure(
         raise UsageError("there is no picture to measure with; give some, or none at all")
     workers = available_cores() if workers is None else workers
     cores = min(workers, available_cores())
-    speeds = {
-        name: Speed(name, cores, fallback_of(each.backend)) for name, each in classifiers.items()
-    }
+    speeds = {name: Speed(name, cores, each.backend.fallback) for name, each in classifiers.items()}
     with bars("Measuring", (rounds + 1) * len(classifiers)) as bar:
         counts = {}
         for name, classifier in classifiers.items():  # warms up, too

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.backend import Backend, least_batch_of
+from ghostkit.backend import Backend
 from ghostkit.card import ModelCard
 from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, Source, decode, prepare
@@ -138,8 +138,8 @@ class Classifier:
             workers=workers,
             window=window,
             schedule=schedule,
-            serial=getattr(self.backend, "serial", False),
-            least=least_batch_of(self.backend),
+            serial=self.backend.serial,
+            least=self.backend.fixed_batch or 1,
             times=times,
             trials=self._trials,
         )

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.backend import fallback_of
 from ghostkit.card import Measurement
 from ghostkit.classifier import Classifier, Picture
 from ghostkit.dataset import Dataset
@@ -260,7 +259,7 @@ def _measure(
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,
         backend=classifier.backend.name,
-        fallback=fallback_of(classifier.backend),
+        fallback=classifier.backend.fallback,
         preprocessing=describe(classifier.card.steps),
         times=times,
         accepted=None if sure is None else accuracy(sure),

@@ -3,6 +3,7 @@
 `stream` calls it with what could be loaded of a batch's sources.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -24,6 +25,17 @@ class Answer(Generic[Source]):
     source: Source
     logits: NDArray[np.float32] | None
     error: GhostkitError | None = None
+
+
+def one_at_a_time(infer: Infer) -> Infer:
+    """The same function, whose callers on other threads wait until it has returned."""
+    turn = threading.Lock()
+
+    def in_turn(images: NDArray[np.generic]) -> NDArray[np.float32]:
+        with turn:
+            return infer(images)
+
+    return in_turn
 
 
 def answers_of(

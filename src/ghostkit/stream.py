@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.errors import ImageRefused, UsageError
-from ghostkit.inferring import Answer, Images, Infer, answers_of
+from ghostkit.inferring import Answer, Images, Infer, answers_of, one_at_a_time
 from ghostkit.threads import available_cores, batched, in_order, ordered_map, shared_out
 from ghostkit.timing import StageTimes, Stopwatch
 from ghostkit.trial import Trials
@@ -89,7 +89,7 @@ def answers(
         raise UsageError(f"schedule is {schedule!r}; expected one of {', '.join(schedules)}")
     times = StageTimes() if times is None else times
     workers = available_cores() if workers is None else workers
-    in_turn = _one_at_a_time(infer) if serial else infer
+    in_turn = one_at_a_time(infer) if serial else infer
     ways: dict[str, Way[Source]] = {
         f"{workers} threads take batches of {batch_size} from file to answer": partial(
             _completed, load, in_turn, batch_size, workers, window, times
@@ -111,16 +111,6 @@ def answers(
     setting = (batch_size, workers, window, serial)
     trials = Trials() if trials is None else trials
     return _flattened(trials.run(setting, batches, ways, 2 * workers, times.say_schedule))
-
-
-def _one_at_a_time(infer: Infer) -> Infer:
-    turn = threading.Lock()
-
-    def in_turn(images: NDArray[np.generic]) -> NDArray[np.float32]:
-        with turn:
-            return infer(images)
-
-    return in_turn
 
 
 def alone(sources: list[Source], load: Load[Source], infer: Infer) -> list[Answer[Source]]:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.backend import fallback_of
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Picture
 from ghostkit.differences import explain
@@ -26,9 +25,10 @@ NAMES_SHOWN = 5
 
 
 class Named(Protocol):
-    """What runs a model; a fallback is its attribute, see `fallback_of`."""
+    """What runs a model, as `Backend` says of it."""
 
     name: str
+    fallback: str | None
 
 
 class Answering(Protocol):
@@ -239,7 +239,7 @@ def compare(
         tolerance=tolerance,
         min_agreement=min_agreement,
         backends=(a.backend.name, b.backend.name),
-        fallbacks=(fallback_of(a.backend), fallback_of(b.backend)),
+        fallbacks=(a.backend.fallback, b.backend.fallback),
         notes=notes,
         pictures=tuple(compared),
     )

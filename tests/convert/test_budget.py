@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ghostkit.backend import FakeBackend
+from ghostkit.backend import Backend, FakeBackend
 from ghostkit.classifier import Classifier
 from ghostkit.convert.budget import accuracy_judge, agreement_judge
 from ghostkit.dataset import open_dataset
@@ -10,7 +10,7 @@ from networks import save_colours
 from tiny import tiny_card, write_bad
 
 
-class Blind:
+class Blind(Backend):
     """Takes blue for red, and otherwise answers right."""
 
     name = "blind"

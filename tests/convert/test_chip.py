@@ -6,7 +6,8 @@ import pytest
 from aipp_files import JPEG_TO_RGB, SEED_FILE
 from ghostkit.aipp import of_block, parse, simulate
 from ghostkit.artifacts import load
-from ghostkit.convert.chip import open_on_chip, pack
+from ghostkit.backend import FakeBackend
+from ghostkit.convert.chip import ChipBackend, open_on_chip, pack
 from ghostkit.errors import AippError
 from ghostkit.verify import compare
 from seed_model import seed_card, write_model
@@ -128,3 +129,13 @@ def test_what_is_wrong_with_the_file_is_told_with_the_answers(model, tmp_path):
     wrong = open_on_chip(model, write(tmp_path, unscaled)).backend
     assert "does not normalise as training did" in wrong.faults[0]
     assert "nothing scales the result" in wrong.warnings[0]
+
+
+def test_what_a_backend_says_of_itself_is_said_of_it_behind_aipp(model):
+    class Odd(FakeBackend):
+        path, serial, fixed_batch, fallback = "model.onnx", True, 4, "the CPU runs it"
+
+    config = of_block(parse(SEED_FILE)[0])
+    chip = ChipBackend(Odd(), config, seed_card(48).input)
+    assert (chip.path, chip.serial, chip.fixed_batch) == ("model.onnx", True, 4)
+    assert chip.fallback == "the CPU runs it"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from ghostkit.backend import Backend
 from ghostkit.convert.int8_graph import (
     METHODS,
     activation_ranges,
@@ -116,7 +117,7 @@ def test_the_layer_with_the_largest_error_comes_first(network, ranges, images):
 
 
 def test_speeds_are_of_whole_batches(network):
-    class Counting:
+    class Counting(Backend):
         name = "counting"
         calls = 0
 

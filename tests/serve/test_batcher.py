@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
+from ghostkit.backend import Backend
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ImageRefused, ModelError
 from ghostkit.serve.batcher import Batcher
@@ -20,10 +21,10 @@ RED, GREEN, BLUE = (
 )
 
 
-class Gated:
+class Gated(Backend):
     """Channel means, but not before the gate is open; notes the size of each batch."""
 
-    name, serial = "gated", False
+    name = "gated"
 
     def __init__(self):
         self.gate, self.entered = threading.Event(), threading.Semaphore(0)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from ghostkit.backend import Backend
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
@@ -25,7 +26,7 @@ CLASSES = ("blue", "green", "red")  # the teacher's are red, green, blue
 CPU = torch.device("cpu")
 
 
-class Counting:
+class Counting(Backend):
     """A backend that answers the mean of each channel, and counts what it is asked."""
 
     name = "counting"

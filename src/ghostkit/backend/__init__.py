@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 class Backend(Protocol):
     """A loaded model. `infer` may be called from several threads at once.
 
-    One that works on one batch at a time whoever calls it, e.g. on an accelerator, says so by an
-    attribute ``serial = True``; the stream then decodes ahead for it. One whose model takes only
-    batches of one size, and fills smaller ones up, says that size by ``fixed_batch``. One that runs
-    elsewhere than it was asked to says so in a sentence, ``fallback``; see `fallback_of`.
+    One that derives from this class says of the attributes only what is otherwise with it.
     """
 
     name: str  # e.g. "onnxruntime CPUExecutionProvider"; stands in every result's record
+    path: str = ""  # of the model's file, if it is of one
+    serial: bool = False  # takes one batch at a time, as an accelerator: the stream decodes ahead
+    fixed_batch: int | None = None  # the only size that the model takes; smaller ones are filled up
+    fallback: str | None = None  # what runs instead of what was asked for, and why
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """The card's output ``(N, K)`` for `images` in the card's layout and dtype.
@@ -27,19 +28,7 @@ class Backend(Protocol):
         """
 
 
-def fallback_of(backend: object) -> str | None:
-    """What runs instead of what was asked for, and why; None where nothing does."""
-    said: str | None = getattr(backend, "fallback", None)
-    return said
-
-
-def least_batch_of(backend: Backend) -> int:
-    """The batch that the model computes for any smaller one too; 1 where it takes any."""
-    size: int | None = getattr(backend, "fixed_batch", None)
-    return size or 1
-
-
-class FakeBackend:
+class FakeBackend(Backend):
     """A model whose every answer a person can foretell: the class of the strongest channel.
 
     Class 0 is red, 1 green, 2 blue: the logits are the mean of each channel of an ``(N, 3, H, W)``

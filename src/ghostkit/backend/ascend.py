@@ -101,11 +101,12 @@ class OmBackend:
         self.card = self.host_card = _read_card(self.path)
         self._session, interface = open_session(self.path, device)
         self.name = f"{interface} device {device}"
-        self.fixed_batch = _batch_size(self._session.input_bytes, self.card, self.path)
+        self._batch = _batch_size(self._session.input_bytes, self.card, self.path)
+        self.fixed_batch: int | None = self._batch
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`. The last batch is filled up to the compiled size."""
-        return in_whole_batches(images, self.fixed_batch, self._run)
+        return in_whole_batches(images, self._batch, self._run)
 
     def _run(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         size, classes = len(batch), len(self.card.classes)

@@ -25,10 +25,6 @@ class CardedBackend(Backend, Protocol):
     def host_card(self) -> ModelCard:
         """What is left to do before `infer`; the card itself where that is all of it."""
 
-    @property
-    def fallback(self) -> str | None:
-        """What runs instead of what was asked for, and why; None where nothing does."""
-
 
 def _onnx(path: str, choice: Choice) -> CardedBackend:
     from ghostkit.backend.onnx import OnnxBackend

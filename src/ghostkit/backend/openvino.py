@@ -64,6 +64,8 @@ class OpenvinoBackend:
         CardError: there is no card, or it is malformed.
     """
 
+    serial = False
+
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from ghostkit import __version__
-from ghostkit.backend import fallback_of
 from ghostkit.backend.model_files import hash_of
 from ghostkit.classifier import Classifier
 from ghostkit.cli.options import INTERRUPTED, say
@@ -157,7 +156,7 @@ def record_of(job: Job) -> Record:
         version=__version__,
         backend=job.classifier.backend.name,
         preprocessing=describe(job.classifier.card.steps),
-        fallback=fallback_of(job.classifier.backend),
+        fallback=job.classifier.backend.fallback,
         weights=hash_of(job.model),
     )
 

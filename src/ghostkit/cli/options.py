@@ -133,9 +133,7 @@ def next_training(
 
 def say_fallback(classifier: "Answering") -> None:
     """Tell the person where a model does not run as it was asked to."""
-    from ghostkit.backend import fallback_of
-
-    if (said := fallback_of(classifier.backend)) is not None:
+    if (said := classifier.backend.fallback) is not None:
         say(f"fallback: {said}")
 
 

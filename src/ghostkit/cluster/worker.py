@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ghostkit.artifacts import load
-from ghostkit.backend import fallback_of
 from ghostkit.backend.choice import BackendName, Precision
 from ghostkit.backend.model_files import contents_of
 from ghostkit.card import read_sidecar, sidecar_path
@@ -169,7 +168,7 @@ class Worker:
             sources.skipped,
             _unseen(part),
             platform.node(),
-            fallback_of(self.classifier.backend),
+            self.classifier.backend.fallback,
             time.monotonic() - began,
         )
         return account, records

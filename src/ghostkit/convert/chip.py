@@ -53,6 +53,8 @@ class ChipBackend:
         self.faults, self.warnings = faults, warnings
         assert wants.height is not None and wants.width is not None, "a chip takes one size"
         self.name = f"AIPP simulated, {model.name}"
+        self.path, self.serial = model.path, model.serial
+        self.fixed_batch, self.fallback = model.fixed_batch, model.fallback
         self._model, self.config, self._size = model, config, (wants.height, wants.width)
         swapped = config.swap_rb_uv != (wants.color == "BGR")
         self.host_color: Color = "BGR" if swapped else "RGB"  # what a device's host has to give

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.backend import least_batch_of
 from ghostkit.classifier import Classifier
 from ghostkit.errors import GhostkitError, PipelineError
 from ghostkit.mindx.codes import Code
@@ -84,6 +83,7 @@ class Program:
     ) -> Iterator[tuple[Request, GhostkitError | None]]:
         at = [work for _, work in self.works].index(infer)
         before, after = self.works[:at], self.works[at + 1 :]
+        backend = infer.classifier.backend
 
         def load(request: Request) -> NDArray[np.generic]:
             request.started_s = time.perf_counter()
@@ -93,7 +93,7 @@ class Program:
 
         def run(images: NDArray[Any]) -> NDArray[np.float32]:
             begin = time.perf_counter()
-            rows = infer.classifier.backend.infer(images)
+            rows = backend.infer(images)
             each = (time.perf_counter() - begin) / len(images)
             for _ in images:
                 record(infer.name, each)
@@ -105,8 +105,8 @@ class Program:
             run,
             batch_size=batch_size,
             workers=workers,
-            serial=getattr(infer.classifier.backend, "serial", False),
-            least=least_batch_of(infer.classifier.backend),
+            serial=backend.serial,
+            least=backend.fixed_batch or 1,
         )
         for answer in found:
             error = answer.error

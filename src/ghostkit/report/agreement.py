@@ -5,7 +5,6 @@ In: an `Agreement`, the two classifiers and what they are called; out: one HTML 
 
 from collections.abc import Sequence
 
-from ghostkit.backend import fallback_of
 from ghostkit.report.charts import decade_histogram, paired_bars
 from ghostkit.report.page import Html, element, join, page, table, text, tiles
 from ghostkit.report.photos import photo
@@ -76,7 +75,7 @@ def _facts(classifier: Answering) -> dict[str, str]:
     return {
         "network": card.architecture.name + ("" if width is None else f" {width:g}x"),
         "run by": classifier.backend.name,
-        "fallback": fallback_of(classifier.backend) or "",
+        "fallback": classifier.backend.fallback or "",
         "steps before the model": describe(card.steps),
         "input": f"{size}, {wants.dtype} {wants.layout} {wants.color}",
         "output": f"{card.output.kind}, temperature {card.output.temperature:g}",

@@ -16,7 +16,6 @@ import numpy as np
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ghostkit.backend import fallback_of
 from ghostkit.errors import ModelError
 from ghostkit.predictions import Prediction
 from ghostkit.serve import protocol
@@ -82,7 +81,7 @@ async def classify(server: Server, request: Request, share: Share) -> Response:
     futures = batcher.pictures([content for _, content in uploads])
     answers = await _outcome(server, request, share, futures)
     extra = {"model": classifier.card.hash}
-    if (fallback := fallback_of(classifier.backend)) is not None:
+    if (fallback := classifier.backend.fallback) is not None:
         extra["fallback"] = fallback
     records = []
     for (filename, _), answer in zip(uploads, answers, strict=True):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.classifier import Classifier
-from ghostkit.inferring import Answer
+from ghostkit.inferring import Answer, one_at_a_time
 from ghostkit.serve.refusals import Overloaded, Refused
 
 File = bytes | bytearray | memoryview
@@ -56,8 +56,8 @@ class Batcher:
         self._jobs: OrderedDict[Future[Any], _Job] = OrderedDict()
         self._changed = threading.Condition()
         self._idle, self._closing = 0, False
-        self._turn = threading.Lock()  # of a model that runs one batch at a time
-        self._serial = bool(getattr(classifier.backend, "serial", False))
+        backend = classifier.backend
+        self._infer = one_at_a_time(backend.infer) if backend.serial else backend.infer
         self._threads = [
             threading.Thread(target=self._work, name=f"answers {number}", daemon=True)
             for number in range(workers)
@@ -170,9 +170,3 @@ class Batcher:
         self._told(len(jobs))
         pictures = [job.picture for job in jobs if job.picture is not None]
         return self.classifier.batch(pictures, self._infer)
-
-    def _infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        if not self._serial:
-            return self.classifier.backend.infer(images)
-        with self._turn:
-            return self.classifier.backend.infer(images)

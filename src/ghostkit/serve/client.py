@@ -39,6 +39,9 @@ class _There:
     """What runs a server's model."""
 
     name: str
+    path: str = ""
+    serial: bool = False
+    fixed_batch: int | None = None
     fallback: str | None = None
 
     def infer(self, images: Any) -> Any:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from ghostkit.backend import fallback_of
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.predictions import top_k
@@ -159,7 +158,7 @@ def response(
         ModelError: no probabilities follow from them.
     """
     said: dict[str, Any] = {"card": classifier.card.hash, "backend": classifier.backend.name}
-    if (fallback := fallback_of(classifier.backend)) is not None:
+    if (fallback := classifier.backend.fallback) is not None:
         said["fallback"] = fallback
     outputs, tails = [], []
     for each in asked.outputs:

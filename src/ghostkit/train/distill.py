@@ -112,8 +112,8 @@ def _read(path: Path) -> TeacherLogits | None:
 
 def _key(teacher: Classifier, data: Dataset) -> str:
     """Changes with the teacher's card and files, the data, its order, and the classes."""
-    path = getattr(teacher.backend, "path", None)
-    content = "" if path is None else hash_of(path)  # other weights may have an equal card
+    path = teacher.backend.path
+    content = hash_of(path) if path else ""  # other weights may have an equal card
     order = (sample.path.removeprefix(data.root) for sample in data.samples)
     parts = (CACHED, teacher.card.hash, content, data.fingerprint, *order, "", *data.classes)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

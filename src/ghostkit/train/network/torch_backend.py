@@ -17,10 +17,11 @@ class TorchBackend:
     """Runs `model` in evaluation mode on `device`; one batch at a time, torch's threads inside."""
 
     serial = True
+    fixed_batch: int | None = None
     fallback: str | None = None
 
     def __init__(
-        self, model: nn.Module, device: torch.device | str = "cpu", path: str | None = None
+        self, model: nn.Module, device: torch.device | str = "cpu", path: str = ""
     ) -> None:
         self._model, self._device = model, torch.device(device)
         self.path = path  # of the file that `model` was read from, if any
