@@ -203,18 +203,24 @@ def test_a_full_disk_while_the_graph_is_written_is_no_error(cache, monkeypatch, 
     assert list(cache.iterdir()) == []
 
 
+def keep(key, graph):
+    with graph_cache.scratch() as scratch:
+        scratch.write_bytes(graph)
+        graph_cache.keep(key, {}, False, scratch)
+
+
 def test_the_folder_is_bounded_and_what_was_used_longest_ago_goes_first(cache, monkeypatch):
     monkeypatch.setattr(graph_cache, "MOST_BYTES", 4000)
     for age, name in enumerate(["new", "old", "older"]):
-        graph_cache.keep(name, {}, False, lambda path: bool(Path(path).write_bytes(b"g" * 900)))
+        keep(name, b"g" * 900)
         os.utime(cache / f"{name}.graph", (1000 - age, 1000 - age))
     (cache / ".left.tmp").write_bytes(b"t" * 900)
     os.utime(cache / ".left.tmp", (1, 1))
     assert graph_cache.find("older").graph == b"g" * 900  # now the latest
-    graph_cache.keep("next", {}, False, lambda path: bool(Path(path).write_bytes(b"n" * 900)))
-    graph_cache.keep("last", {}, False, lambda path: bool(Path(path).write_bytes(b"n" * 900)))
+    keep("next", b"n" * 900)
+    keep("last", b"n" * 900)
     assert {each.name for each in cache.iterdir()} == {
         f"{name}.graph" for name in ("new", "older", "next", "last")
     }
-    graph_cache.keep("huge", {}, False, lambda path: bool(Path(path).write_bytes(b"g" * 1000)))
+    keep("huge", b"g" * 1000)
     assert graph_cache.find("huge") is None

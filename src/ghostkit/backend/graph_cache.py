@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,32 +59,35 @@ def find(key: str) -> Kept | None:
     return kept
 
 
-def keep(key: str, notes: dict[str, str], folded: bool, save: Callable[[str], bool]) -> None:
-    """Make the entry `key` of the graph that `save(path)` writes; False from it: there is none.
-
-    Where the folder cannot be written, nothing is kept.
-    """
-    with suppress(OSError), _scratch() as scratch:
-        if not save(str(scratch)):
-            return
-        packed = _packed(notes, folded, scratch.read_bytes())
-        if len(packed) <= MOST_BYTES // 4:
-            scratch.write_bytes(packed)
-            os.replace(scratch, _folder() / (key + SUFFIX))
-            _shrink(MOST_BYTES)
-
-
 @contextmanager
-def _scratch() -> Iterator[Path]:
-    """A path in the cache for a file of this process alone."""
-    folder = _folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f".{secrets.token_hex(8)}.tmp"
-    path.touch(exist_ok=False)  # or raise, before any work, where nothing can be written
+def scratch() -> Iterator[Path | None]:
+    """A new file of this process alone, gone after the block; None where none can be written."""
+    try:
+        folder = _folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / f".{secrets.token_hex(8)}.tmp"
+        path.touch(exist_ok=False)
+    except OSError:
+        yield None
+        return
     try:
         yield path
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def keep(key: str, notes: dict[str, str], folded: bool, graph: Path) -> None:
+    """Make the entry `key` of the optimised graph in the file `graph`, a `scratch` that it takes.
+
+    Where the folder cannot be written, nothing is kept.
+    """
+    with suppress(OSError):
+        packed = _packed(notes, folded, graph.read_bytes())
+        if len(packed) <= MOST_BYTES // 4:
+            graph.write_bytes(packed)
+            os.replace(graph, _folder() / (key + SUFFIX))
+            _shrink(MOST_BYTES)
 
 
 def _folder() -> Path:

@@ -1,31 +1,17 @@
-"""ONNX Runtime: from a model file to a backend and the card inside it."""
+"""ONNX Runtime as a backend; `onnx_session` opens its models."""
 
-import json
 import os
-from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from ghostkit.backend import graph_cache, providers
-from ghostkit.backend.carded import (
-    WEIGHTS_METADATA_KEY,
-    Values,
-    check_input,
-    check_meaning,
-    check_output,
-    check_weights,
-    one_line,
-    read_card,
-    read_model,
-)
+from ghostkit.backend import providers
+from ghostkit.backend.carded import check_output, one_line
 from ghostkit.backend.choice import Choice, Device
-from ghostkit.backend.graph import folding
 from ghostkit.backend.model_files import check_stands, stands_at
+from ghostkit.backend.onnx_session import Opener, values_of
 from ghostkit.backend.whole_batches import in_whole_batches
-from ghostkit.card import ONNX_METADATA_KEY
 from ghostkit.errors import ModelError
 
 PIXELS_AT_ONCE = 120_000  # on a core, so that what flows through the layers stays in its caches
@@ -61,81 +47,20 @@ class OnnxBackend:
         cache: bool = False,
     ) -> None:
         self.path, self._threads, self._choice = os.fspath(path), threads, choice
-        self._folder = os.path.dirname(os.path.abspath(self.path))  # of weights beside the graph
         self._plain: OnnxBackend | None = None
         self._opening = Lock()
-        self._device = providers.device_for(choice)
-        self._opened = stands_at(self.path)
-        content = read_model(self.path)
-        keeps = cache and self._device.kind == "cpu" and len(content) >= graph_cache.LEAST_BYTES
-        key = graph_cache.key_of(content, fold, onnxruntime.__version__) if keeps else None
-        if key is None or not self._open_kept(key):
-            self._open_file(content, fold, key)
-        check_output(_values(self._session.get_outputs()), self.card, self.path)
+        self._stands = stands_at(self.path)
+        device = providers.device_for(choice)
+        opened = Opener(self.path, device, choice.strict, threads).open(fold=fold, cache=cache)
+        self._session = opened.session
+        self.card, self.host_card = opened.card, opened.host_card
+        check_output(values_of(self._session.get_outputs()), self.card, self.path)
         used = self._session.get_providers()
         self.name = f"onnxruntime {used[0]}"
-        self.fallback = providers.fallback(self._device, used, self.path, choice)
+        self.fallback = providers.fallback(device, used, self.path, choice)
         self.serial = used[0] != providers.CPU  # an accelerator takes one batch at a time
         size = self._session.get_inputs()[0].shape[0]
         self.fixed_batch = size if isinstance(size, int) else None  # None: takes any
-
-    def _open_kept(self, key: str) -> bool:
-        """Open what the cache holds of it; False where that is nothing."""
-        kept = graph_cache.find(key)
-        if kept is None:
-            return False
-        check_weights(kept.notes, self.path)
-        self.card = self.host_card = read_card(kept.notes, self.path)
-        if kept.folded:
-            self.host_card = folding.folded_card(self.card)
-        options = self._options()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        try:
-            self._session = self._open_session(kept.graph, options)
-        except ModelError:  # it is whole, but this ONNX Runtime does not take it
-            return False
-        return True
-
-    def _open_file(self, content: bytes, fold: bool, key: str | None) -> None:
-        """Open `content`, the file's; with a `key`, and keep it where that can be done."""
-        graph = folding.describe(content)
-        if graph is None:  # not protobuf; perhaps ONNX Runtime's own format
-            self._session = self._open_session(content, self._options())
-            inputs = _values(self._session.get_inputs())
-            notes = self._session.get_modelmeta().custom_metadata_map
-        else:
-            inputs, notes = graph.inputs, graph.metadata
-        check_weights(notes, self.path)
-        self.card = self.host_card = read_card(notes, self.path)
-        check_input(inputs, self.card, self.path)
-        if graph is None:
-            return
-        check_meaning(graph.makers.get(self.card.output.name), self.card, self.path)
-        if self._device.kind == "cpu" and graph.is_foldable:
-            from ghostkit.backend.graph.arranging import arrange  # a kept graph needs none of it
-
-            content = arrange(content, self._folder)
-        folds = fold and graph.is_foldable and not folding.is_taken(content, self.card)
-        if folds and self.card.input.dtype == "float32":
-            content = folding.fold(content, self.card, self.path)
-            self.host_card = folding.folded_card(self.card)
-        if key is None or ONNX_METADATA_KEY not in notes or _reads_other_files(graph):
-            self._session = self._open_session(content, self._options())
-            return
-        self._session = None
-
-        def save(path: str) -> bool:
-            options = self._options()
-            options.optimized_model_filepath = path
-            try:
-                self._session = self._open_session(content, options)
-            except ModelError:  # perhaps of the writing: it is tried without
-                return False
-            return True
-
-        graph_cache.keep(key, notes, self.host_card is not self.card, save)
-        if self._session is None:
-            self._session = self._open_session(content, self._options())
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`. A model of a fixed batch size gets its last batch filled up.
@@ -167,46 +92,9 @@ class OnnxBackend:
         """The same model as its file has it, opened when it is first asked for."""
         with self._opening:
             if self._plain is None:
-                check_stands(self.path, self._opened)
+                check_stands(self.path, self._stands)
                 self._plain = OnnxBackend(self.path, threads=self._threads, choice=self._choice)
             return self._plain
-
-    def _options(self) -> onnxruntime.SessionOptions:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # errors come as exceptions, not as lines on the terminal
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", os.fsencode(self._folder)
-        )
-        return options
-
-    def _open_session(
-        self, content: bytes, options: onnxruntime.SessionOptions
-    ) -> onnxruntime.InferenceSession:
-        path, strict = self.path, self._choice.strict
-        wanted = providers.providers_for(self._device, strict)
-        alone = strict and wanted[0][0] != providers.CPU
-        if alone:
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        try:
-            try:
-                return _session(content, options, wanted)
-            except Exception:
-                if strict or wanted[0][0] == providers.CPU:
-                    raise
-                return _session(content, options, [(providers.CPU, {})])  # `fallback` says so
-        except Exception as error:
-            if alone:
-                raise ModelError(
-                    f"{path}: {wanted[0][0]} alone cannot run it on {self._device}: "
-                    f"{one_line(error)}; without --strict the CPU takes what it leaves"
-                ) from error
-            raise ModelError(
-                f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can open: "
-                f"{one_line(error)}; export it again with: ghostkit export CHECKPOINT -o model.onnx"
-            ) from error
 
     def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         try:
@@ -219,31 +107,3 @@ class OnnxBackend:
                 f"{one_line(error)}"
             ) from error
         return np.asarray(logits, dtype=np.float32)
-
-
-def _session(
-    content: bytes,
-    options: onnxruntime.SessionOptions,
-    wanted: providers.Providers,
-) -> onnxruntime.InferenceSession:
-    """A session that stays on the providers that it was opened with, and prints nothing."""
-    return onnxruntime.InferenceSession(
-        content,
-        options,
-        providers=[name for name, _ in wanted],
-        provider_options=[dict(each) for _, each in wanted],
-        enable_fallback=0,
-    )
-
-
-def _reads_other_files(graph: folding.Description) -> bool:
-    """Whether weights come from files that the graph has no hash of."""
-    try:
-        known = {json.loads(graph.metadata[WEIGHTS_METADATA_KEY])["file"]}
-    except KeyError:
-        known = set()
-    return not graph.files <= known
-
-
-def _values(arguments: Sequence[onnxruntime.NodeArg]) -> Values:
-    return {each.name: (each.type, each.shape) for each in arguments}

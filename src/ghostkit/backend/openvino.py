@@ -7,6 +7,7 @@ what one-thread sessions are to ONNX Runtime. What was compiled is kept in a cac
 import os
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -47,6 +48,19 @@ def require_openvino() -> Any:
     return import_untold("openvino")
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A model that this process can run."""
+
+    compiled: Any
+    output: Any  # the one that the card names
+    card: ModelCard
+    host_card: ModelCard  # what it takes; the card itself where nothing is folded
+    fixed_batch: int | None
+    requests: deque[Any] = field(default_factory=deque)  # idle; taking and giving back is atomic
+    process: int = field(default_factory=os.getpid)
+
+
 class OpenvinoBackend:
     """An ONNX model with its card, or an OpenVINO one with the card beside it.
 
@@ -82,45 +96,49 @@ class OpenvinoBackend:
                 "leave --device out, or take --backend onnx"
             )
         self._plain: OpenvinoBackend | None = None
-        self._opened = stands_at(self.path)
+        self._stands = stands_at(self.path)
         self._opening = Lock()
-        self._of_parents: list[Any] = []  # never freed: their threads did not come along
-        self._open()
-        self.precisions = computed_in(self._compiled)
+        self._of_parents: list[_Opened] = []  # never freed: their threads did not come along
+        self._opened = opened = self._open()
+        self.card, self.host_card = opened.card, opened.host_card
+        self.fixed_batch = opened.fixed_batch
+        self.precisions = computed_in(opened.compiled)
         self.fallback = _fallback(self.precisions, self._choice, self.path)
         self.name = f"openvino {DEVICE} {'+'.join(self.precisions)}"
 
     @signal_stack_kept()
-    def _open(self) -> None:
+    def _open(self) -> "_Opened":
         runtime = require_openvino()
         _prepare_arrays(runtime)
         core = runtime.Core()
-        model, self.card = _read(core, self.path)
-        self.host_card = self.card
-        if self._fold and self.card.input.dtype == "float32":
+        model, card = _read(core, self.path)
+        host_card = card
+        if self._fold and card.input.dtype == "float32":
             from ghostkit.backend.openvino_folding import fold_openvino
 
-            self.host_card = fold_openvino(model, self.card)
+            host_card = fold_openvino(model, card)
         rows = model.inputs[0].get_partial_shape()[0]
-        self.fixed_batch = rows.get_length() if rows.is_static else None
         compiled = compiled_model(core, model, _hint(core, self._choice), self.path, self._cached)
-        self._output = compiled.output(self.card.output.name)
-        self._compiled = compiled
-        self._requests: deque[Any] = deque()  # idle ones; taking and giving back is atomic
-        self._process = os.getpid()
+        return _Opened(
+            compiled=compiled,
+            output=compiled.output(card.output.name),
+            card=card,
+            host_card=host_card,
+            fixed_batch=rows.get_length() if rows.is_static else None,
+        )
 
-    def _open_again(self) -> None:
+    def _open_again(self) -> "_Opened":
         """Open the model in a process that was forked since: in it, OpenVINO would wait for ever.
 
         Raises:
             ModelError: the file is another one by now.
         """
         with _one_at_a_time:
-            if self._process == os.getpid():
-                return
-            check_stands(self.path, self._opened)
-            self._of_parents += (self._compiled, self._requests)
-            self._open()
+            if self._opened.process != os.getpid():
+                check_stands(self.path, self._stands)
+                self._of_parents.append(self._opened)
+                self._opened = self._open()
+            return self._opened
 
     def infer(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """See `Backend.infer`, and `OnnxBackend.infer` for fixed batches and folded models."""
@@ -133,26 +151,27 @@ class OpenvinoBackend:
         """The same model as its file has it, opened when it is first asked for."""
         with self._opening:
             if self._plain is None:
-                check_stands(self.path, self._opened)
+                check_stands(self.path, self._stands)
                 self._plain = OpenvinoBackend(self.path, choice=self._choice, cached=self._cached)
             return self._plain
 
     def _run(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        if self._process != os.getpid():
-            self._open_again()
+        opened = self._opened
+        if opened.process != os.getpid():
+            opened = self._open_again()
         try:
-            request = self._requests.pop()
+            request = opened.requests.pop()
         except IndexError:
-            request = self._compiled.create_infer_request()
+            request = opened.compiled.create_infer_request()
         try:
             outputs = request.infer([images], share_inputs=True, share_outputs=True)
-            logits = np.array(outputs[self._output], dtype=np.float32)  # the request's own memory
+            logits = np.array(outputs[opened.output], dtype=np.float32)  # the request's own memory
         except Exception as error:  # RuntimeError, and TypeError for what it does not take
             raise ModelError(
                 f"{self.path}: inference failed on a {images.dtype} batch of shape {images.shape}: "
                 f"{one_line(error)}"
             ) from error
-        self._requests.append(request)
+        opened.requests.append(request)
         return logits
 
 
