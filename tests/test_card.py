@@ -194,3 +194,16 @@ def test_titles_are_what_people_read_and_survive_json():
 def test_titles_that_do_not_fit_the_classes_are_refused(titles, words):
     with pytest.raises(ValidationError, match=words):
         make_card(titles=titles)
+
+
+def test_a_derived_card_names_its_parent_and_how_it_was_made():
+    card = make_card(schema_version="1.0")
+    plain = card.derived(titles=("one", "two"))
+    assert plain.provenance.parents == (card.hash,)
+    assert plain == card.model_copy(update={"titles": ("one", "two")}).model_copy(
+        update={"provenance": plain.provenance}
+    )
+    made = plain.derived({"target": "folded"})
+    assert made.provenance.parents == (card.hash, plain.hash)
+    assert made.provenance.conversions == ({"parent": plain.hash, "target": "folded"},)
+    assert (plain.schema_version, made.schema_version) == ("1.0", SCHEMA_VERSION)

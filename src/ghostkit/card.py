@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from ghostkit.errors import CardError, did_you_mean
 from ghostkit.files import write_text
-from ghostkit.steps import Normalize, ScaledDecode, Step, output_size
+from ghostkit.steps import STEP_TAGS, Normalize, ScaledDecode, Step, output_size
 
 SCHEMA_VERSION = "1.3"  # the minor number grows with new fields, the major with new meanings
 ONNX_METADATA_KEY = "ghostkit.card"
@@ -138,6 +138,25 @@ class ModelCard(_Record):
         """Paths of the fields that a newer ghostkit wrote and this one keeps without using."""
         return tuple(path for path, _ in _extras(self, ""))
 
+    def derived(
+        self, conversion: Mapping[str, JsonValue] | None = None, **changes: Any
+    ) -> "ModelCard":
+        """The card of a model that was made from this one's: with `changes`, this one its parent.
+
+        Its measurements are this one's, unless they are among `changes`.
+
+        Args:
+            conversion: how it was made, where a card says that.
+        """
+        origin = self.provenance
+        lineage: dict[str, Any] = {"parents": (*origin.parents, self.hash)}
+        if conversion is not None:
+            made = {"parent": self.hash, **conversion}
+            lineage["conversions"] = (*(origin.conversions or ()), made)
+            changes["schema_version"] = SCHEMA_VERSION  # `conversions` came with it
+        provenance = origin.model_copy(update=lineage)
+        return self.model_copy(update={"provenance": provenance, **changes})
+
     def to_json(self, indent: int | None = None) -> str:
         """The card as JSON; `from_json` gives an equal card back."""
         content = self.model_dump(mode="json", exclude_none=True)
@@ -249,12 +268,7 @@ def _explain(error: ValidationError, source: str) -> list[str]:
         for part in problem["loc"]:
             if isinstance(part, int):
                 path += f"[{part}]"
-            elif part not in (
-                "scaled_decode",
-                "resize",
-                "center_crop",
-                "normalize",
-            ):  # pydantic's union tags
+            elif part not in STEP_TAGS:
                 path += f".{part}" if path else part
         telling = problem["type"] not in ("missing", "value_error")
         seen = f", not {problem['input']!r}" if telling else ""

@@ -7,7 +7,7 @@ unlike the rest of the card a step with an unknown field is always refused.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -98,6 +98,8 @@ class Normalize(_Step):
 
 
 Step = Annotated[ScaledDecode | Resize | CenterCrop | Normalize, Field(discriminator="op")]
+STEP_TAGS = frozenset(kind.model_fields["op"].default for kind in get_args(get_args(Step)[0]))
+"""The names of the steps, which pydantic puts into the place of a fault."""
 
 
 def evaluation_steps(

@@ -67,15 +67,12 @@ def match(
         )
     if difference > explained:
         findings += (_near(block, difference, explained),)
-    parents = (*card.provenance.parents, card.hash)
-    provenance = card.provenance.model_copy(update={"parents": parents})
-    update = {
-        "steps": steps,
-        "input": Input.model_validate(wants),
-        "measurements": (),  # they are of the float model
-        "provenance": provenance,
-    }
-    host_card = ModelCard.model_validate(card.model_copy(update=update).model_dump())
+    made = card.derived(
+        steps=steps,
+        input=Input.model_validate(wants),
+        measurements=(),  # they are of the float model
+    )
+    host_card = ModelCard.model_validate(made.model_dump())
     return Match(host_card, difference, explained, findings)
 
 

@@ -70,11 +70,10 @@ def calibrate(
 
     Example: ghostkit calibrate model.onnx photos/ -o calibrated.onnx --unknown others/
     """
-    from ghostkit.backend.graph.folding import with_metadata
+    from ghostkit.backend.graph.metadata import with_card
     from ghostkit.calibration import temperature as temperatures
     from ghostkit.calibration.measuring import best_probabilities, with_temperature
     from ghostkit.calibration.threshold import reject
-    from ghostkit.card import ONNX_METADATA_KEY
     from ghostkit.cli.report import open_console, plain_table
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.errors import UsageError
@@ -122,7 +121,7 @@ def calibrate(
             "probabilities; --keep, --accuracy or --unknown choose it anew"
         )
     card = _card(classifier.card, found.images, temperature, rejection)
-    write_bytes(output, with_metadata(content, ONNX_METADATA_KEY, card.to_json()))
+    write_bytes(output, with_card(content, card))
     if as_json:
         print_json(_record(found, rejection))
     else:
@@ -231,7 +230,7 @@ def _temperature(found: "Calibration", card: "ModelCard", wants_threshold: bool)
 def _card(
     card: "ModelCard", images: int, temperature: float, rejection: "Rejection | None"
 ) -> "ModelCard":
-    from ghostkit.convert.derived import derived
+    from ghostkit.backend.derived import derived
 
     settings: dict[str, JsonValue] = {"images": images, "temperature": temperature}
     threshold = None if rejection is None else rejection.threshold

@@ -1,9 +1,9 @@
 """``--to folded``: colour order, normalisation and layout inside the graph, uint8 pixels in."""
 
+from ghostkit.backend.derived import derived
 from ghostkit.backend.graph import folding
-from ghostkit.card import ONNX_METADATA_KEY
+from ghostkit.backend.graph.metadata import with_card
 from ghostkit.classifier import Classifier
-from ghostkit.convert.derived import derived
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.source import open_source, to_bytes
 from ghostkit.convert.verified import agreement_rows, compare_draft, write_onnx
@@ -36,7 +36,7 @@ def convert_to_folded(request: Request) -> Outcome:
         input=changed.input,
         measurements=card.measurements,  # the same function, as is compared now
     )
-    content = folding.with_metadata(content, ONNX_METADATA_KEY, result.to_json())
+    content = with_card(content, result)
 
     def judged(draft: Classifier) -> Agreement:
         return compare_draft(source.classifier, draft, request, request.pictures, tolerance)

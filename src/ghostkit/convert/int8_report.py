@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from ghostkit.backend.derived import versions
 from ghostkit.classifier import Classifier
 from ghostkit.convert.budget import Judge, Verdict, accuracy_judge, agreement_judge
 from ghostkit.convert.calibration import Calibration
-from ghostkit.convert.derived import versions
 from ghostkit.convert.requested import Request, Table
 from ghostkit.convert.running import BATCH, Throughput
 from ghostkit.convert.search import Found, Trial

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from ghostkit.backend.derived import derived
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.convert.budget import Judge, Verdict
 from ghostkit.convert.calibration import Calibration
-from ghostkit.convert.derived import derived
 from ghostkit.convert.int8_layers import Layer, relative_error
 from ghostkit.convert.running import Images
 from ghostkit.errors import AgreementError

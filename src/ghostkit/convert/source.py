@@ -11,9 +11,10 @@ from pathlib import Path
 import onnx
 
 from ghostkit.backend.carded import WEIGHTS_METADATA_KEY, read_model
+from ghostkit.backend.graph.metadata import with_card
 from ghostkit.backend.model_files import is_beside
 from ghostkit.backend.onnx import OnnxBackend
-from ghostkit.card import ONNX_METADATA_KEY, ModelCard
+from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError
 
@@ -86,19 +87,8 @@ def _put_answer_first(model: onnx.ModelProto, card: ModelCard) -> None:
 
 def to_bytes(model: onnx.ModelProto, card: ModelCard) -> bytes:
     """The content of an ONNX file with all weights and `card` inside; equal input, equal bytes."""
-    plain = onnx.ModelProto()
-    plain.CopyFrom(model)
-    kept = [
-        entry
-        for entry in model.metadata_props
-        if entry.key not in (ONNX_METADATA_KEY, WEIGHTS_METADATA_KEY)
-    ]
-    del plain.metadata_props[:]
-    plain.metadata_props.extend(kept)
-    entry = plain.metadata_props.add()
-    entry.key, entry.value = ONNX_METADATA_KEY, card.to_json()
-    content: bytes = plain.SerializeToString(deterministic=True)
-    return content
+    content = model.SerializeToString(deterministic=True)
+    return with_card(content, card, {WEIGHTS_METADATA_KEY: None})  # there are none beside it
 
 
 def opset_of(model: onnx.ModelProto) -> int:

@@ -20,8 +20,9 @@ import onnxscript.optimizer
 import torch
 from numpy.typing import NDArray
 
+from ghostkit.backend.graph.metadata import with_card
 from ghostkit.backend.onnx import OnnxBackend
-from ghostkit.card import ONNX_METADATA_KEY, ModelCard
+from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier, Picture
 from ghostkit.errors import AgreementError, ImageRefused, UsageError
 from ghostkit.files import write_bytes
@@ -101,19 +102,14 @@ def _deployable(model: GhostNet, card: ModelCard) -> tuple[GhostNet, ModelCard]:
     if card.architecture.name != "ghostnetv3":
         return model, card
     fused = card.architecture.model_copy(update={"name": "ghostnetv3-fused"})
-    parents = (*card.provenance.parents, card.hash)
-    provenance = card.provenance.model_copy(update={"parents": parents})
-    return fuse(model), card.model_copy(update={"architecture": fused, "provenance": provenance})
+    return fuse(model), card.derived(architecture=fused)
 
 
 def onnx_bytes(model: GhostNet, card: ModelCard) -> bytes:
     """The ONNX file's content: input ``image``, output ``logits``, opset 17, card in metadata."""
     graph = traced(model, card)
-    entry = graph.metadata_props.add()
-    entry.key, entry.value = ONNX_METADATA_KEY, card.to_json()
     onnx.checker.check_model(graph, full_check=True)
-    content: bytes = graph.SerializeToString(deterministic=True)
-    return content
+    return with_card(graph.SerializeToString(deterministic=True), card)
 
 
 def traced(model: GhostNet, card: ModelCard, *, fold: bool = True) -> onnx.ModelProto:

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
-from ghostkit.card import ONNX_METADATA_KEY
+from ghostkit.backend.graph.metadata import with_card
 from ghostkit.errors import CheckpointError
 from ghostkit.files import write_bytes
 from ghostkit.train.export import traced
@@ -43,10 +43,8 @@ def write_linked(weights_file: str | os.PathLike[str], path: str | os.PathLike[s
     model = traced(build_carded(card, weights, str(source)), card, fold=False)
     _link(model.graph, places, source.name)
     link = json.dumps({"file": source.name, "sha256": hashlib.sha256(content).hexdigest()})
-    for key, value in ((ONNX_METADATA_KEY, card.to_json()), (WEIGHTS_METADATA_KEY, link)):
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    write_bytes(target, model.SerializeToString(deterministic=True))
+    graph = model.SerializeToString(deterministic=True)
+    write_bytes(target, with_card(graph, card, {WEIGHTS_METADATA_KEY: link}))
     onnx.checker.check_model(str(target))
     return target
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ghostkit.artifacts import load
-from ghostkit.backend.graph.folding import describe, fold, folded_card, with_metadata
+from ghostkit.backend.graph.folding import describe, fold, folded_card
+from ghostkit.backend.graph.metadata import with_card
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.bundled import default_model
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard
@@ -55,7 +56,7 @@ def test_the_folded_model_answers_raw_pixels_as_the_plain_one_answers_prepared_o
     card = card_of(layout, color, normalize)
     folded = folded_card(card)
     content = fold(model_of(card), card, "means.onnx")
-    content = with_metadata(content, ONNX_METADATA_KEY, folded.to_json())
+    content = with_card(content, folded)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
     assert (folded.input.dtype, folded.input.layout, folded.input.color) == ("uint8", "NHWC", "RGB")
     assert folded.steps == card.steps[:2]

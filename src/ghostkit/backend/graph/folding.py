@@ -141,16 +141,6 @@ def folded_card(card: ModelCard) -> ModelCard:
     )
 
 
-def with_metadata(content: bytes, key: str, value: str) -> bytes:
-    """The ONNX file `content` with this entry in place of any other of that key."""
-    kept = (
-        raw_field(number, wire_type, part)
-        for number, wire_type, part in fields(content)
-        if number != proto.METADATA or isinstance(part, int) or text(part, proto.KEY) != key
-    )
-    return b"".join(kept) + field(proto.METADATA, message([(proto.KEY, key), (proto.VALUE, value)]))
-
-
 def _folded_graph(graph: memoryview, card: ModelCard, source: str) -> bytes:
     head, rest, inputs = [], [], 0
     for number, wire_type, part in fields(graph):
