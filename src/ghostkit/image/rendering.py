@@ -42,30 +42,8 @@ def render(data: bytes, kind: str, limits: Limits, short: int | None = None) -> 
         Refusal: the picture is damaged, too large, or of pixels that have no agreed range.
     """
     try:
-        if kind == "WebP":  # Pillow makes room for the canvas as soon as it opens the file
-            check_pixels(*_webp_canvas(data), limits)
-        picture = _opener(kind)(io.BytesIO(data))
-        check_pixels(*picture.size, limits)
-        if kind == "TIFF":
-            _check_tile(picture)
-        pixels = None
-        if kind == "JPEG":
-            if (count := scans(data)) > _MOST_SCANS:  # each costs all the pixels
-                raise Refusal(f"too many scans: {count}; expected {_MOST_SCANS} at most")
-            scale = scale_for(picture.size, short)
-            pixels = decode_fast(data, picture.mode, picture.size, scale)
-            if pixels is None and scale > 1:
-                width, height = (side // scale for side in picture.size)
-                picture.draft(None, (width, height))
-        if pixels is None:
-            picture.load()
-            check_pixels(*picture.size, limits)
-            pixels = _rgb(picture, _surplus_bits(picture) if kind == "TIFF" else 8)
-            if kind == "TIFF" and _is_negative(picture):
-                np.invert(pixels, out=pixels)
-        orientation = _orientation(picture)
-        del picture  # with its own pixels, before turning makes a copy of ours
-        return _upright(pixels, orientation)
+        pixels, orientation = _RENDERERS[kind](data, kind, limits, short)
+        return _upright(pixels, orientation)  # may copy; Pillow's own pixels are gone by now
     except (Refusal, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -84,14 +62,75 @@ def render_picture(picture: Image.Image, limits: Limits) -> NDArray[np.uint8]:
     try:
         loaded = picture.copy()  # the given one stays as it is, but for being loaded
         is_tiff = hasattr(picture, "tag_v2")
-        pixels = _rgb(loaded, _surplus_bits(picture) if is_tiff else 8)
-        if is_tiff and _is_negative(picture):
-            np.invert(pixels, out=pixels)
+        pixels = _rgb_of_tiff(loaded, picture) if is_tiff else _rgb(loaded)
         return _upright(pixels, _orientation(loaded))
     except (Refusal, MemoryError):
         raise
     except Exception as error:
         raise Refusal(_fault("picture", error)) from error
+
+
+def _render_any(
+    data: bytes, kind: str, limits: Limits, short: int | None
+) -> tuple[NDArray[np.uint8], object]:
+    """The pixels as they are stored, (H, W, 3) RGB, and their orientation."""
+    picture = _opened(data, kind, limits)
+    _load(picture, limits)
+    return _rgb(picture), _orientation(picture)
+
+
+def _render_jpeg(
+    data: bytes, kind: str, limits: Limits, short: int | None
+) -> tuple[NDArray[np.uint8], object]:
+    picture = _opened(data, kind, limits)
+    if (count := scans(data)) > _MOST_SCANS:  # each costs all the pixels
+        raise Refusal(f"too many scans: {count}; expected {_MOST_SCANS} at most")
+    scale = scale_for(picture.size, short)
+    pixels = decode_fast(data, picture.mode, picture.size, scale)
+    if pixels is None:
+        if scale > 1:
+            width, height = (side // scale for side in picture.size)
+            picture.draft(None, (width, height))
+        _load(picture, limits)
+        pixels = _rgb(picture)
+    return pixels, _orientation(picture)
+
+
+def _render_webp(
+    data: bytes, kind: str, limits: Limits, short: int | None
+) -> tuple[NDArray[np.uint8], object]:
+    check_pixels(*_webp_canvas(data), limits)  # Pillow makes room for it when it opens the file
+    return _render_any(data, kind, limits, short)
+
+
+def _render_tiff(
+    data: bytes, kind: str, limits: Limits, short: int | None
+) -> tuple[NDArray[np.uint8], object]:
+    picture = _opened(data, kind, limits)
+    _check_tile(picture)
+    _load(picture, limits)
+    return _rgb_of_tiff(picture, picture), _orientation(picture)
+
+
+_RENDERERS = {
+    "JPEG": _render_jpeg,
+    "PNG": _render_any,
+    "WebP": _render_webp,
+    "BMP": _render_any,
+    "GIF": _render_any,
+    "TIFF": _render_tiff,
+}
+
+
+def _opened(data: bytes, kind: str, limits: Limits) -> ImageFile.ImageFile:
+    picture = _opener(kind)(io.BytesIO(data))
+    check_pixels(*picture.size, limits)
+    return picture
+
+
+def _load(picture: Image.Image, limits: Limits) -> None:
+    picture.load()
+    check_pixels(*picture.size, limits)  # it may have another size than it declared
 
 
 @cache
@@ -133,7 +172,7 @@ def _check_tile(picture: Any) -> None:
         raise Refusal(f"too many pixels: tile of {width}x{height} in a picture of {size}")
 
 
-def _rgb(picture: Image.Image, shift: int) -> NDArray[np.uint8]:
+def _rgb(picture: Image.Image, shift: int = 8) -> NDArray[np.uint8]:
     """A loaded picture as a new array; never more than a band of rows is held twice.
 
     `shift`: how many bits the integers of a 16-bit picture have above 8.
@@ -147,6 +186,14 @@ def _rgb(picture: Image.Image, shift: int) -> NDArray[np.uint8]:
         whole = rows >= height
         band = picture if whole else picture.crop((0, top, width, bottom))
         pixels[top:bottom] = _band(band, shift)
+    return pixels
+
+
+def _rgb_of_tiff(loaded: Image.Image, tiff: Any) -> NDArray[np.uint8]:
+    """As `_rgb`, by the tags of `tiff`: how many bits there are, and whether white is 0."""
+    pixels = _rgb(loaded, _surplus_bits(tiff))
+    if _is_negative(tiff):
+        np.invert(pixels, out=pixels)
     return pixels
 
 
