@@ -8,10 +8,9 @@ from ghostkit.bundled import DEFAULT, default_model
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError, UsageError
 from ghostkit.image import DEFAULT_LIMITS, Limits
+from ghostkit.suffixes import CHECKPOINTS, COMPILED, OPENVINO
 
-CHECKPOINT_SUFFIXES = (".pth.tar", ".pth", ".pt", ".tar", ".safetensors")
 CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
-OTHER_SUFFIXES = (".om", ".xml")  # what starts otherwise, and is no checkpoint
 OM_START = b"IMOD"
 OPENVINO_HEAD = b"<net name="
 
@@ -62,7 +61,7 @@ def _load(model: str | os.PathLike[str], choice: Choice) -> Classifier:
     name = path_of(os.fspath(model))
     if os.path.isdir(name):
         raise ModelError(f"{name}: a folder, not a model; name the .onnx file, then the photos")
-    if not name.lower().endswith(OTHER_SUFFIXES) and _is_checkpoint(name):
+    if _is_checkpoint(name):
         return _load_checkpoint(name, choice)
     from ghostkit.backend.opening import open_model
 
@@ -73,7 +72,7 @@ def _load(model: str | os.PathLike[str], choice: Choice) -> Classifier:
 def choices_for(model: str | os.PathLike[str]) -> tuple[Choice, ...]:
     """Every way in which `model` can be run by what is installed here, the usual first."""
     name = path_of(os.fspath(model))
-    if not name.lower().endswith(OTHER_SUFFIXES) and _is_checkpoint(name):
+    if _is_checkpoint(name):
         return (Choice(),)
     from ghostkit.backend.opening import choices_for
 
@@ -113,7 +112,9 @@ def path_of(name: str) -> str:
 
 
 def _is_checkpoint(path: str) -> bool:
-    """By the file's first bytes, and by its name where they say nothing."""
+    """By the file's name where that is of another kind of model, or its bytes say nothing."""
+    if path.lower().endswith((COMPILED, OPENVINO)):
+        return False
     try:
         with open(path, "rb") as stream:
             start = stream.read(4)
@@ -125,7 +126,7 @@ def _is_checkpoint(path: str) -> bool:
         raise ModelError(f"{path}: the model file cannot be read: {error.strerror}") from error
     if start.startswith(CHECKPOINT_STARTS):
         return True
-    return path.lower().endswith(CHECKPOINT_SUFFIXES) and not start.startswith(ONNX_START)
+    return path.lower().endswith(CHECKPOINTS) and not start.startswith(ONNX_START)
 
 
 def _load_checkpoint(path: str, choice: Choice) -> Classifier:

@@ -11,8 +11,9 @@ from pathlib import Path, PurePath
 from ghostkit.backend.carded import read_model
 from ghostkit.backend.graph.outside import locations
 from ghostkit.backend.graph.protobuf import ProtobufError
-from ghostkit.backend.openvino_ir import IR_SUFFIX, weights_path
+from ghostkit.backend.openvino_ir import weights_path
 from ghostkit.errors import ModelError
+from ghostkit.suffixes import OPENVINO
 
 ONNX_START = b"\x08"  # field 1 of the message, the IR version
 
@@ -66,7 +67,7 @@ def check_stands(model: str, opened: Standing) -> None:
 
 
 def _is_ir(path: Path) -> bool:
-    return path.suffix.lower() == IR_SUFFIX
+    return path.suffix.lower() == OPENVINO
 
 
 def _identity(file: Path) -> tuple[int, int, int, int] | None:

@@ -12,6 +12,7 @@ from ghostkit.backend import Backend
 from ghostkit.backend.choice import BackendName, Choice
 from ghostkit.card import ModelCard
 from ghostkit.errors import UsageError
+from ghostkit.suffixes import COMPILED, OPENVINO
 
 
 class CardedBackend(Backend, Protocol):
@@ -54,7 +55,7 @@ OPENERS: dict[BackendName, Callable[[str, Choice], CardedBackend]] = {
     "openvino": _openvino,
     "ascend": _ascend,
 }
-OWNERS: dict[str, tuple[BackendName, ...]] = {".om": ("ascend",), ".xml": ("openvino",)}
+OWNERS: dict[str, tuple[BackendName, ...]] = {COMPILED: ("ascend",), OPENVINO: ("openvino",)}
 OTHERS: tuple[BackendName, ...] = ("onnx", "openvino")  # what opens any other file, the usual first
 
 

@@ -30,12 +30,13 @@ from ghostkit.backend.choice import Choice, Precision
 from ghostkit.backend.graph import folding
 from ghostkit.backend.model_files import check_stands, stands_at
 from ghostkit.backend.openvino_cpu import DEVICE, compiled_model, computed_in
-from ghostkit.backend.openvino_ir import IR_SUFFIX, last_operator, read_ir_card
+from ghostkit.backend.openvino_ir import last_operator, read_ir_card
 from ghostkit.backend.telemetry import import_untold
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard
 from ghostkit.errors import MissingExtra, ModelError, UsageError
 from ghostkit.signals import signal_stack_kept
+from ghostkit.suffixes import OPENVINO
 
 _ELEMENT_TYPES = {"f32": "tensor(float)", "u8": "tensor(uint8)", "f16": "tensor(float16)"}
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
@@ -202,7 +203,7 @@ def _prepare_arrays(runtime: Any) -> None:
 
 def _read(core: Any, path: str) -> tuple[Any, ModelCard]:
     """OpenVINO's graph of the file at `path`, and its card, which fits it."""
-    if path.lower().endswith(IR_SUFFIX):
+    if path.lower().endswith(OPENVINO):
         card = read_ir_card(path)
         model = _graph(core, path)
         check_input(_values(model.inputs, card.input.name), card, path)
@@ -212,7 +213,7 @@ def _read(core: Any, path: str) -> tuple[Any, ModelCard]:
         graph = folding.describe(content)
         if graph is None:
             raise ModelError(
-                f"{path}: not an ONNX file, nor does it end in {IR_SUFFIX}; export it again with: "
+                f"{path}: not an ONNX file, nor does it end in {OPENVINO}; export it again with: "
                 "ghostkit export CHECKPOINT -o model.onnx"
             )
         check_weights(graph.metadata, path)

@@ -11,7 +11,6 @@ from typing import Any
 from ghostkit.card import ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
 
-IR_SUFFIX = ".xml"
 _PASSING = ("Convert", "Reshape", "Squeeze", "Unsqueeze")  # operators that leave numbers alone
 RECORD_KEY = "openvino"  # in the recipe of the card's provenance: {"sha256": {"xml", "bin"}}
 

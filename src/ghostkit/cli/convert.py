@@ -140,14 +140,14 @@ def _check_options(to: str, precision: str, context: typer.Context) -> None:
 
 def _model_path(model: Path) -> Path:
     """The ONNX file that is meant."""
-    from ghostkit.artifacts import CHECKPOINT_SUFFIXES
     from ghostkit.bundled import DEFAULT, default_model
     from ghostkit.errors import UsageError
+    from ghostkit.suffixes import CHECKPOINTS
 
     name = str(model)
     if name == DEFAULT and not model.exists():
         model = default_model()
-    if name.lower().endswith(CHECKPOINT_SUFFIXES):
+    if name.lower().endswith(CHECKPOINTS):
         raise UsageError(
             f"{name!r} is a checkpoint; a conversion starts from ONNX: ghostkit export {name} "
             "-o model.onnx"

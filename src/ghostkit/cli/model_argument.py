@@ -7,12 +7,7 @@ be either is refused rather than guessed, since the wrong model answers without 
 import os
 from collections.abc import Sequence
 
-from ghostkit.artifacts import (
-    CHECKPOINT_SUFFIXES,
-    OTHER_SUFFIXES,
-    begins_as_model,
-    names_model,
-)
+from ghostkit.artifacts import begins_as_model, names_model
 from ghostkit.card import ModelCard
 from ghostkit.cloud.address import is_url
 from ghostkit.errors import UsageError
@@ -20,10 +15,7 @@ from ghostkit.image.formats import identify
 from ghostkit.image.limits import Refusal
 from ghostkit.sources import is_picture
 from ghostkit.sources.kinds import STANDARD_INPUT, is_archive, is_pattern, is_table
-
-MODEL_SUFFIXES = (".onnx", *OTHER_SUFFIXES, *CHECKPOINT_SUFFIXES)
-ANY_XML = ".xml"  # of OpenVINO's graphs, and of anything else: boxes beside photos
-LEFT_BEHIND = (".onnx", *OTHER_SUFFIXES, ".pth.tar", ".safetensors")  # by a run, a conversion
+from ghostkit.suffixes import LEFT_BEHIND, MODELS, OPENVINO
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -85,9 +77,9 @@ def _is_model(name: str, *, alone: bool) -> bool:
 
 def _is_named_as_model(name: str) -> bool:
     """Checkpoints are called .tar as archives are; what is a tar archive holds pictures."""
-    if not name.lower().endswith(MODEL_SUFFIXES):
+    if not name.lower().endswith(MODELS):
         return False
-    if name.lower().endswith(ANY_XML) and os.path.isfile(name):
+    if name.lower().endswith(OPENVINO) and os.path.isfile(name):
         return begins_as_model(name)
     if is_archive(name) and not os.path.lexists(name):
         return not is_pattern(name)
@@ -104,7 +96,7 @@ def _models_in(folder: str) -> list[str]:
         named = sorted(each for each in os.listdir(folder) if each.endswith(LEFT_BEHIND))
     except OSError:  # the search for pictures will say why it cannot be read
         return []
-    return [each for each in named if not each.endswith(ANY_XML) or _is_graph(folder, each)]
+    return [each for each in named if not each.endswith(OPENVINO) or _is_graph(folder, each)]
 
 
 def _is_graph(folder: str, name: str) -> bool:

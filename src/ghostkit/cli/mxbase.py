@@ -41,8 +41,9 @@ def mxbase(
     from ghostkit.classifier import picture_name
     from ghostkit.cli.pipeline_run import pictures_for, print_line
     from ghostkit.mindx.labels import read_names
-    from ghostkit.mindx.models import COMPILED, Found, find_model
+    from ghostkit.mindx.models import Found, find_model
     from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
+    from ghostkit.suffixes import COMPILED
     from ghostkit.timing import StageTimes
     from ghostkit.writers import remove_result, write_result
 

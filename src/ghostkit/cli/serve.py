@@ -119,9 +119,8 @@ def _named(models: list[str]) -> dict[str, str]:
     Raises:
         UsageError: a name cannot stand there, or is that of another model too.
     """
-    from ghostkit.artifacts import OTHER_SUFFIXES
-    from ghostkit.cli.model_argument import MODEL_SUFFIXES
     from ghostkit.errors import UsageError
+    from ghostkit.suffixes import MODELS
 
     found: dict[str, str] = {}
     for each in models:
@@ -129,8 +128,7 @@ def _named(models: list[str]) -> dict[str, str]:
         if not equals or not NAME.fullmatch(name):
             model = each
             name = Path(each).name
-            endings = (*MODEL_SUFFIXES, *OTHER_SUFFIXES)
-            name = name.removesuffix(next(filter(name.endswith, endings), ""))
+            name = name.removesuffix(next(filter(name.endswith, MODELS), ""))
         if not NAME.fullmatch(name):
             raise UsageError(
                 f"{each}: {name!r} cannot stand in an address; name it: shoes={each} (letters, "

@@ -22,6 +22,7 @@ from ghostkit.convert.atc_log import SUCCESS, TOO_LONG, explain_failure
 from ghostkit.convert.om_file import fault_of_om
 from ghostkit.errors import AippError, CompilerError, MissingExtra, UsageError
 from ghostkit.files import check_target, sync_folder, write_text
+from ghostkit.suffixes import COMPILED
 
 TIMEOUT_S = 3600.0
 
@@ -72,7 +73,7 @@ def convert_to_om(model: Path, card: ModelCard, options: OmOptions) -> OmResult:
         UsageError: an option makes no sense, or there is no ATC.
     """
     om = options.output
-    om = om if om.suffix == ".om" else om.with_name(om.name + ".om")
+    om = om if om.suffix == COMPILED else om.with_name(om.name + COMPILED)
     check_soc(options.soc)
     check_float_model(card)
     check_target(om, overwrite=options.overwrite)

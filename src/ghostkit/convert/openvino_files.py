@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ghostkit.backend.openvino import require_openvino
-from ghostkit.backend.openvino_ir import IR_SUFFIX, weights_path, with_checksums
+from ghostkit.backend.openvino_ir import weights_path, with_checksums
 from ghostkit.card import ModelCard, sidecar_path, write_sidecar
 from ghostkit.files import check_target, write_bytes
+from ghostkit.suffixes import OPENVINO
 
 
 def check_targets(output: Path, *, overwrite: bool) -> None:
@@ -18,7 +19,7 @@ def check_targets(output: Path, *, overwrite: bool) -> None:
 
 def save_draft(model: Any, card: ModelCard, folder: Path, *, half: bool = False) -> Path:
     """The OpenVINO graph `model` and its card in `folder`; `half`: weights in half precision."""
-    path = folder / f"draft{IR_SUFFIX}"
+    path = folder / f"draft{OPENVINO}"
     require_openvino().save_model(model, str(path), compress_to_fp16=half)
     write_sidecar(with_checksums(card, path), path)
     return path

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from ghostkit.convert.requested import Outcome, Request
+from ghostkit.suffixes import ONNX, OPENVINO
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,19 @@ EIGHT_BITS = frozenset({"calibration", "max_drop", "data"})  # options that noth
 
 TARGETS: Mapping[str, Target] = {
     "folded": Target(
-        "folded_target", "convert_to_folded", frozenset({"images", "tolerance"}), ".onnx"
+        "folded_target", "convert_to_folded", frozenset({"images", "tolerance"}), ONNX
     ),
     "int8": Target(
         "int8_target",
         "convert_to_int8",
         EIGHT_BITS | {"images", "tolerance"},
-        ".onnx",
+        ONNX,
     ),
     "openvino": Target(
         "openvino_target",
         "convert_to_openvino",
         EIGHT_BITS | {"images", "precision", "tolerance"},
-        ".xml",
+        OPENVINO,
     ),
     "om": Target(
         "om_target",

@@ -8,7 +8,6 @@ from ghostkit.errors import PipelineError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.links import nearest
 from ghostkit.mindx.models import (
-    COMPILED,
     Load,
     Model,
     find_aipp,
@@ -18,6 +17,7 @@ from ghostkit.mindx.models import (
     read_aipp,
 )
 from ghostkit.mindx.structure import Element, Stream
+from ghostkit.suffixes import COMPILED
 
 PASSING = ("queue", "tee")  # what comes out is what went in
 MODEL_FACTORIES = ("mxpi_tensorinfer", "mxpi_modelinfer")

@@ -16,10 +16,10 @@ from ghostkit.errors import PipelineError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.request import ColorOrder
 from ghostkit.steps import Normalize
+from ghostkit.suffixes import COMPILED
 
 OF_RGB = ("RGB888_U8", "XRGB8888_U8")  # AIPP inputs whose channels have an order
 
-COMPILED = ".om"
 Load = Callable[[str], Classifier]
 
 

@@ -20,11 +20,12 @@ from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
 from ghostkit.mindx.elements import build
 from ghostkit.mindx.inferring import Infer
-from ghostkit.mindx.models import COMPILED, Load, Model
+from ghostkit.mindx.models import Load, Model
 from ghostkit.mindx.pictures import Work
 from ghostkit.mindx.request import Request
 from ghostkit.mindx.structure import Element, Pipeline, Stream
 from ghostkit.stream import answers
+from ghostkit.suffixes import COMPILED
 from ghostkit.threads import ordered_map
 
 Record = Callable[[str, float], None]
