@@ -14,9 +14,9 @@ import pytest
 pytest.importorskip("torch")
 
 from ghostkit.cli import run
+from ghostkit.cli.modelarts_job import Job, run_job
 from ghostkit.cloud.address import Address
 from ghostkit.cloud.mirror import Mirror
-from ghostkit.cloud.modelarts import Job, run_job
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import UsageError
@@ -45,15 +45,17 @@ class Commands:
     def __init__(self, status=0):
         self.lines, self.status = [], status
 
-    def train(self, words):
+    def run(self, words):
         self.lines.append(words)
+        return self.train(words) if words[0] == "train" else self.export(words)
+
+    def train(self, words):
         folder = Path(words[words.index("--run-folder") + 1])
         for name in ("last.pth.tar", "model_best.pth.tar", "summary.csv"):
             (folder / name).write_text(name)
         return self.status
 
     def export(self, words):
-        self.lines.append(words)
         Path(words[words.index("-o") + 1]).write_text("onnx")
         return 0
 
@@ -63,8 +65,7 @@ def start(job, work, commands, first=True):
     status = run_job(
         job,
         work,
-        train=commands.train,
-        export=commands.export,
+        command=commands.run,
         first=first,
         bars=silent,
         say=said.append,

@@ -46,9 +46,9 @@ def modelarts(
     Example: ghostkit modelarts --data_url=obs://bucket/data --train_url=obs://bucket/out -b 512
     """
     from ghostkit.cli import run
+    from ghostkit.cli.modelarts_job import Job, run_job
+    from ghostkit.cli.modelarts_job import work_folder as default_folder
     from ghostkit.cli.urls import is_first
-    from ghostkit.cloud.modelarts import Job, run_job
-    from ghostkit.cloud.modelarts import work_folder as default_folder
     from ghostkit.errors import UsageError
     from ghostkit.progress import bars_for
 
@@ -69,8 +69,7 @@ def modelarts(
     status = run_job(
         job,
         work_folder or default_folder(),
-        train=run,
-        export=run,
+        command=run,
         first=is_first(words),
         bars=bars_for(unit="MB"),
         say=say,

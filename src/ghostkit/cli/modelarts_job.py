@@ -1,8 +1,8 @@
 """A training job of ModelArts: inputs fetched, trained, exported, outputs sent, gone on with.
 
-In: where data, weights and results lie, and how to train and export, which `cli` supplies, since
-training knows only local paths. Out: the exit status. What the run writes is sent while it trains,
-so that the same command on another machine goes on where a preempted one was.
+In: where data, weights and results lie. Out: the exit status of the commands that train and export,
+which know only local paths. What the run writes is sent while it trains, so that the same command
+on another machine goes on where a preempted one was.
 """
 
 import os
@@ -49,8 +49,7 @@ def run_job(
     job: Job,
     work: Path,
     *,
-    train: Command,
-    export: Command,
+    command: Command,
     first: bool,
     bars: Bars,
     say: Callable[[str], None],
@@ -58,13 +57,14 @@ def run_job(
     """Run `job` with its files in `work`; the exit status of its training, or of its export.
 
     Args:
+        command: runs `train` and `export`.
         first: whether this is the first of several processes, which writes.
 
     Raises:
         StoreError: inputs cannot be fetched, or results not be sent.
         UsageError: the results would lie in the data.
     """
-    job = _checked(job)
+    _check(job)
     with taking_turns(work):
         data = _local(job.data, work / "data_url", bars, say)
         folder, goes_on = _run_folder(job, work, bars, say)
@@ -77,16 +77,16 @@ def run_job(
     with ExitStack() as kept:
         if first and is_url(job.results):
             kept.enter_context(Mirror(folder, parse(job.results), newest=BEST, say=say))
-        status = train(["train", *words])
+        status = command(["train", *words])
         if first and status in (0, 1):
             line = ["export", str(folder / BEST), "-o", str(folder / ONNX), "--overwrite"]
-            status = export(line) or status
+            status = command(line) or status
     if first:
         say(f"results: {job.results}")
     return status
 
 
-def _checked(job: Job) -> Job:
+def _check(job: Job) -> None:
     if is_url(job.results) and is_url(job.data):
         results, data = parse(job.results), parse(job.data)
         inside = results.prefix.startswith(data.prefix)
@@ -95,7 +95,6 @@ def _checked(job: Job) -> Job:
                 f"--train_url {job.results} lies in the data, --data_url {job.data}; choose "
                 "another place for the results"
             )
-    return job
 
 
 def _local(place: str, path: Path, bars: Bars, say: Callable[[str], None]) -> str:
