@@ -112,7 +112,7 @@ def maker_for(model: Any, card: Any, calibration: Calibration, openvino: bool) -
     return NncfMaker(model, card, calibration)
 
 
-def keep_openvino(result: Found[Any], keep: Path | None) -> None:
+def keep_openvino(result: Found[Any, Any], keep: Path | None) -> None:
     from ghostkit.convert.openvino_files import save_draft, write_files
 
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +122,7 @@ def keep_openvino(result: Found[Any], keep: Path | None) -> None:
             write_files(draft, keep)
 
 
-def show(trials: tuple[Trial, ...]) -> None:
+def show(trials: tuple[Trial[Any], ...]) -> None:
     table = trials_table(trials)
     for row in (table.columns, *table.rows):
         print(" | ".join(row))

@@ -5,7 +5,6 @@ chip keeps: the file's text to float32, then to float16.
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -86,22 +85,21 @@ class Aipp:
 
 def of_block(block: Block) -> Aipp:
     """The meaning of `block`, which `lint` has found to be without error."""
-    source_h, source_w = _integers(block, "src_image_size_h", "src_image_size_w")
     return Aipp(
         mode=str(block.get("aipp_mode")),
         input_format=str(block.get("input_format")),
-        source_size=(source_h, source_w),
+        source_size=(block.integer("src_image_size_h"), block.integer("src_image_size_w")),
         swap_rb_uv=bool(block.get("rbuv_swap_switch")),
         swap_ax=bool(block.get("ax_swap_switch")),
         crop=_crop(block) if block.get("crop") else None,
         csc=_csc(block) if block.get("csc_switch") else None,
-        mean=_integers(block, *(f"mean_chn_{i}" for i in range(4))),
-        min=tuple(_half(block, f"min_chn_{i}") for i in range(4)),
-        var_reci=tuple(_half(block, f"var_reci_chn_{i}") for i in range(4)),
+        mean=tuple(block.integer(f"mean_chn_{i}") for i in range(4)),
+        min=tuple(half(block.number(f"min_chn_{i}")) for i in range(4)),
+        var_reci=tuple(half(block.number(f"var_reci_chn_{i}")) for i in range(4)),
         padding=_padding(block) if block.get("padding") else None,
         resize=bool(block.get("resize")),
         single_line=bool(block.get("single_line_mode")),
-        input_rank=cast(int, block.get("related_input_rank")),
+        input_rank=block.integer("related_input_rank"),
     )
 
 
@@ -110,43 +108,46 @@ def half(value: float) -> float:
     return float(np.float16(np.float32(value)))
 
 
-def _half(block: Block, key: str) -> float:
-    return half(float(cast(float, block.get(key))))
-
-
-def _integers(block: Block, *keys: str) -> tuple[int, ...]:
-    return tuple(cast(int, block.get(key)) for key in keys)
-
-
 def _crop(block: Block) -> Crop:
-    names = ("load_start_pos_h", "load_start_pos_w", "crop_size_h", "crop_size_w")
-    return Crop(*_integers(block, *names))
-
-
-def _padding(block: Block) -> Padding:
-    sides = (f"{side}_padding_size" for side in ("top", "bottom", "left", "right"))
-    top, bottom, left, right = _integers(block, *sides)
-    return Padding(top, bottom, left, right, _half(block, "padding_value"))
-
-
-def _csc(block: Block) -> Csc:
-    names = [[f"matrix_r{row}c{column}" for column in range(3)] for row in range(3)]
-    if any(name in block for row in names for name in row):
-        matrix = tuple(_integers(block, *row) for row in names)
-    else:
-        yuv = str(block.get("input_format")).startswith("YUV")
-        matrix = YUV_TO_BGR if yuv else RGB_TO_YUV
-    return Csc(
-        cast(tuple[Row, Row, Row], matrix),
-        _bias(block, "input_bias_"),
-        _bias(block, "output_bias_"),
+    return Crop(
+        top=block.integer("load_start_pos_h"),
+        left=block.integer("load_start_pos_w"),
+        height=block.integer("crop_size_h"),
+        width=block.integer("crop_size_w"),
     )
 
 
+def _padding(block: Block) -> Padding:
+    return Padding(
+        top=block.integer("top_padding_size"),
+        bottom=block.integer("bottom_padding_size"),
+        left=block.integer("left_padding_size"),
+        right=block.integer("right_padding_size"),
+        value=half(block.number("padding_value")),
+    )
+
+
+def _csc(block: Block) -> Csc:
+    return Csc(_matrix(block), _bias(block, "input_bias_"), _bias(block, "output_bias_"))
+
+
+def _matrix(block: Block) -> tuple[Row, Row, Row]:
+    stems = ("matrix_r0c", "matrix_r1c", "matrix_r2c")
+    if any(f"{stem}{column}" in block for stem in stems for column in range(3)):
+        first, second, third = (_row(block, stem, (0, 0, 0)) for stem in stems)
+        return first, second, third
+    return YUV_TO_BGR if str(block.get("input_format")).startswith("YUV") else RGB_TO_YUV
+
+
 def _bias(block: Block, stem: str) -> Row:
-    """The bias of each channel; one that is not given has the default, not 0."""
-    values = [
-        cast(int, block.get(f"{stem}{i}")) if f"{stem}{i}" in block else DEFAULT_BIAS[i]
-        for i in range(3)
-    ]
-    return cast(Row, tuple(values))
+    """The bias of each channel; one that is not given has this default, not the table's 0."""
+    return _row(block, stem, DEFAULT_BIAS)
+
+
+def _row(block: Block, stem: str, defaults: Row) -> Row:
+    """Three integers, whose keys are `stem` and a digit."""
+    first, second, third = (
+        block.integer(f"{stem}{index}") if f"{stem}{index}" in block else default
+        for index, default in enumerate(defaults)
+    )
+    return first, second, third

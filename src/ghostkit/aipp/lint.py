@@ -42,7 +42,7 @@ def _block(block: Block, model_size: Size | None, inputs: int, soc: str) -> Iter
     ranges = list(_ranges(block))
     yield from ranges
     yield from _mode(block)
-    rank = int(block.get("related_input_rank"))
+    rank = block.integer("related_input_rank")
     if rank >= inputs:
         yield _at(
             block,

@@ -1,7 +1,6 @@
 """Findings about the normalisation: what float16 makes of its constants, and what they give."""
 
 from collections.abc import Iterator
-from typing import cast
 
 from ghostkit.aipp.config import CHANNELS, Aipp
 from ghostkit.aipp.findings import Finding
@@ -33,7 +32,7 @@ def _rounded_away(block: Block, config: Aipp, channel: int) -> Iterator[Finding]
     """Constants so small that half precision keeps little or nothing of them."""
     for stem, held in (("min", config.min[channel]), ("var_reci", config.var_reci[channel])):
         key = f"{stem}_chn_{channel}"
-        written = float(cast(float, block.get(key)))
+        written = block.number(key)
         if written == 0:
             if stem == "var_reci":
                 yield Finding(

@@ -53,6 +53,18 @@ class Block:
         values = [entry.value for entry in self.entries if entry.key == key]
         return values[0] if values else KEYS[key].default
 
+    def integer(self, key: str) -> int:
+        """The same of a key for integers."""
+        value = self.get(key)
+        assert KEYS[key].kind in ("int32", "uint32") and isinstance(value, int), key
+        return value
+
+    def number(self, key: str) -> float:
+        """The same of a key for numbers."""
+        value = self.get(key)
+        assert KEYS[key].kind == "float" and isinstance(value, int | float), key
+        return float(value)
+
     def all(self, key: str) -> tuple[Value, ...]:
         """The values of a repeated key."""
         return tuple(entry.value for entry in self.entries if entry.key == key)

@@ -40,7 +40,10 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class Commands(TyperGroup):
-    """The group of all `COMMANDS`."""
+    """The group of all `COMMANDS`.
+
+    `ctx` is Any: the class of a context is click's in some versions of typer, and its own in others.
+    """
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -50,11 +53,11 @@ class Commands(TyperGroup):
         """Their names, in the order of the help."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
         """What a list shows of a command, its name and sentence; None where there is none."""
         return _outline(cmd_name) if cmd_name in COMMANDS else None
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that `args` begin with, complete, so that it can run or show its options."""
         name, outline, rest = super().resolve_command(ctx, args)
         command = None if outline is None else self.commands[outline.name]

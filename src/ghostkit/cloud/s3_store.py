@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ghostkit.cloud.faults import code_in, explain, status_in
@@ -37,7 +38,7 @@ class S3Store:
         while True:  # obstore does not ask again for a page that breaks off
             pages = iter(obstore.list(self._client, prefix or None, offset=last, chunk_size=1000))
             try:
-                while (page := self._asked("list", prefix, lambda: next(pages, None))) is not None:  # noqa: B023
+                while (page := self._asked("list", prefix, partial(next, pages, None))) is not None:
                     for meta in page:
                         last = meta["path"]
                         etag = (meta["e_tag"] or "").strip('"')

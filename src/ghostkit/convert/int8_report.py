@@ -8,15 +8,12 @@ import numpy as np
 import onnx
 
 from ghostkit.backend.derived import versions
-from ghostkit.classifier import Classifier
-from ghostkit.convert.budget import Judge, Verdict, accuracy_judge, agreement_judge
+from ghostkit.convert.budget import Judge, Verdict
 from ghostkit.convert.calibration import Calibration
 from ghostkit.convert.requested import Request, Table
 from ghostkit.convert.running import BATCH, Throughput
 from ghostkit.convert.search import Found, Trial
 from ghostkit.convert.verified import agreement_rows
-from ghostkit.dataset import Dataset, open_dataset, parts_in
-from ghostkit.errors import UsageError
 from ghostkit.threads import available_cores
 from ghostkit.verify import Agreement
 
@@ -28,22 +25,12 @@ def report_path(output: Path) -> Path:
     return output.with_name(output.name + ".report.json")
 
 
-def calibration_folder(request: Request, target: str) -> Path:
-    """The folder that is named, or UsageError."""
-    if request.calibration is None:
-        raise UsageError(
-            f"{target} needs --calibration FOLDER: some hundred pictures as the model will meet "
-            "them, without labels, e.g. of its training data"
-        )
-    return request.calibration
-
-
 @dataclass(frozen=True)
 class Conversion:
     """What was asked for, what was found, and what it costs and gives."""
 
     request: Request
-    found: Found[Any]
+    found: Found[Any, Any]
     judge: Judge
     calibration: Calibration
     agreement: Agreement
@@ -133,24 +120,7 @@ class Conversion:
         }
 
 
-def judge_for(request: Request, source: Classifier, calibration: Calibration) -> Judge:
-    """By labelled pictures where some are named, else by agreement; says which."""
-    if request.data is not None:
-        dataset = _labelled(request.data)
-        for note in dataset.notes:
-            request.say(note)
-        return accuracy_judge(source, dataset, request.max_drop, bars=request.bars)
-    request.say(
-        "no labelled pictures are named with --data, so a changed answer counts as a lost one"
-    )
-    return agreement_judge(source, calibration.held_out, request.max_drop, bars=request.bars)
-
-
-def _labelled(data: Path) -> Dataset:
-    return open_dataset(data, "val" if "val" in parts_in(data) else None)
-
-
-def trials_table(trials: tuple[Trial, ...]) -> Table:
+def trials_table(trials: tuple[Trial[Any], ...]) -> Table:
     """What was tried, for people."""
     return Table(
         ("tried", "float layers", "agreement", "error of logits", "points lost", "inside"),
@@ -168,7 +138,7 @@ def trials_table(trials: tuple[Trial, ...]) -> Table:
     )
 
 
-def _sensitive(result: Found[Any]) -> tuple[Table, ...]:
+def _sensitive(result: Found[Any, Any]) -> tuple[Table, ...]:
     if not result.sensitivities:
         return ()
     inside = {layer.name for layer in result.left_in_float}
@@ -179,7 +149,7 @@ def _sensitive(result: Found[Any]) -> tuple[Table, ...]:
     return (Table(("layer", "kind", "error alone in 8 bits", "computed in"), rows),)
 
 
-def trial_record(trial: Trial) -> dict[str, Any]:
+def trial_record(trial: Trial[Any]) -> dict[str, Any]:
     """One trial as plain data for JSON."""
     verdict = trial.verdict
     return {

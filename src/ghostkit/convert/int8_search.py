@@ -8,34 +8,45 @@ from typing import Generic, TypeVar
 import onnx
 
 from ghostkit.card import ModelCard
-from ghostkit.convert.budget import Judge
+from ghostkit.classifier import Classifier
+from ghostkit.convert.budget import Judge, accuracy_judge, agreement_judge
 from ghostkit.convert.calibration import Calibration, read_calibration
-from ghostkit.convert.int8_report import judge_for
 from ghostkit.convert.requested import Request
 from ghostkit.convert.search import Form, Found, Maker, Settings, search
 from ghostkit.convert.source import Source, open_source
-from ghostkit.errors import ModelError
+from ghostkit.dataset import Dataset, open_dataset, parts_in
+from ghostkit.errors import ModelError, UsageError
 
 Made = TypeVar("Made", bound=Form)
 Chosen = TypeVar("Chosen", bound=Settings)
 
 
 @dataclass(frozen=True)
-class Searched(Generic[Made]):
+class Searched(Generic[Made, Chosen]):
     """What was found, and all that it was found with."""
 
     source: Source
     calibration: Calibration
     judge: Judge
-    found: Found[Made]
+    found: Found[Made, Chosen]
     pictures: Sequence[str]  # that source and result are compared on
+
+
+def calibration_folder(request: Request, target: str) -> Path:
+    """The folder that is named, or UsageError."""
+    if request.calibration is None:
+        raise UsageError(
+            f"{target} needs --calibration FOLDER: some hundred pictures as the model will meet "
+            "them, without labels, e.g. of its training data"
+        )
+    return request.calibration
 
 
 def search_for(
     request: Request,
     folder: Path,
     make: Callable[[onnx.ModelProto, ModelCard, Calibration], Maker[Made, Chosen]],
-) -> Searched[Made]:
+) -> Searched[Made, Chosen]:
     """Search among the forms that `make` makes of the source, calibrated with pictures of `folder`.
 
     Raises:
@@ -45,12 +56,29 @@ def search_for(
     source = open_source(request.model)
     _check_layers(source.graph, request.model)
     calibration = read_calibration(source.classifier, folder, bars=request.bars)
-    judge = judge_for(request, source.classifier, calibration)
+    judge = _judge_for(request, source.classifier, calibration)
     request.say(f"judged by {judge.measured_on}; at most {request.max_drop:g} points may be lost")
     maker = make(source.graph, source.card, calibration)
     found = search(maker, calibration, judge, bars=request.bars)
     pictures = request.pictures or calibration.held_out[: len(calibration.compared)]
     return Searched(source, calibration, judge, found, pictures)
+
+
+def _judge_for(request: Request, source: Classifier, calibration: Calibration) -> Judge:
+    """By labelled pictures where some are named, else by agreement; says which."""
+    if request.data is not None:
+        dataset = _labelled(request.data)
+        for note in dataset.notes:
+            request.say(note)
+        return accuracy_judge(source, dataset, request.max_drop, bars=request.bars)
+    request.say(
+        "no labelled pictures are named with --data, so a changed answer counts as a lost one"
+    )
+    return agreement_judge(source, calibration.held_out, request.max_drop, bars=request.bars)
+
+
+def _labelled(data: Path) -> Dataset:
+    return open_dataset(data, "val" if "val" in parts_in(data) else None)
 
 
 def _check_layers(model: onnx.ModelProto, path: Path) -> None:

@@ -5,8 +5,8 @@ import os
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.classifier import Classifier
 from ghostkit.convert.int8 import OnnxMaker
-from ghostkit.convert.int8_report import Conversion, calibration_folder, report_path
-from ghostkit.convert.int8_search import search_for
+from ghostkit.convert.int8_report import Conversion, report_path
+from ghostkit.convert.int8_search import calibration_folder, search_for
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.running import first_batch, throughputs
 from ghostkit.convert.source import to_bytes

@@ -8,8 +8,8 @@ from ghostkit.backend.derived import derived
 from ghostkit.backend.openvino import OpenvinoBackend, require_openvino
 from ghostkit.backend.openvino_ir import weights_path
 from ghostkit.classifier import Classifier
-from ghostkit.convert.int8_report import Conversion, calibration_folder, report_path
-from ghostkit.convert.int8_search import search_for
+from ghostkit.convert.int8_report import Conversion, report_path
+from ghostkit.convert.int8_search import calibration_folder, search_for
 from ghostkit.convert.openvino_files import check_targets, save_draft, write_files
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.running import first_batch, throughputs

@@ -82,23 +82,23 @@ class Maker(Protocol[Made, Chosen]):
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Generic[Chosen]):
     """One quantisation that was made, and what came of it."""
 
-    settings: Any  # Settings
+    settings: Chosen
     agreement: float  # 0..1, with the float model on the pictures for comparing
     error: float  # of the logits there, relative to their spread
     verdict: Verdict | None = None  # None where it was not the best of its speed
 
 
 @dataclass(frozen=True)
-class Found(Generic[Made]):
+class Found(Generic[Made, Chosen]):
     """A form in 8 bits that its judge let pass."""
 
     form: Made
     card: ModelCard
-    trials: tuple[Trial, ...]
-    chosen: Trial
+    trials: tuple[Trial[Chosen], ...]
+    chosen: Trial[Chosen]
     left_in_float: tuple[Layer, ...]
     sensitivities: tuple[tuple[Layer, float], ...]  # the worst first; empty if none were measured
 
@@ -106,14 +106,14 @@ class Found(Generic[Made]):
 class BudgetError(AgreementError):
     """No quantisation keeps to the budget; `trials` is what was tried."""
 
-    def __init__(self, message: str, trials: tuple[Trial, ...]) -> None:
+    def __init__(self, message: str, trials: tuple[Trial[Any], ...]) -> None:
         self.trials = trials
         super().__init__(message)
 
 
 def search(
     maker: Maker[Kept, Chosen], calibration: Calibration, judge: Judge, *, bars: Bars = silent
-) -> Found[Kept]:
+) -> Found[Kept, Chosen]:
     """All of the model in 8 bits if the budget allows, else all but the most sensitive layers.
 
     Raises:
@@ -126,7 +126,7 @@ def search(
         return looking.finished(best, trials, ())
     ranking = maker.ranked(best.settings, bars)
     outside, most, count = 0, max(1, len(ranking) // 2), 1
-    inside: Trial | None = None
+    inside: Trial[Chosen] | None = None
     while inside is None and outside < most:
         trial = looking.judged(best.settings, ranking[:count])
         trials.append(trial)
@@ -154,10 +154,10 @@ class _Search(Generic[Kept, Chosen]):
         self, maker: Maker[Kept, Chosen], calibration: Calibration, judge: Judge, bars: Bars
     ) -> None:
         self.maker, self.calibration, self.judge, self.bars = maker, calibration, judge, bars
-        self.compared: list[Trial] = []
+        self.compared: list[Trial[Chosen]] = []
         self._expected = maker.float_logits(calibration.compared)
 
-    def whole(self) -> Trial:
+    def whole(self) -> Trial[Chosen]:
         """The most accurate one with every layer in 8 bits, judged; the others in `compared`."""
         first = self.maker.first()
         with self.bars("Quantising", len(first) + 1) as bar:
@@ -172,7 +172,7 @@ class _Search(Generic[Kept, Chosen]):
         self.compared = [trial for trial in trials if trial is not best]
         return self.judged(best.settings, [])
 
-    def judged(self, settings: Chosen, floating: Ranking) -> Trial:
+    def judged(self, settings: Chosen, floating: Ranking) -> Trial[Chosen]:
         """The trial of `settings` with these layers in float, after the judge saw its file."""
         layers = [layer for layer, _ in floating]
         settings = settings.but(float_layers=tuple(layer.name for layer in layers))
@@ -182,7 +182,9 @@ class _Search(Generic[Kept, Chosen]):
             verdict = self.judge.judge(classifier)
         return Trial(settings, agreement, error, verdict)
 
-    def finished(self, chosen: Trial, trials: list[Trial], ranking: Ranking) -> Found[Kept]:
+    def finished(
+        self, chosen: Trial[Chosen], trials: list[Trial[Chosen]], ranking: Ranking
+    ) -> Found[Kept, Chosen]:
         """The result, made again from its settings, with its card."""
         names = set(chosen.settings.float_layers)
         floating = tuple(layer for layer, _ in ranking if layer.name in names)
@@ -206,7 +208,7 @@ class _Search(Generic[Kept, Chosen]):
         form = self.maker.make(chosen.settings, floating)
         return Found(form, card, tuple(trials), chosen, floating, tuple(ranking))
 
-    def _compare(self, settings: Chosen) -> Trial:
+    def _compare(self, settings: Chosen) -> Trial[Chosen]:
         return Trial(settings, *self._distance(self.maker.make(settings, ())))
 
     def _distance(self, form: Kept) -> tuple[float, float]:
@@ -215,7 +217,7 @@ class _Search(Generic[Kept, Chosen]):
         return agreement, relative_error(self._expected, got)
 
 
-def _refusal(judge: Judge, trials: list[Trial]) -> str:
+def _refusal(judge: Judge, trials: Sequence[Trial[Any]]) -> str:
     verdicts = [trial.verdict for trial in trials if trial.verdict is not None]
     least = min(verdicts, key=lambda verdict: verdict.loss_points)
     hint = (

@@ -1,9 +1,9 @@
 """What travels through a stream: one picture, and what each element has made of it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
@@ -63,6 +63,7 @@ class Detected:
     headers: tuple[Header, ...] = ()
 
 
+Kind = TypeVar("Kind", Vision, Package, Detected)
 Metadata = list[Vision] | list[Package] | list[Classes] | list[Detected]
 
 
@@ -95,11 +96,11 @@ class Request:
         Raises:
             ElementError: there are none.
         """
-        return [each for each in self._of(key, element) if _is(each, Vision, key, element)]
+        return self._of(key, element, Vision)
 
     def packages(self, key: str, element: str) -> list[Package]:
         """The tensors that `key` made, in their packages; raises as `visions` does."""
-        return [each for each in self._of(key, element) if _is(each, Package, key, element)]
+        return self._of(key, element, Package)
 
     def tensors(self, key: str, element: str) -> list[Tensor]:
         """The tensors of all packages that `key` made; raises as `visions` does."""
@@ -107,22 +108,26 @@ class Request:
 
     def objects(self, key: str, element: str) -> list[Detected]:
         """The rectangles that `key` found; raises as `visions` does."""
-        return [each for each in self._of(key, element) if _is(each, Detected, key, element)]
+        return self._of(key, element, Detected)
 
-    def _of(self, key: str, element: str) -> list[Any]:
+    def _of(self, key: str, element: str, kind: type[Kind]) -> list[Kind]:
         found = self.metadata.get(key)
         if found is None:
             reason = f"{key!r} has given no metadata; name another in dataSource"
             raise ElementError(Code.METADATA_IS_NULL, reason, element)
-        return found
+        return _require(found, kind, key, element)
 
 
-def _is(value: object, kind: type, key: str, element: str) -> bool:
-    if not isinstance(value, kind):
-        given = _KINDS.get(type(value), "other data")
-        reason = f"{key!r} gives {given}, but {_KINDS[kind]} are needed"
-        raise ElementError(Code.PROTOBUF_NAME_MISMATCH, reason, element)
-    return True
+def _require(values: Sequence[object], kind: type[Kind], key: str, element: str) -> list[Kind]:
+    """The values, which are of that kind, or an ElementError."""
+    found = []
+    for value in values:
+        if not isinstance(value, kind):
+            given = _KINDS.get(type(value), "other data")
+            reason = f"{key!r} gives {given}, but {_KINDS[kind]} are needed"
+            raise ElementError(Code.PROTOBUF_NAME_MISMATCH, reason, element)
+        found.append(value)
+    return found
 
 
 _KINDS: Mapping[type, str] = {

@@ -52,7 +52,7 @@ class Server:
                 most_waiting=admission.waiting,
                 told=partial(self._tell, self.metrics.batches.labels(name)),
             )
-            self.metrics.watch(name, lambda batcher=batcher: batcher.waiting)  # type: ignore[misc]
+            self.metrics.watch(name, partial(_waiting_in, batcher))
 
     def _tell(self, batches: Histogram, pictures: int) -> None:
         if self.ready:  # its own first picture is nobody's
@@ -93,3 +93,7 @@ class Server:
         if version != VERSION:
             raise Refused(404, f"{name} has no version {version!r}, only {VERSION}")
         return name, self.batchers[name]
+
+
+def _waiting_in(batcher: Batcher) -> int:
+    return batcher.waiting

@@ -8,6 +8,7 @@ are here, so the processes that read the pictures never speak to a store.
 import os
 import threading
 from collections.abc import Iterator, Sequence, Set
+from functools import partial
 from typing import Self, TypeVar
 
 from ghostkit.cloud.archives import hold, let_go
@@ -63,12 +64,14 @@ class ArchivesAhead:
             with self._changed:
                 self._due = max([self._due, *(self._place[p] + 1 for p in self._needed[number])])
                 self._changed.notify_all()
-                self._changed.wait_for(
-                    lambda: self._error or self._needed[number] <= self._held.keys()  # noqa: B023
-                )
+                self._changed.wait_for(partial(self._is_settled, number))
                 if self._error:
                     raise self._error
             yield step
+
+    def _is_settled(self, number: int) -> bool:
+        """Whether a step's archives are here, or will not come."""
+        return self._error is not None or self._needed[number] <= self._held.keys()
 
     def pass_one(self) -> None:
         """One more step has been read."""
