@@ -65,6 +65,15 @@ def test_what_is_printed_is_read_again():
     assert parse(to_text(quoted))[0].get("related_input_name") == 'a\\b"c\nd'
 
 
+def test_integers_and_numbers_are_those_of_their_keys():
+    [block] = parse("aipp_op { mean_chn_0 : 124 min_chn_0 : 1 }")
+    assert (block.integer("mean_chn_0"), block.integer("mean_chn_1")) == (124, 0)
+    assert (block.number("min_chn_0"), block.number("var_reci_chn_0")) == (1.0, 1.0)
+    for wrong in (lambda: block.integer("min_chn_0"), lambda: block.number("mean_chn_0")):
+        with pytest.raises(AssertionError):
+            wrong()
+
+
 def test_a_key_that_is_not_given_has_its_default():
     block = Block(())
     assert block.get("var_reci_chn_2") == 1.0

@@ -42,7 +42,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 class Commands(TyperGroup):
     """The group of all `COMMANDS`.
 
-    `ctx` is Any: the class of a context is click's in some versions of typer, and its own in others.
+    `ctx` is Any: its class is click's in some versions of typer, and typer's own in others.
     """
 
     def __init__(self, **attributes: Any) -> None:
