@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ghostkit import suffixes
 from ghostkit.cli.naming import stands_for
 from ghostkit.cli.options import KEPT, WRITTEN, UrlUse, say
 from ghostkit.cloud.address import Address, is_url, parse
@@ -29,8 +30,7 @@ from ghostkit.run_files import BEST, hold_a_run, holds_a_run
 
 OWN_URLS = ("modelarts", "stage")  # commands that deal with stores themselves
 NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
-MODELS = (".onnx", ".xml", ".om", ".pth", ".pt", ".pth.tar", ".safetensors")
-CHECKPOINT = ".pth.tar"
+MODELS = tuple(end for end in suffixes.MODELS if end != ".tar")  # which pictures end in too
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Urls:
                 stands_for(path, str(_run_of(address)))
                 if not apart:  # the run goes on where it is
                     self._place(_run_of(address), "run_folder", words, resumed=True)
-                if address.name.endswith(CHECKPOINT):
+                if address.name.endswith(suffixes.CHECKPOINT):
                     path /= address.name
             elif not written:
                 path = bring(address, bars=bars_for(unit="MB"))
@@ -209,7 +209,7 @@ def _bring_weights(address: Address, model: Path) -> None:
 
 def _run_of(address: Address) -> Address:
     """The run folder of what is to be resumed: a checkpoint in it, or the folder itself."""
-    is_file = address.key.endswith(CHECKPOINT)
+    is_file = address.key.endswith(suffixes.CHECKPOINT)
     return address._replace(key=address.key.rpartition("/")[0]) if is_file else address
 
 
