@@ -173,7 +173,7 @@ def evaluate(
             workers=workers,
             times=times,
         )
-    answered = gather(classifier, dataset, answers, "Evaluating", bars)
+    answered = collect_answers(classifier, dataset, answers, "Evaluating", bars)
     return _measure(classifier, dataset, answered, times)
 
 
@@ -188,7 +188,7 @@ class Answered(NamedTuple):
     unanswered: list[tuple[str, str]]  # (path, reason)
 
 
-def gather(
+def collect_answers(
     classifier: Classifier,
     dataset: Dataset,
     answers: Iterable[Answer[Picture]],

@@ -77,7 +77,7 @@ def calibrate(
     from ghostkit.cli.report import open_console, plain_table
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.errors import UsageError
-    from ghostkit.evaluate import gather
+    from ghostkit.evaluate import collect_answers
     from ghostkit.files import check_target, write_bytes
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures
@@ -90,7 +90,7 @@ def calibrate(
     answers = classifier.answers(
         [sample.path for sample in dataset.samples], batch_size=batch_size, workers=workers
     )
-    answered = gather(classifier, dataset, answers, "Answering", bars_for())
+    answered = collect_answers(classifier, dataset, answers, "Answering", bars_for())
     unanswered = answered.unanswered
     had = classifier.card.output.temperature
     found = temperatures.calibrate(answered.logits, answered.targets, had)

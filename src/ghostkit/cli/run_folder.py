@@ -36,7 +36,7 @@ def alone_in(folder: Path, world: "World") -> Iterator[None]:
     Raises:
         OutputError: another one does.
     """
-    if not world.first:
+    if not world.is_main:
         yield
         return
     make_folder(folder)
@@ -51,8 +51,8 @@ def folder_of(resume: Path) -> Path:
 
 def new_run_folder(output: Path, recipe: "Recipe", world: "World") -> Path:
     """The original OUTPUT/train/YYYYmmdd-HHMMSS-MODEL-SIZE; the first process makes it for all."""
-    made = str(_make(output, recipe)) if world.first else ""
-    return Path(world.gathered(made)[0])
+    made = str(_make(output, recipe)) if world.is_main else ""
+    return Path(world.all_gather_object(made)[0])
 
 
 def _make(output: Path, recipe: "Recipe") -> Path:

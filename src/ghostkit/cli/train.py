@@ -122,7 +122,7 @@ def train(
                 f"{world.size * effective.batch_size} in a step"
             )
         pretrained = _open_pretrained(pretrained_weight, options, resumed=resumed is not None)
-        if run_folder is not None and world.first:
+        if run_folder is not None and world.is_main:
             check_run_folder(run_folder, resumed)
         keep_freed_memory()
         train_data, val_data = open_data(data, effective, labels, leave_out, bars=bars, log=tell)
@@ -136,7 +136,7 @@ def train(
             effective, train_data, run_folder, load=load, bars=bars, log=tell, world=world
         )
         try:
-            told = (track or ()) if world.first else ()
+            told = (track or ()) if world.is_main else ()
             finished = 0 if checkpoint is None else len(checkpoint.history)
             with (
                 alone_in(run_folder, world),

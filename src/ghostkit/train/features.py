@@ -110,10 +110,10 @@ def compute_features(
             else:
                 row[:] = answer.logits
     if world.size > 1:
-        parts = [list(part) for part in world.gathered_rows(rows)]
+        parts = [list(part) for part in world.all_gather(rows)]
         rows = np.stack(world.merged(parts, PICTURES))
         told = [(index, error.reason, error.path) for index, error in refused.items()]
-        for index, reason, path in sum(world.gathered(told), []):
+        for index, reason, path in sum(world.all_gather_object(told), []):
             refused[index] = ImageRefused(reason, path)
     return Features(torch.from_numpy(rows).view(-1, views, HEAD_CHANNELS), refused)
 

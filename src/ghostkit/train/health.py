@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -14,13 +15,20 @@ from ghostkit.errors import DatasetError, ModelError
 from ghostkit.train.state import RunState
 
 
-def non_finite(values: Mapping[str, torch.Tensor]) -> tuple[str, float] | None:
+class NonFinite(NamedTuple):
+    """A number of a step that is nan or infinite."""
+
+    name: str
+    value: float
+
+
+def non_finite(values: Mapping[str, torch.Tensor]) -> NonFinite | None:
     """The first of the named numbers that is nan or infinite."""
     if not values:
         return None
     for name, value in zip(values, torch.stack(tuple(values.values())).tolist(), strict=True):
         if not math.isfinite(value):
-            return name, value
+            return NonFinite(name, value)
     return None
 
 
@@ -33,21 +41,20 @@ def copies(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def worst(
-    told: Sequence[tuple[tuple[str, float] | None, Sequence[str]]],
-) -> tuple[tuple[str, float], tuple[str, ...]]:
-    """What was not finite, and in which files, from what each process tells of its batch.
+    reports: Iterable[tuple[NonFinite | None, Sequence[str]]],
+) -> tuple[NonFinite, tuple[str, ...]]:
+    """What was not finite, and in which files, from what each process reports of its batch.
 
     One process's loss makes the gradient of all of them infinite, so losses are blamed first.
     """
-    bad = [(found, paths) for found, paths in told if found is not None]
-    blamed = [(found, paths) for found, paths in bad if found[0] == "loss"] or bad
-    name, value = blamed[0][0]
-    return (name, value), tuple(path for _, paths in blamed for path in paths)
+    bad = [(found, paths) for found, paths in reports if found is not None]
+    blamed = [(found, paths) for found, paths in bad if found.name == "loss"] or bad
+    return blamed[0][0], tuple(path for _, paths in blamed for path in paths)
 
 
 def skip_bad_step(
     state: RunState,
-    bad: tuple[str, float],
+    bad: NonFinite,
     statistics: list[torch.Tensor],
     paths: tuple[str, ...],
     allowed: int,
@@ -62,19 +69,18 @@ def skip_bad_step(
     Raises:
         ModelError: it is one more than the `allowed` number.
     """
-    name, value = bad
     for buffer, before in zip(state.model.buffers(), statistics, strict=True):
         buffer.copy_(before)
     state.optimizer.zero_grad(set_to_none=True)
     bad_steps, step = state.position.bad_steps + 1, state.position.step + 1
     state.position = replace(state.position, bad_steps=bad_steps)
-    tell("bad step", epoch=state.epoch, step=step, what=name, value=str(value), files=paths)
+    tell("bad step", epoch=state.epoch, step=step, what=bad.name, value=str(bad.value), files=paths)
     if bad_steps > allowed:
         more = " …" if len(paths) > 8 else ""
         raise ModelError(
-            f"the {name} is {value} at epoch {state.epoch + 1}, step {step}, and {bad_steps - 1} "
-            "steps were skipped before for the like; lower lr, or look at the pictures of this "
-            f"batch: {', '.join(paths[:8])}{more}"
+            f"the {bad.name} is {bad.value} at epoch {state.epoch + 1}, step {step}, and "
+            f"{bad_steps - 1} steps were skipped before for the like; lower lr, or look at the "
+            f"pictures of this batch: {', '.join(paths[:8])}{more}"
         )
 
 

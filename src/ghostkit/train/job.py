@@ -74,6 +74,6 @@ def open_teacher(
     if recipe.teacher is None:
         return None
     teacher = load(recipe.teacher)
-    return world.first_then_others(
+    return world.main_first(
         "the teacher", lambda: teacher_logits(teacher, data, cache_folder, bars=bars, log=log)
     )

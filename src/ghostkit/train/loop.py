@@ -34,7 +34,7 @@ from ghostkit.train.recipe import Recipe
 from ghostkit.train.reporting import Quiet, Reporter
 from ghostkit.train.reporting.events import EventLog
 from ghostkit.train.reporting.trackers import Tracker
-from ghostkit.train.schedule import gathering, learning_rate, save_is_due
+from ghostkit.train.schedule import accumulation_window, learning_rate, save_is_due
 from ghostkit.train.start import Pretrained, check, first_card, first_state, go_on
 from ghostkit.train.state import EpochRow, RunState, set_rate, set_training_mode
 from ghostkit.train.stepping import Inputs, Run, take_step
@@ -93,10 +93,10 @@ def train(
         log(str(report))
     if resume is not None:
         go_on(state, resume, recipe, train_data, log, world)
-    world.copy_first(state.model.state_dict().values())
+    world.broadcast(state.model.state_dict().values())
     card = first_card(recipe, train_data, pretrained, resume)
     events = EventLog(folder)
-    told = Reporter(folder, recipe, card, events, trackers, log) if world.first else Quiet()
+    told = Reporter(folder, recipe, card, events, trackers, log) if world.is_main else Quiet()
     told.begin(resume)
     features, trained, measured = networks(recipe, state, train_data, device.name, bars, world)
     classifier = Classifier(TorchBackend(measured, device.name), card)
@@ -118,7 +118,7 @@ def train(
             told.event("start", epoch=state.epoch, step=state.position.step, device=device.name)
         while state.epoch < recipe.total_epochs:
             images_per_s = _train_epoch(run, state, network)
-            world.copy_first(state.statistics())
+            world.broadcast(state.statistics())
             evaluation = validation.measure(lambda: stop.requested)
             if evaluation is None:
                 raise _stopped_within(run, state)
@@ -159,7 +159,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float | None:
         for step, batch in enumerate(batches, first):
             run.refused.update({error.path: error.reason for error in batch.refused})
             count = len(batch.targets)
-            everywhere, refused, few, stop = world.totals(
+            everywhere, refused, few, stop = world.all_reduce_numbers(
                 count, len(batch.refused), count < 2, run.stop.requested
             )
             if stop and step > first and step % recipe.accumulate == 0:
@@ -167,7 +167,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float | None:
             rate = learning_rate(recipe, epoch + step / steps)
             set_rate(state.optimizer, rate)
             torch.manual_seed(step_seed(recipe.seed, epoch, step, world.rank))  # for dropout
-            batches_of_update, due = gathering(recipe, step, steps)
+            batches_of_update, due = accumulation_window(recipe, step, steps)
             inputs: Inputs | None = None
             if not few:  # batch norm needs two, in every process
                 images = batch.images.to(device.name, non_blocking=True)
@@ -196,7 +196,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float | None:
 def _exchange_findings(run: Run) -> None:
     """What each process has met since it was last asked, told to all."""
     findings = (run.refused, run.report.unheard())
-    for rank, (refused, events) in enumerate(run.world.gathered(findings)):
+    for rank, (refused, events) in enumerate(run.world.all_gather_object(findings)):
         run.refused.update(refused)
         for event in events:
             run.report.event(**event, process=rank)

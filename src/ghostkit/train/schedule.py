@@ -55,7 +55,7 @@ def remarks(recipe: Recipe) -> Iterator[str]:
         )
 
 
-def gathering(recipe: Recipe, step: int, steps: int) -> tuple[int, bool]:
+def accumulation_window(recipe: Recipe, step: int, steps: int) -> tuple[int, bool]:
     """How many batches make the update that batch `step` is part of; whether it is the last one.
 
     An epoch of `steps` batches may end with fewer than `accumulate`.

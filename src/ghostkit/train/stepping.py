@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ghostkit.dataset import Dataset
 from ghostkit.progress import Bars
 from ghostkit.train.features import Features
-from ghostkit.train.health import copies, non_finite, skip_bad_step, worst
+from ghostkit.train.health import NonFinite, copies, non_finite, skip_bad_step, worst
 from ghostkit.train.interruption import StopRequest
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import Device
@@ -71,16 +71,19 @@ def take_step(
         count = len(batch.targets)
     update = due and any(p.grad is not None for p in state.model.parameters())
     if update:
-        norm = _gather(run, state)
+        norm = _reduce_and_clip(run, state)
         if not scaler.is_enabled() or scale < 1:
             values["gradient's norm"] = norm  # infinite ones are what loss scaling is for
     bad = non_finite(values)
     loss_sum = values["loss"].item() * count if count else 0.0
-    loss_sum, images, somewhere = world.totals(loss_sum, count, bad is not None)
+    loss_sum, images, somewhere = world.all_reduce_numbers(loss_sum, count, bad is not None)
     if somewhere:
         if update:
             scaler.update()  # it has unscaled, and takes no second time before
-        found, paths = worst(world.gathered((bad, batch.paths)))
+        found, paths = worst(
+            (None if each is None else NonFinite(*each), files)
+            for each, files in world.all_gather_object((bad, batch.paths))
+        )
         skip_bad_step(state, found, statistics, paths, run.recipe.max_bad_steps, run.report.event)
         return
     if update:
@@ -101,10 +104,10 @@ def _backward(run: Run, state: RunState, network: Network, batch: Batch, inputs:
     return loss
 
 
-def _gather(run: Run, state: RunState) -> Tensor:
+def _reduce_and_clip(run: Run, state: RunState) -> Tensor:
     """Sum the gradients of all processes, and clip them; returns their norm before that."""
     parameters = list(state.model.parameters())
-    run.world.sum_gradients(parameters)
+    run.world.all_reduce_gradients(parameters)
     state.scaler.unscale_(state.optimizer)
     return nn.utils.clip_grad_norm_(parameters, run.recipe.clip_grad or math.inf)
 

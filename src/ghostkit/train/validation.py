@@ -120,7 +120,7 @@ class Validation:
         if world.any(stop()):
             raise _Stopped
         parts = []
-        everything = zip(world.gathered_rows(logits), world.gathered(errors), strict=True)
+        everything = zip(world.all_gather(logits), world.all_gather_object(errors), strict=True)
         for rank, (rows, failed) in enumerate(everything):
             theirs = world.batches(self._paths, self._size, rank)
             answers = [Answer(path, row) for path, row in zip(theirs, rows, strict=True)]

@@ -44,7 +44,7 @@ def apart_in_float64(world: World) -> float:
     functional.cross_entropy(whole(images), targets).backward()
     loss = functional.cross_entropy(shared(images[mine]), targets[mine])
     (loss * len(mine) / 7).backward()
-    world.sum_gradients(shared.parameters())
+    world.all_reduce_gradients(shared.parameters())
     pairs = [(a.grad, b.grad) for a, b in zip(shared.parameters(), whole.parameters(), strict=True)]
     pairs += zip(shared.buffers(), whole.buffers(), strict=True)
     pairs = [(a.double(), b.double()) for a, b in pairs]
@@ -93,7 +93,7 @@ def main(photos: str, checkpoint: str, folder: str) -> None:
         features = compute_features(model, train_data, recipe, "cpu", world=world)
         known = compute_features(model, train_data, recipe, "cpu")
         order: list[int] = []
-        world.first_then_others("a test", lambda: order.append(world.rank))
+        world.main_first("a test", lambda: order.append(world.rank))
         try:
             world.require_alike({"recipe": str(world.rank)})
             refusal = ""
@@ -109,14 +109,14 @@ def main(photos: str, checkpoint: str, folder: str) -> None:
             "same_features": features.rows.equal(known.rows),
             "refused_features": sorted(features.refused) == sorted(known.refused),
             "apart": apart_in_float64(world),
-            "total": world.totals(world.rank + 0.5, 1),
+            "total": world.all_reduce_numbers(world.rank + 0.5, 1),
             "any": [world.any(world.rank == 1), world.any(False)],
-            "gathered": world.gathered({"rank": world.rank}),
-            "rows": [len(rows) for rows in world.gathered_rows(np.zeros((world.rank + 1, 2)))],
+            "gathered": world.all_gather_object({"rank": world.rank}),
+            "rows": [len(rows) for rows in world.all_gather(np.zeros((world.rank + 1, 2)))],
             "refusal": refusal,
         }
-        for line in world.gathered(found):
-            if world.first:
+        for line in world.all_gather_object(found):
+            if world.is_main:
                 print(json.dumps(line), flush=True)
     left = threads_of_the_group()
     print(f"process {world.rank} has left the group, of whose threads run: {left}", flush=True)

@@ -49,20 +49,20 @@ def test_whole_batches_are_shared_out_and_come_together_in_order(count):
 
 
 def test_a_world_of_one_gives_back_what_it_gets():
-    record, rows = (1, "a"), np.ones(3)
-    assert ALONE.totals(0.1, 2) == (0.1, 2)
+    rows = np.ones(3)
+    assert ALONE.all_reduce_numbers(0.1, 2) == (0.1, 2)
     assert [ALONE.any(flag) for flag in (True, False)] == [True, False]
-    assert ALONE.gathered(record)[0] is record
-    assert ALONE.gathered_rows(rows)[0] is rows
+    assert ALONE.all_gather_object((1, "a")) == [[1, "a"]]  # as from several
+    assert ALONE.all_gather(rows)[0] is rows
     assert ALONE.share([3, 1]) == [3, 1]
-    assert ALONE.summed(torch.arange(3)).tolist() == [0, 1, 2]
+    assert ALONE.all_reduce(torch.arange(3)).tolist() == [0, 1, 2]
     parameter = torch.nn.Parameter(torch.ones(2))
     parameter.grad = torch.full((2,), 0.1)
-    ALONE.sum_gradients([parameter])
-    ALONE.copy_first([parameter])
+    ALONE.all_reduce_gradients([parameter])
+    ALONE.broadcast([parameter])
     assert parameter.grad.equal(torch.full((2,), 0.1)) and parameter.equal(torch.ones(2))
     ALONE.barrier()
-    assert ALONE.first_then_others("work", lambda: 5) == 5
+    assert ALONE.main_first("work", lambda: 5) == 5
     ALONE.require_alike({"recipe": "a"})
 
 

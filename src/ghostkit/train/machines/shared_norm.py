@@ -80,8 +80,8 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, world: World) -> Tensor:
         ctx.world = world
-        return world.summed(values)
+        return world.all_reduce(values)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.world.summed(gradient), None
+        return ctx.world.all_reduce(gradient), None

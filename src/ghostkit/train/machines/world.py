@@ -42,15 +42,15 @@ class World:
 
     rank: int = 0
     size: int = 1
-    store: Any = None  # torch's key-value store between the processes
-    control: Any = None
+    store: distributed.Store | None = None  # of keys and values, between the processes
+    control: distributed.ProcessGroup | None = None
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
 
-    def totals(self, *values: float) -> tuple[float, ...]:
+    def all_reduce_numbers(self, *values: float) -> tuple[float, ...]:
         """The sum of each value over the processes, in float64; to the bit the same in all."""
         if self.size == 1:
             return values
@@ -61,16 +61,14 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in one of the processes."""
-        return self.totals(flag)[0] > 0
+        return self.all_reduce_numbers(flag)[0] > 0
 
-    def gathered(self, record: Item) -> list[Item]:
-        """The record of each process, by rank: what JSON can hold, so tuples come as lists."""
-        if self.size == 1:
-            return [record]
+    def all_gather_object(self, record: Any) -> list[Any]:
+        """The record of each process, by rank, as JSON gives it back: a tuple is then a list."""
         sent = np.frombuffer(json.dumps(record).encode(), np.uint8)
-        return [json.loads(rows.tobytes()) for rows in self.gathered_rows(sent)]
+        return [json.loads(part.tobytes()) for part in self.all_gather(sent)]
 
-    def gathered_rows(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
+    def all_gather(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
         """The array of each process, by rank; they differ in their first dimension alone."""
         if self.size == 1:
             return [rows]
@@ -87,9 +85,9 @@ class World:
 
     def barrier(self) -> None:
         """Go on when every process has come here."""
-        self.totals(0)
+        self.all_reduce_numbers(0)
 
-    def copy_first(self, tensors: Iterable[torch.Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[torch.Tensor]) -> None:
         """Make the tensors those of process 0."""
         if self.size > 1:
             with self._exchange("copying tensors"), torch.no_grad():
@@ -98,7 +96,7 @@ class World:
                     distributed.broadcast(message, 0)
                     tensor.copy_(message)
 
-    def summed(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum of a tensor on the device over the processes, a new one."""
         total = tensor.clone(memory_format=torch.contiguous_format)
         if self.size > 1:
@@ -106,17 +104,17 @@ class World:
                 distributed.all_reduce(total)
         return total
 
-    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+    def all_reduce_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Each gradient becomes the sum over the processes, all in one message."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self.size == 1 or not gradients:
             return
         message = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        parts = torch.split(self.summed(message), [gradient.numel() for gradient in gradients])
+        parts = torch.split(self.all_reduce(message), [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
 
-    def first_then_others(self, name: str, work: Callable[[], Result]) -> Result:
+    def main_first(self, name: str, work: Callable[[], Result]) -> Result:
         """`work` in process 0, then in the others, who find what it has left, however late.
 
         Args:
@@ -124,7 +122,8 @@ class World:
         """
         if self.size == 1:
             return work()
-        if self.first:
+        assert self.store is not None, "several processes have one"
+        if self.is_main:
             result = work()
             self.store.set(name, "done")
             return result
@@ -139,7 +138,7 @@ class World:
         Raises:
             UsageError: names the fact that differs, and both values.
         """
-        for rank, others in enumerate(self.gathered(dict(facts))):
+        for rank, others in enumerate(self.all_gather_object(dict(facts))):
             for name, value in facts.items():
                 if others[name] != value:
                     raise UsageError(
