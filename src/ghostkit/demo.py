@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,7 +27,7 @@ from ghostkit.dataset import Dataset, open_dataset, open_splits
 from ghostkit.errors import AgreementError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.files import write_json, write_text
-from ghostkit.progress import Bars
+from ghostkit.progress import Bars, Log
 from ghostkit.report.evaluation import evaluation_page
 from ghostkit.run_files import BEST
 from ghostkit.threads import available_cores
@@ -47,8 +47,6 @@ TEST_SHARE = 0.2  # held out for the closing figures
 SPLIT_SEED = 0
 MAX_DROP_POINTS = 1.0  # of accuracy in 8 bits; of some 500 photos half a point is two
 MODEL, INT8_MODEL = "model.onnx", "model-int8.onnx"
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,13 @@ from typing import Protocol, TextIO
 
 PLAIN_INTERVAL_S = 10.0
 
+Log = Callable[[str], None]
+"""Takes a line for a person, without its end."""
+
+
+def unlogged(line: str) -> None:
+    """Drop it: the default of library calls."""
+
 
 def tell(words: str, stream: TextIO) -> None:
     """Lines for a person, who may be gone: work goes on where nobody reads them."""

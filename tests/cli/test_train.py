@@ -84,7 +84,7 @@ def test_two_runs_of_one_second_have_a_folder_each(ghostkit, photos, tmp_path, m
         def now(cls):
             return datetime(2026, 1, 2, 12, 0, 0)
 
-    monkeypatch.setattr("ghostkit.cli.run_folder.datetime", Noon)
+    monkeypatch.setattr("ghostkit.train.run_folder.datetime", Noon)
     for _ in range(2):
         assert ghostkit("train", photos, "--output", tmp_path, *flags()).status == 0
     other = flags(model="ghostnetv2")

@@ -68,7 +68,7 @@ def start(job, work, commands, first=True):
         command=commands.run,
         first=first,
         bars=silent,
-        say=said.append,
+        log=said.append,
     )
     return status, said
 

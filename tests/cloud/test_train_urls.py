@@ -8,7 +8,7 @@ pytest.importorskip("torch")
 
 from ghostkit.cli import run
 from ghostkit.cli.commands import _complete
-from ghostkit.cli.train import _open_pretrained
+from ghostkit.cli.train import _weights_named
 from ghostkit.cli.urls import Urls, is_first
 from ghostkit.cloud.places import place_of
 from ghostkit.cloud.stage import fetch, send
@@ -95,7 +95,7 @@ def test_only_the_first_process_writes_however_it_is_told(monkeypatch):
 
 
 def test_weights_that_a_flag_names_yield_to_a_resume():
-    assert _open_pretrained(None, {"pretrained_weight": "gone.pth"}, resumed=True) is None
+    assert _weights_named(None, {"pretrained_weight": "gone.pth"}, resumed=True) is None
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from ghostkit.artifacts import load
 from ghostkit.errors import CardError, DatasetError, UsageError
 from ghostkit.progress import silent
 from ghostkit.run_files import LAST
-from ghostkit.train.job import open_data, open_pretrained, open_teacher
+from ghostkit.train.job import open_data, open_pretrained, open_teacher, train_from_paths
 from ghostkit.train.recipe import Recipe
 from squares import QUICK, save_noise, save_photos
 
@@ -17,6 +17,15 @@ def opened(root, **changes):
     said = []
     parts = open_data(root, Recipe(**QUICK | changes), None, bars=silent, log=said.append)
     return parts, said
+
+
+def test_a_training_is_one_call_on_paths(photos, tmp_path):
+    chosen = Recipe(**QUICK | {"epochs": 1})
+    result = train_from_paths(photos, chosen, load=load, output=tmp_path, num_classes=3)
+    assert result.folder.parent == tmp_path / "train" and result.best_checkpoint.is_file()
+    with pytest.raises(UsageError, match="--num-classes 4: .* has 3 classes"):
+        train_from_paths(photos, chosen, load=load, output=tmp_path, num_classes=4)
+    assert list((tmp_path / "train").iterdir()) == [result.folder]
 
 
 def test_a_folder_with_parts_is_counted(photos):

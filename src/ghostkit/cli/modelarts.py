@@ -72,7 +72,7 @@ def modelarts(
         command=run,
         first=is_first(words),
         bars=bars_for(unit="MB"),
-        say=say,
+        log=say,
     )
     raise typer.Exit(status)
 

@@ -18,7 +18,7 @@ from ghostkit.cloud.store import open_store
 from ghostkit.errors import UsageError
 from ghostkit.files import cache_folder, check_target, make_folder
 from ghostkit.locks import taking_turns
-from ghostkit.progress import Bars
+from ghostkit.progress import Bars, Log
 from ghostkit.run_files import BEST, hold_a_run, holds_a_run
 
 DISK = Path("/cache")  # of a ModelArts machine
@@ -52,7 +52,7 @@ def run_job(
     command: Command,
     first: bool,
     bars: Bars,
-    say: Callable[[str], None],
+    log: Log,
 ) -> int:
     """Run `job` with its files in `work`; the exit status of its training, or of its export.
 
@@ -66,23 +66,23 @@ def run_job(
     """
     _check(job)
     with taking_turns(work):
-        data = _local(job.data, work / "data_url", bars, say)
-        folder, goes_on = _run_folder(job, work, bars, say)
+        data = _local(job.data, work / "data_url", bars, log)
+        folder, goes_on = _run_folder(job, work, bars, log)
         words = [data, *job.words, "--run-folder", str(folder)]
         if goes_on:
             words += ["--resume", str(folder)]
         elif job.weights is not None:
-            weights = _local(job.weights, work / "model" / BEST, bars, say)
+            weights = _local(job.weights, work / "model" / BEST, bars, log)
             words += ["--pretrained-weight", weights]
     with ExitStack() as kept:
         if first and is_url(job.results):
-            kept.enter_context(Mirror(folder, parse(job.results), newest=BEST, say=say))
+            kept.enter_context(Mirror(folder, parse(job.results), newest=BEST, log=log))
         status = command(["train", *words])
         if first and status in (0, 1):
             line = ["export", str(folder / BEST), "-o", str(folder / ONNX), "--overwrite"]
             status = command(line) or status
     if first:
-        say(f"results: {job.results}")
+        log(f"results: {job.results}")
     return status
 
 
@@ -97,15 +97,15 @@ def _check(job: Job) -> None:
             )
 
 
-def _local(place: str, path: Path, bars: Bars, say: Callable[[str], None]) -> str:
+def _local(place: str, path: Path, bars: Bars, log: Log) -> str:
     if not is_url(place):
         return place
     fetch(parse(place), path, bars=bars)
-    say(f"training data finish copy to {path}." if path.is_dir() else f"{place}: {path}")
+    log(f"training data finish copy to {path}." if path.is_dir() else f"{place}: {path}")
     return str(path)
 
 
-def _run_folder(job: Job, work: Path, bars: Bars, say: Callable[[str], None]) -> tuple[Path, bool]:
+def _run_folder(job: Job, work: Path, bars: Bars, log: Log) -> tuple[Path, bool]:
     """Where the run writes, and whether it goes on with what an earlier job has left there."""
     if not is_url(job.results):
         folder = Path(job.results)
@@ -126,7 +126,7 @@ def _run_folder(job: Job, work: Path, bars: Bars, say: Callable[[str], None]) ->
             _delete(address, mine)
         return folder, False
     fetch(address, folder, bars=bars, wanted=_is_record)
-    say(f"going on with the run at {address}")
+    log(f"going on with the run at {address}")
     return folder, True
 
 

@@ -1,7 +1,7 @@
 """``ghostkit train``: a photo folder and a recipe in, a run folder with checkpoints out."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ghostkit.cli.options import INTERRUPTED, WRITTEN, Data, Labels, LeaveOut, say
-from ghostkit.cli.run_folder import alone_in, check_run_folder, folder_of, new_run_folder
 from ghostkit.errors import GhostkitError, UsageError
 
 if TYPE_CHECKING:
-    from ghostkit.dataset import Dataset
+    from ghostkit.progress import Log
     from ghostkit.train.checkpoint import Checkpoint
     from ghostkit.train.machines.devices import Device
     from ghostkit.train.machines.place import Place
     from ghostkit.train.recipe import Recipe
     from ghostkit.train.recipe.original_arguments import Arguments, Options
-    from ghostkit.train.start import Pretrained
-
-Tell = Callable[[str], None]
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +56,8 @@ def train(
     pretrained_weight: Annotated[
         str | None,
         typer.Option(
-            *("--pretrained-weight", "--pretrained_weight"),
+            "--pretrained-weight",
+            "--pretrained_weight",
             help="Weights to start from, ours or upstream's: .pth.tar .pth .safetensors.",
         ),
     ] = None,
@@ -88,88 +85,60 @@ def train(
     Example: ghostkit train photos/ --epochs 10 --img-size 224 --pretrained-weight ghostnet.pth
     """
     from ghostkit.artifacts import load
-    from ghostkit.progress import bars_for, silent
+    from ghostkit.progress import bars_for, silent, unlogged
     from ghostkit.train import require_torch
 
     require_torch()
     from ghostkit.train.interruption import Stopped
-    from ghostkit.train.job import open_data, open_teacher
-    from ghostkit.train.loop import train as run
+    from ghostkit.train.job import train_from_paths
     from ghostkit.train.machines.allocator import keep_freed_memory
-    from ghostkit.train.machines.world import open_world
     from ghostkit.train.recipe.file import load_recipe, to_toml
-    from ghostkit.train.reporting.trackers import open_trackers
 
     arguments = _arguments(config, flags)
     options: Options = arguments[0].options | arguments[1].options
     place = _find_place(options)
-    tell, bars = (say, bars_for()) if place.rank == 0 else (_unsaid, silent)
-    resumed = _place(resume, options.get("resume"))
-    checkpoint = _open_resume(resumed, options, tell)
+    log, bars = (say, bars_for()) if place.rank == 0 else (unlogged, silent)
+    resume_path = _path_named(resume, options.get("resume"))
+    checkpoint = _open_resume(resume_path, options, log)
     base = {} if checkpoint is None else checkpoint.card.provenance.recipe
     base = base | arguments[0].recipe
     effective = load_recipe(recipe, overrides or (), arguments[1].recipe, base=base)
-    _say_notes(arguments, effective, tell)
+    _say_notes(arguments, effective, log)
     if print_recipe:
         if place.rank == 0:
             typer.echo(to_toml(effective), nl=False)
         return
-    where = _pick_device(device, options, effective, place, tell)
-    with _named(place), open_world(place, where) as world:
-        if world.size > 1:
-            tell(
-                f"{world.size} processes of {effective.batch_size} pictures each: "
-                f"{world.size * effective.batch_size} in a step"
+    chosen_device = _pick_device(device, options, effective, place, log)
+    keep_freed_memory()
+    try:
+        with _named(place):
+            result = train_from_paths(
+                data,
+                effective,
+                load=load,
+                labels=labels,
+                leave_out=leave_out,
+                num_classes=options.get("num_classes"),
+                output=_path_named(output, options.get("output")) or Path("output"),
+                run_folder=run_folder,
+                pretrained=_weights_named(
+                    pretrained_weight, options, resumed=checkpoint is not None
+                ),
+                resume=checkpoint,
+                device=chosen_device,
+                place=place,
+                track=track or (),
+                bars=bars,
+                log=log,
             )
-        pretrained = _open_pretrained(pretrained_weight, options, resumed=resumed is not None)
-        if run_folder is not None and world.is_main:
-            check_run_folder(run_folder, resumed)
-        keep_freed_memory()
-        train_data, val_data = open_data(data, effective, labels, leave_out, bars=bars, log=tell)
-        _check_classes(train_data, options)
-        if run_folder is None:
-            made_in = _place(output, options.get("output")) or Path("output")
-            run_folder = (
-                folder_of(resumed) if resumed else new_run_folder(made_in, effective, world)
-            )
-        teacher = open_teacher(
-            effective, train_data, run_folder, load=load, bars=bars, log=tell, world=world
-        )
-        try:
-            told = (track or ()) if world.is_main else ()
-            finished = 0 if checkpoint is None else len(checkpoint.history)
-            with (
-                alone_in(run_folder, world),
-                open_trackers(told, run_folder, effective, finished) as trackers,
-            ):
-                result = run(
-                    train_data,
-                    val_data,
-                    effective,
-                    run_folder,
-                    device=where,
-                    pretrained=pretrained,
-                    resume=checkpoint,
-                    teacher=teacher,
-                    trackers=trackers,
-                    world=world,
-                    bars=bars,
-                    log=tell,
-                )
-        except Stopped as stopped:
-            tell(str(stopped))
-            status = INTERRUPTED
-        else:
-            for line in result.refused:
-                tell(f"refused: {line}")
-            tell(f"best checkpoint: {result.best_checkpoint}")
-            tell(f"next: ghostkit export {result.best_checkpoint} -o model.onnx")
-            status = 1 if result.refused else 0
-    raise typer.Exit(status)
-
-
-def _unsaid(line: str) -> None:
-    """What the first process says, the others need not."""
+    except Stopped as stopped:
+        log(str(stopped))
+        raise typer.Exit(INTERRUPTED) from stopped
+    for line in result.refused:
+        log(f"refused: {line}")
+    log(f"best checkpoint: {result.best_checkpoint}")
+    log(f"next: ghostkit export {result.best_checkpoint} -o model.onnx")
+    raise typer.Exit(1 if result.refused else 0)
 
 
 def _find_place(options: "Options") -> "Place":
@@ -202,55 +171,56 @@ def _arguments(config: Path | None, flags: dict[str, Any]) -> tuple["Arguments",
     return Arguments() if config is None else from_yaml(config), from_command_line(given)
 
 
-def _say_notes(arguments: tuple["Arguments", ...], recipe: "Recipe", tell: Tell) -> None:
+def _say_notes(arguments: tuple["Arguments", ...], recipe: "Recipe", log: "Log") -> None:
     from ghostkit.train.schedule import remarks
 
     for note in dict.fromkeys(note for source in arguments for note in source.notes):
-        tell(note)
+        log(note)
     for remark in remarks(recipe):
-        tell(remark)
+        log(remark)
     if recipe.opt == "npufusedsgd":
-        tell("opt=npufusedsgd is torch's SGD without Nesterov, which makes the same steps")
+        log("opt=npufusedsgd is torch's SGD without Nesterov, which makes the same steps")
 
 
 def _pick_device(
-    device: str | None, options: "Options", recipe: "Recipe", place: "Place", tell: Tell
+    device: str | None, options: "Options", recipe: "Recipe", place: "Place", log: "Log"
 ) -> "Device":
     from ghostkit.train.machines.devices import pick_device
 
     asked = options.get("device")
     if device is not None and asked not in (None, device):
-        tell(f"--device {device} is taken, not {asked}")
-    where = pick_device(device or asked or "auto", recipe.amp, place)
-    if where.note:
-        tell(where.note)
-    return where
+        log(f"--device {device} is taken, not {asked}")
+    picked = pick_device(device or asked or "auto", recipe.amp, place)
+    if picked.note:
+        log(picked.note)
+    return picked
 
 
-def _place(given: str | None, of_file: str | None) -> Path | None:
+def _path_named(given: str | None, of_file: str | None) -> Path | None:
     """The command line's or else the YAML file's; empty, the original's default, is none."""
     named = of_file if given is None else given
     return Path(named) if named else None
 
 
-def _open_resume(resume: Path | None, options: "Options", tell: Tell) -> "Checkpoint | None":
+def _open_resume(resume: Path | None, options: "Options", log: "Log") -> "Checkpoint | None":
     """The checkpoint to go on from, as --no-resume-opt and --start-epoch would have it."""
     from ghostkit.train.resuming import open_resume
 
-    checkpoint = None if resume is None else open_resume(resume, tell)
+    checkpoint = None if resume is None else open_resume(resume, log)
     stands = 0 if checkpoint is None else checkpoint.epoch + 1
     wanted = options.get("start_epoch", stands)
     if wanted != stands:
-        elsewhere = (
-            f"to begin elsewhere give that epoch's file: --resume checkpoint-{wanted - 1}.pth.tar"
-            if wanted > 0
-            else f"for a new run from its weights: --pretrained-weight {checkpoint.path}"
-            if checkpoint is not None
-            else "leave the flag out"
-        )
+        if wanted > 0:
+            advice = (
+                "to begin elsewhere give that epoch's file: "
+                f"--resume checkpoint-{wanted - 1}.pth.tar"
+            )
+        elif checkpoint is not None:
+            advice = f"for a new run from its weights: --pretrained-weight {checkpoint.path}"
+        else:
+            advice = "leave the flag out"
         raise UsageError(
-            f"--start-epoch {wanted}: the run begins with epoch {stands}, counted from 0; "
-            + elsewhere
+            f"--start-epoch {wanted}: the run begins with epoch {stands}, counted from 0; {advice}"
         )
     if checkpoint is not None and options.get("fresh_optimizer"):
         optimizer = {**checkpoint.optimizer, "state": {}}
@@ -258,12 +228,8 @@ def _open_resume(resume: Path | None, options: "Options", tell: Tell) -> "Checkp
     return checkpoint
 
 
-def _open_pretrained(
-    weights: str | None, options: "Options", *, resumed: bool
-) -> "Pretrained | None":
+def _weights_named(weights: str | None, options: "Options", *, resumed: bool) -> str | None:
     """The weights to start from; a resume needs none of those that flags of the original name."""
-    from ghostkit.train.job import open_pretrained
-
     source = weights or (None if resumed else options.get("pretrained_weight"))
     if source is None and not resumed and "weights" in options:
         source = options["weights"]
@@ -279,13 +245,4 @@ def _open_pretrained(
             f"{source.strip()}: a URL is fetched where the command line names it; give it as "
             "--pretrained-weight"
         )
-    return open_pretrained(source.strip())
-
-
-def _check_classes(data: "Dataset", options: "Options") -> None:
-    count = options.get("num_classes", len(data.classes))
-    if count != len(data.classes):
-        raise UsageError(
-            f"--num-classes {count}: {data.root!r} has {len(data.classes)} classes; the folders "
-            "decide, so leave the flag out, or name the right data"
-        )
+    return source.strip()

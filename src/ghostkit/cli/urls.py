@@ -135,7 +135,7 @@ class Urls:
                 _check_no_run(address)
                 clear(path)
             path.mkdir(parents=True, exist_ok=True)
-            self._waiting.append(Mirror(path, address, newest=BEST, say=say))
+            self._waiting.append(Mirror(path, address, newest=BEST, log=say))
         elif "--resume" in words:
             bring_result(address, bars=bars_for(unit="MB"))
             self._waiting.append(_unfinished(address, path))
@@ -162,7 +162,7 @@ def _unfinished(address: Address, path: Path) -> Mirror:
         return name + UNFINISHED if name == path.name else name
 
     above = address._replace(key=address.key.rpartition("/")[0])
-    return Mirror(path.parent, above, named=named, say=say)
+    return Mirror(path.parent, above, named=named, log=say)
 
 
 def _send_beside(written: _Written) -> None:

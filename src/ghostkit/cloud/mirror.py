@@ -22,6 +22,7 @@ from ghostkit.cloud.sending import is_large, send_large, send_small
 from ghostkit.cloud.stage import PIECES
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import GhostkitError
+from ghostkit.progress import Log, unlogged
 
 POLL_S = 1.0
 _HELD = ".sending-"  # how a folder begins in which files are pinned while they are sent
@@ -40,7 +41,7 @@ class Mirror:
         newest: the name of a file that must never be older there than the others, since it is what
             they have led to, e.g. the best checkpoint; it is sent first and read last.
         named: what a file is called there.
-        say: told of a pass that failed, once in a row; the next one tries again.
+        log: told of a pass that failed, once in a row; the next one tries again.
     """
 
     def __init__(
@@ -50,10 +51,10 @@ class Mirror:
         *,
         newest: str = "",
         named: Callable[[str], str] = _same,
-        say: Callable[[str], None] = lambda line: None,
+        log: Log = unlogged,
     ) -> None:
         self._folder, self._address, self._newest = folder, address, newest
-        self._named, self._say = named, say
+        self._named, self._log = named, log
         self._store = open_store(address)
         self._sent: dict[str, Stamp] = {}
         self._there: dict[str, Entry] = {}
@@ -125,7 +126,7 @@ class Mirror:
                 self._failing = False
             except (GhostkitError, OSError) as error:
                 if not self._failing:
-                    self._say(f"not sent yet, the next pass tries again: {error}")
+                    self._log(f"not sent yet, the next pass tries again: {error}")
                 self._failing = True
             rest = max(POLL_S, REST * (time.monotonic() - began))
 

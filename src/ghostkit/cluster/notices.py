@@ -9,8 +9,10 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+
+from ghostkit.progress import Log
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _SENTENCE = re.compile(r".+?[.!:](?=\s|$)")
@@ -19,8 +21,8 @@ _SENTENCE = re.compile(r".+?[.!:](?=\s|$)")
 class _Notices(io.TextIOBase):
     """A text stream that hands on the first sentence of each line once, but no lines of logs."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say, self._begun = say, ""
+    def __init__(self, log: Log) -> None:
+        self._log, self._begun = log, ""
         self._said: set[str] = set()
 
     def writable(self) -> bool:
@@ -34,7 +36,7 @@ class _Notices(io.TextIOBase):
             first = sentence[0] if sentence else plain
             if first and not first[0].isspace() and first not in self._said:
                 self._said.add(first)
-                self._say(f"Ray: {first}")
+                self._log(f"Ray: {first}")
         return len(text)
 
 
@@ -57,7 +59,7 @@ def quiet_start() -> Iterator[None]:
 
 
 @contextmanager
-def told_by(say: Callable[[str], None]) -> Iterator[None]:
-    """What is printed within the block goes to `say`, line by line."""
-    with redirect_stdout(_Notices(say)):
+def told_by(log: Log) -> Iterator[None]:
+    """What is printed within the block goes to `log`, line by line."""
+    with redirect_stdout(_Notices(log)):
         yield

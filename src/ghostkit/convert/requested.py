@@ -1,12 +1,12 @@
 """What a conversion is asked for, and what comes of it, the same for every target."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from ghostkit.progress import Bars, silent
+from ghostkit.progress import Bars, Log, silent, unlogged
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -30,7 +30,7 @@ class Request:
     dry_run: bool = False
     overwrite: bool = False
     bars: Bars = silent
-    say: Callable[[str], None] = field(default=lambda line: None)
+    say: Log = unlogged
 
     @cached_property
     def pictures(self) -> Sequence[str]:

@@ -7,7 +7,7 @@ its logits are cached, so it costs nothing while training.
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, ModelError, UsageError
 from ghostkit.files import write_bytes
-from ghostkit.progress import Bars, silent
+from ghostkit.progress import Bars, Log, silent, unlogged
 
 TeacherLogits = NDArray[np.float16]
 
@@ -33,7 +33,7 @@ def teacher_logits(
     cache_folder: Path,
     *,
     bars: Bars = silent,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = unlogged,
 ) -> TeacherLogits:
     """The teacher's logits ``(N, K)`` for each sample of `data`, over the classes of `data`.
 

@@ -5,7 +5,7 @@ deployment will see. A run that stops at any step goes on from its last checkpoi
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
-from ghostkit.progress import Bars, silent
+from ghostkit.progress import Bars, Log, silent, unlogged
 from ghostkit.run_files import BEST, LAST
 from ghostkit.train.checkpoint import Checkpoint
 from ghostkit.train.distill import TeacherLogits
@@ -31,7 +31,7 @@ from ghostkit.train.pictures.draws import mix_generator, step_seed
 from ghostkit.train.pictures.loader import batch_indices, training_batches, training_readers
 from ghostkit.train.pictures.mixing import draw_mix
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.reporting import Quiet, Reporter
+from ghostkit.train.reporting import FolderReporter, QuietReporter, Reporter
 from ghostkit.train.reporting.events import EventLog
 from ghostkit.train.reporting.trackers import Tracker
 from ghostkit.train.schedule import accumulation_window, learning_rate, save_is_due
@@ -69,7 +69,7 @@ def train(
     trackers: Sequence[Tracker] = (),
     world: World = ALONE,
     bars: Bars = silent,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = unlogged,
 ) -> TrainingResult:
     """Train on `train_data`, keep the epoch that is best on `val_data`.
 
@@ -88,16 +88,18 @@ def train(
     """
     check(train_data, val_data, recipe, pretrained, resume, world)
     torch.manual_seed(recipe.seed)
-    state, report = first_state(recipe, train_data, device, pretrained, world)
-    if report is not None:
-        log(str(report))
+    state, load_report = first_state(recipe, train_data, device, pretrained, world)
+    if load_report is not None:
+        log(str(load_report))
     if resume is not None:
         go_on(state, resume, recipe, train_data, log, world)
     world.broadcast(state.model.state_dict().values())
     card = first_card(recipe, train_data, pretrained, resume)
     events = EventLog(folder)
-    told = Reporter(folder, recipe, card, events, trackers, log) if world.is_main else Quiet()
-    told.begin(resume)
+    reporter: Reporter = QuietReporter()
+    if world.is_main:
+        reporter = FolderReporter(folder, recipe, card, events, trackers, log)
+    reporter.begin(resume)
     features, trained, measured = networks(recipe, state, train_data, device.name, bars, world)
     classifier = Classifier(TorchBackend(measured, device.name), card)
     network = as_called(trained, recipe, device, log)
@@ -105,17 +107,26 @@ def train(
     images_per_s: float | None = None
 
     def died(what: str) -> None:
-        told.own_event("reader died", what=what)
+        reporter.own_event("reader died", what=what)
 
     readers = training_readers(train_data, recipe, died, pinned=device.kind == "cuda")
     validation = Validation(classifier, val_data, device, recipe.workers, bars, world, died)
     with stop_on_signal() as stop, events, closing(readers), closing(validation):
         run = Run(
-            *(recipe, folder, train_data, readers, features, device, objective),
-            *(told, stop, bars, world, {}),
+            recipe=recipe,
+            folder=folder,
+            train_data=train_data,
+            readers=readers,
+            features=features,
+            device=device,
+            objective=objective,
+            reporter=reporter,
+            stop=stop,
+            bars=bars,
+            world=world,
         )
         if state.epoch < recipe.total_epochs:
-            told.event("start", epoch=state.epoch, step=state.position.step, device=device.name)
+            reporter.event("start", epoch=state.epoch, step=state.position.step, device=device.name)
         while state.epoch < recipe.total_epochs:
             images_per_s = _train_epoch(run, state, network)
             world.broadcast(state.statistics())
@@ -125,7 +136,7 @@ def train(
             _exchange_findings(run)
             run.refused.update(evaluation.unanswered)
             state.finish_epoch(evaluation)
-            told.epoch(state, evaluation, images_per_s)
+            reporter.epoch(state, evaluation, images_per_s)
             if world.any(stop.requested) and state.epoch < recipe.total_epochs:
                 raise _stopped(run, state, LAST)
     return TrainingResult(
@@ -134,7 +145,7 @@ def train(
         history=tuple(state.history),
         images_per_s=images_per_s,
         refused=tuple(f"{path}: {reason}" for path, reason in run.refused.items()),
-        load_report=report,
+        load_report=load_report,
     )
 
 
@@ -182,7 +193,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float | None:
             note = f"loss {state.position.loss_sum / learned:.3f}, lr {rate:.2g}"
             bar.advance(int(everywhere + refused), note)
             if save_is_due(recipe, step + 1) and step + 1 < steps:
-                run.report.recovery(state)
+                run.reporter.recovery(state)
     if world.any(run.stop.requested):
         raise _stopped_within(run, state)
     _exchange_findings(run)
@@ -195,21 +206,21 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float | None:
 
 def _exchange_findings(run: Run) -> None:
     """What each process has met since it was last asked, told to all."""
-    findings = (run.refused, run.report.unheard())
+    findings = (run.refused, run.reporter.unheard())
     for rank, (refused, events) in enumerate(run.world.all_gather_object(findings)):
         run.refused.update(refused)
         for event in events:
-            run.report.event(**event, process=rank)
+            run.reporter.event(**event, process=rank)
 
 
 def _stopped_within(run: Run, state: RunState) -> Stopped:
     """Stopped in an epoch, once the state is saved."""
-    return _stopped(run, state, run.report.recovery(state))
+    return _stopped(run, state, run.reporter.recovery(state))
 
 
 def _stopped(run: Run, state: RunState, checkpoint: str) -> Stopped:
     position = {"epoch": state.epoch, "step": state.position.step}
-    run.report.event("stopped", **position, checkpoint=checkpoint)
+    run.reporter.event("stopped", **position, checkpoint=checkpoint)
     return Stopped(f"stopped and saved; go on with: ghostkit train DATA --resume {run.folder}")
 
 

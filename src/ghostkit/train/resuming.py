@@ -5,11 +5,12 @@ belongs to a branch that is left: it must neither be gone on with nor be taken f
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ghostkit.errors import CardError, CheckpointError, UsageError
 from ghostkit.files import remove_leftovers, write_text
+from ghostkit.progress import Log
 from ghostkit.run_files import BEST, EPOCHS, LAST, PREVIOUS, RECOVERIES
 from ghostkit.train.checkpoint import (
     Checkpoint,
@@ -26,7 +27,7 @@ from ghostkit.train.state import EpochRow
 LEFT = "left-branch"  # the folder, in a run's, of what an abandoned branch had reached; then -2, …
 
 
-def open_resume(path: str | os.PathLike[str], log: Callable[[str], None]) -> Checkpoint:
+def open_resume(path: str | os.PathLike[str], log: Log) -> Checkpoint:
     """The checkpoint to go on from: a file, or the furthest sound one of a run folder.
 
     Raises:

@@ -4,7 +4,7 @@
 """
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import ghostkit
 from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.dataset import Dataset
 from ghostkit.errors import CheckpointError, DatasetError, UsageError, printable
+from ghostkit.progress import Log
 from ghostkit.train.averaging import AveragedWeights
 from ghostkit.train.checkpoint import Checkpoint
 from ghostkit.train.machines.devices import Device
@@ -161,7 +162,7 @@ def go_on(
     checkpoint: Checkpoint,
     recipe: Recipe,
     data: Dataset,
-    log: Callable[[str], None],
+    log: Log,
     world: World,
 ) -> None:
     """Bring `state` to where a checkpoint stands: weights, momenta, average, epochs, position.

@@ -4,7 +4,7 @@
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -22,11 +22,11 @@ from ghostkit.train.pictures.loader import Batch
 from ghostkit.train.pictures.mixing import Mix
 from ghostkit.train.pictures.reading import Readers
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.reporting import Report
+from ghostkit.train.reporting import Reporter
 from ghostkit.train.state import RunState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """What stays the same from the first step to the last."""
 
@@ -37,11 +37,11 @@ class Run:
     features: Features | None  # what is trained on in place of the pictures
     device: Device
     objective: Objective
-    report: Report
+    reporter: Reporter
     stop: StopRequest
     bars: Bars
     world: World
-    refused: dict[str, str]  # path -> reason
+    refused: dict[str, str] = field(default_factory=dict)  # path -> reason
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def take_step(
             (None if each is None else NonFinite(*each), files)
             for each, files in world.all_gather_object((bad, batch.paths))
         )
-        skip_bad_step(state, found, statistics, paths, run.recipe.max_bad_steps, run.report.event)
+        skip_bad_step(state, found, statistics, paths, run.recipe.max_bad_steps, run.reporter.event)
         return
     if update:
         _update(run, state, scale)
@@ -120,6 +120,6 @@ def _update(run: Run, state: RunState, scale: float) -> None:
     state.optimizer.zero_grad(set_to_none=True)
     if scaler.get_scale() < scale:
         step = state.position.step + 1
-        run.report.event("overflow", epoch=state.epoch, step=step, loss_scale=scaler.get_scale())
+        run.reporter.event("overflow", epoch=state.epoch, step=step, loss_scale=scaler.get_scale())
     elif state.average is not None:
         state.average.update(state.model)

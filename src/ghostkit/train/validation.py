@@ -21,7 +21,7 @@ from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, ModelError, StoreError
 from ghostkit.evaluate import Evaluation, evaluate
 from ghostkit.inferring import Answer, answers_of
-from ghostkit.progress import Bars
+from ghostkit.progress import Bars, Log, unlogged
 from ghostkit.threads import batched
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.world import World
@@ -52,7 +52,7 @@ class Validation:
         workers: int,
         bars: Bars,
         world: World,
-        log: Callable[[str], None] = lambda line: None,
+        log: Log = unlogged,
     ) -> None:
         self._classifier, self._data, self._bars, self._world = classifier, data, bars, world
         accelerated = device.kind != "cpu"

@@ -12,15 +12,14 @@ import torch
 from torch import nn
 
 from ghostkit.errors import UsageError
+from ghostkit.progress import Log
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.recipe import Recipe
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 
 
-def as_called(
-    trained: nn.Module, recipe: Recipe, device: Device, log: Callable[[str], None]
-) -> Network:
+def as_called(trained: nn.Module, recipe: Recipe, device: Device, log: Log) -> Network:
     """`trained` as the steps of `recipe` call it: as it is, compiled, or recorded."""
     if recipe.compile:
         return compiled(trained)

@@ -1,9 +1,9 @@
 """The processes of one training: which one this is, and what they say to each other.
 
-``torchrun`` starts them and tells each its place in the environment; `ghostkit.cli.train` opens the
-world around a run, `loop` and what it calls speak through it. A run of one process is `ALONE`, in
-which every sum is the number itself and nothing is sent. What is small goes through gloo, as plain
-bytes; gradients go through the device's own backend.
+``torchrun`` starts them and tells each its place in the environment; `job` opens the world around a
+run, `loop` and what it calls speak through it. A run of one process is `ALONE`, in which every sum
+is the number itself and nothing is sent. What is small goes through gloo, as plain bytes; gradients
+go through the device's own backend.
 """
 
 import importlib
@@ -22,6 +22,7 @@ from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
 from ghostkit.errors import UsageError
+from ghostkit.train.interruption import Stopped
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.place import Place
 
@@ -190,7 +191,8 @@ ALONE = World()
 def open_world(place: Place, device: Device) -> Iterator[World]:
     """The world of the processes at `place`, of which this one computes on `device`.
 
-    It is closed when every process has come to the end of the block, or at once by an exception.
+    It is closed when every process has come to the end of the block, if only because the run was
+    `Stopped`, or at once by another exception.
 
     Raises:
         UsageError: the processes do not find each other.
@@ -222,5 +224,8 @@ def open_world(place: Place, device: Device) -> Iterator[World]:
     try:
         yield world
         world.barrier()
+    except Stopped:  # in every process, while the first one may still be saving
+        world.barrier()
+        raise
     finally:
         distributed.destroy_process_group()

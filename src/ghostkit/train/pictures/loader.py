@@ -1,7 +1,7 @@
 """Batches of augmented training pictures, in an order that depends on (seed, epoch) alone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,6 +15,7 @@ from ghostkit.dataset import Dataset
 from ghostkit.dataset.shards import archives_of
 from ghostkit.errors import ImageRefused
 from ghostkit.image import decode
+from ghostkit.progress import Log, unlogged
 from ghostkit.train.machines.world import ALONE, World
 from ghostkit.train.pictures.archives import ArchivesAhead
 from ghostkit.train.pictures.augment import augment, sample_generator
@@ -44,7 +45,7 @@ class Batch:
 def training_readers(
     data: Dataset,
     recipe: Recipe,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = unlogged,
     *,
     pinned: bool = False,
 ) -> Readers[Batch]:
@@ -52,9 +53,10 @@ def training_readers(
     archives = archives_of([sample.path for sample in data.samples])
     pictures = _AugmentedPictures(data, recipe)
     kept = archives is None or not is_streamed(archives[0])
-    collate = partial(_collate, data)
     return Readers(
-        *(pictures, collate, recipe.workers),
+        pictures,
+        partial(_collate, data),
+        recipe.workers,
         saves_memory="batch_size",
         pinned=pinned,
         kept=kept,

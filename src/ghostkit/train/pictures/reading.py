@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from ghostkit.errors import UsageError
+from ghostkit.progress import Log, unlogged
 from ghostkit.train.interruption import leave_signals_to_the_parent
 from ghostkit.train.pictures.parcel import Lost, Parcel
 
@@ -53,7 +54,7 @@ class Readers(Generic[Batch]):
         saves_memory: str = "",
         pinned: bool = False,
         kept: bool = True,
-        log: Callable[[str], None] = lambda line: None,
+        log: Log = unlogged,
     ) -> None:
         self._pictures, self._collate, self._workers = pictures, collate, workers
         self._memory_by = f"{saves_memory} or workers" if saves_memory else "workers"

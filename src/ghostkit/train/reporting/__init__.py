@@ -1,16 +1,17 @@
 """What a run writes and tells while it goes: the run folder, its events, trackers, lines.
 
-Of several processes the first one does it, with a `Reporter`, and the others are `Quiet`; `loop`
-does not know which of the two it has.
+Of several processes the first one does it, with a `FolderReporter`, and the others have a
+`QuietReporter`; `loop` does not know which of the two it has.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from ghostkit.card import ModelCard
 from ghostkit.evaluate import Evaluation
 from ghostkit.files import write_text
+from ghostkit.progress import Log
 from ghostkit.train.checkpoint import (
     Checkpoint,
     save_epoch,
@@ -26,7 +27,7 @@ from ghostkit.train.resuming import resume_folder
 from ghostkit.train.state import RunState
 
 
-class Report(Protocol):
+class Reporter(Protocol):
     """What `loop` tells of a run."""
 
     def begin(self, resume: Checkpoint | None) -> None:
@@ -48,7 +49,7 @@ class Report(Protocol):
         """This process's own events that are written nowhere yet; each of them once."""
 
 
-class Reporter:
+class FolderReporter:
     """Writes the run in `folder`; `card` is what a checkpoint says of itself."""
 
     def __init__(
@@ -58,13 +59,13 @@ class Reporter:
         card: ModelCard,
         events: EventLog,
         trackers: Sequence[Tracker],
-        log: Callable[[str], None],
+        log: Log,
     ) -> None:
         self._folder, self._recipe, self._card = folder, recipe, card
         self._events, self._trackers, self._log = events, trackers, log
 
     def begin(self, resume: Checkpoint | None) -> None:
-        """See `Report.begin`."""
+        """See `Reporter.begin`."""
         if resume is not None and (left := resume_folder(self._folder, resume)):
             self._log(f"what the branch that is left had reached is kept: {', '.join(left)}")
             self.event("branch left", files=left)
@@ -72,15 +73,15 @@ class Reporter:
         write_text(self._folder / "recipe.toml", to_toml(self._recipe))
 
     def event(self, event: str, **details: Any) -> None:
-        """See `Report.event`."""
+        """See `Reporter.event`."""
         self._events.write(event, **details)
 
     def own_event(self, event: str, **details: Any) -> None:
-        """See `Report.own_event`."""
+        """See `Reporter.own_event`."""
         self.event(event, **details)
 
     def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float | None) -> None:
-        """See `Report.epoch`."""
+        """See `Reporter.epoch`."""
         row = state.history[-1]
         card = self._card.model_copy(update={"measurements": (evaluation.measurement(),)})
         save_epoch(self._folder, state, self._recipe, card)
@@ -96,38 +97,38 @@ class Reporter:
         )
 
     def recovery(self, state: RunState) -> str:
-        """See `Report.recovery`."""
+        """See `Reporter.recovery`."""
         return save_recovery(self._folder, state, self._recipe, self._card).name
 
     def unheard(self) -> list[dict[str, Any]]:
-        """See `Report.unheard`."""
+        """See `Reporter.unheard`."""
         return []
 
 
-class Quiet:
+class QuietReporter:
     """Writes nothing, and keeps its own events for the one that does."""
 
     def __init__(self) -> None:
         self._kept: list[dict[str, Any]] = []
 
     def begin(self, resume: Checkpoint | None) -> None:
-        """See `Report.begin`."""
+        """See `Reporter.begin`."""
 
     def event(self, event: str, **details: Any) -> None:
-        """See `Report.event`."""
+        """See `Reporter.event`."""
 
     def own_event(self, event: str, **details: Any) -> None:
-        """See `Report.own_event`."""
+        """See `Reporter.own_event`."""
         self._kept.append({"event": event, **details})
 
     def epoch(self, state: RunState, evaluation: Evaluation, images_per_s: float | None) -> None:
-        """See `Report.epoch`."""
+        """See `Reporter.epoch`."""
 
     def recovery(self, state: RunState) -> str:
-        """See `Report.recovery`."""
+        """See `Reporter.recovery`."""
         return ""
 
     def unheard(self) -> list[dict[str, Any]]:
-        """See `Report.unheard`."""
+        """See `Reporter.unheard`."""
         kept, self._kept = self._kept, []
         return kept

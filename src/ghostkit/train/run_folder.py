@@ -1,27 +1,24 @@
-"""Where a run of ``ghostkit train`` writes: the folder that is asked for, resumed or new."""
+"""Where a training writes: the folder that is asked for, resumed or new."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ghostkit.errors import OutputError
 from ghostkit.files import check_target, make_folder
 from ghostkit.locks import claimed
 from ghostkit.run_files import LAST, holds_a_run
-
-if TYPE_CHECKING:
-    from ghostkit.train.machines.world import World
-    from ghostkit.train.recipe import Recipe
+from ghostkit.train.machines.world import World
+from ghostkit.train.recipe import Recipe
 
 
-def check_run_folder(folder: Path, resume: Path | None) -> None:
+def check_run_folder(folder: Path, resumed: Path | None) -> None:
     """A run is never written over, not even one that was killed in its first epoch.
 
-    What that had saved would be taken for the new run's at its resume. A resumed run goes on.
+    What that had saved would be taken for the new run's at its resume. The `resumed` one goes on.
     """
-    if holds_a_run(folder) and not (resume is not None and folder.samefile(folder_of(resume))):
+    if holds_a_run(folder) and not (resumed is not None and folder.samefile(resumed)):
         raise OutputError(
             f"{str(folder)!r} holds a run already; choose another --run-folder, or go on with it: "
             f"--resume {folder}"
@@ -30,7 +27,7 @@ def check_run_folder(folder: Path, resume: Path | None) -> None:
 
 
 @contextmanager
-def alone_in(folder: Path, world: "World") -> Iterator[None]:
+def alone_in(folder: Path, world: World) -> Iterator[None]:
     """Of several processes the first one writes there, and no other training meanwhile.
 
     Raises:
@@ -44,18 +41,13 @@ def alone_in(folder: Path, world: "World") -> Iterator[None]:
         yield
 
 
-def folder_of(resume: Path) -> Path:
-    """The run folder of what is to be resumed."""
-    return resume if resume.is_dir() else resume.parent
-
-
-def new_run_folder(output: Path, recipe: "Recipe", world: "World") -> Path:
+def new_run_folder(output: Path, recipe: Recipe, world: World) -> Path:
     """The original OUTPUT/train/YYYYmmdd-HHMMSS-MODEL-SIZE; the first process makes it for all."""
     made = str(_make(output, recipe)) if world.is_main else ""
     return Path(world.all_gather_object(made)[0])
 
 
-def _make(output: Path, recipe: "Recipe") -> Path:
+def _make(output: Path, recipe: Recipe) -> Path:
     """A new folder, with a number where its name is taken."""
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{recipe.model}-{recipe.img_size}"
     folders = output / "train"
