@@ -196,13 +196,27 @@ class Classifier:
                 threshold = self.card.output.reject_threshold
                 accepted = None if threshold is None else bool(probabilities.max() >= threshold)
                 return Prediction(
-                    name, self.classes, probabilities, None, "answered", self.card.titles, accepted
+                    source=name,
+                    classes=self.classes,
+                    probabilities=probabilities,
+                    error=None,
+                    status="answered",
+                    titles=self.card.titles,
+                    accepted=accepted,
                 )
             except ModelError as reason:  # e.g. an output that is no distribution
                 error = ModelError(str(reason).removeprefix(f"{printable(name)}: "))  # said once
         if isinstance(error, ImageRefused):
-            return Prediction(name, self.classes, None, error.reason, "refused")
-        return Prediction(name, self.classes, None, str(error), "failed")
+            return Prediction(
+                source=name,
+                classes=self.classes,
+                probabilities=None,
+                error=error.reason,
+                status="refused",
+            )
+        return Prediction(
+            source=name, classes=self.classes, probabilities=None, error=str(error), status="failed"
+        )
 
     def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities ``(…, K)`` from the model's outputs, by what the card says they are.

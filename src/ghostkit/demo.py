@@ -49,7 +49,7 @@ MAX_DROP_POINTS = 1.0  # of accuracy in 8 bits; of some 500 photos half a point 
 MODEL, INT8_MODEL = "model.onnx", "model-int8.onnx"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """What the closing table shows."""
 
@@ -156,16 +156,16 @@ def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) 
         log("7/7 classify: a folder of photos with the ONNX file alone")
         classify(classifier, paths, folder / "results.jsonl", times, bars)
     summary = Summary(
-        folder,
-        evaluation,
-        exported,
-        agreement,
-        trained,
-        int8,
-        times,
-        seconds,
-        recipe,
-        started_from,
+        folder=folder,
+        evaluation=evaluation,
+        export=exported,
+        agreement=agreement,
+        training=trained,
+        int8=int8,
+        classify=times,
+        seconds=seconds,
+        recipe=recipe,
+        started_from=started_from,
     )
     write_json(folder / "summary.json", summary.to_record())
     return summary

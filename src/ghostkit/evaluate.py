@@ -177,7 +177,8 @@ def evaluate(
     return _measure(classifier, dataset, answered, times)
 
 
-class Answered(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Answered:
     """The labelled pictures that have an answer, in order, and those that have none."""
 
     paths: list[str]
@@ -221,7 +222,12 @@ def collect_answers(
             f"the first: {unanswered[0][0]!r}: {unanswered[0][1]}"
         )
     return Answered(
-        paths, np.array(targets), np.stack(logits), np.stack(probabilities), accepted, unanswered
+        paths=paths,
+        targets=np.array(targets),
+        logits=np.stack(logits),
+        probabilities=np.stack(probabilities),
+        accepted=accepted,
+        unanswered=unanswered,
     )
 
 
@@ -243,10 +249,10 @@ def class_indices(classifier: Classifier, dataset: Dataset) -> NDArray[np.int64]
 def _measure(
     classifier: Classifier, dataset: Dataset, answered: Answered, times: StageTimes
 ) -> Evaluation:
-    paths, targets, outputs, probabilities, accepted, unanswered = answered
+    targets, outputs, probabilities = answered.targets, answered.logits, answered.probabilities
     num_classes = len(classifier.classes)
     hits = top_k_hits(outputs, targets, 1)
-    sure = None if accepted[0] is None else np.array(accepted, bool)
+    sure = None if answered.accepted[0] is None else np.array(answered.accepted, bool)
     return Evaluation(
         top1=accuracy(hits),
         top5=accuracy(top_k_hits(outputs, targets, 5)),
@@ -255,7 +261,7 @@ def _measure(
         calibration_error=expected_calibration_error(probabilities, targets),
         classes=classifier.classes,
         titles=classifier.card.titles,
-        unanswered=tuple(unanswered),
+        unanswered=tuple(answered.unanswered),
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,
         backend=classifier.backend.name,
@@ -268,7 +274,7 @@ def _measure(
         judged=tuple(
             map(
                 Judged,
-                paths,
+                answered.paths,
                 targets.tolist(),
                 outputs.argmax(axis=1).tolist(),
                 probabilities.max(axis=1).tolist(),

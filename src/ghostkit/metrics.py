@@ -210,7 +210,9 @@ def compare_paired(
         raise UsageError(f"hits of shape {a.shape} against {b.shape}: expected the same pictures")
     only_a, only_b = int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
     both, neither = int(np.count_nonzero(a & b)), int(np.count_nonzero(~a & ~b))
-    return PairedComparison(both, only_a, only_b, neither, _sign_test(only_a, only_b))
+    return PairedComparison(
+        both=both, only_a=only_a, only_b=only_b, neither=neither, p_value=_sign_test(only_a, only_b)
+    )
 
 
 def _sign_test(left: int, right: int) -> float:

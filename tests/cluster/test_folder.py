@@ -23,7 +23,18 @@ def record(**otherwise):
 
 def account(part):
     many = len(part.names)
-    return Account(part.number, many, many, {"answered": many}, [], 0, None, "node", None, 0.5)
+    return Account(
+        number=part.number,
+        pictures=many,
+        seen=many,
+        counts={"answered": many},
+        unanswered=[],
+        skipped=0,
+        unseen=None,
+        node="node",
+        fallback=None,
+        seconds=0.5,
+    )
 
 
 @pytest.fixture

@@ -58,7 +58,17 @@ def test_the_percentages_round_as_numpy_rounds(tmp_path):
 def _score(images, hits):
     from ghostkit.mindx.score import Score
 
-    return Score(images, 10, hits, (), (), (), (), (), ())
+    return Score(
+        images=images,
+        classes=10,
+        hits=hits,
+        missing=(),
+        unanswered=(),
+        unlabelled=(),
+        ambiguous=(),
+        unreadable=(),
+        repeated=(),
+    )
 
 
 def test_an_empty_result_is_wrong_and_not_class_0(tmp_path):

@@ -12,12 +12,35 @@ Value = int | float | bool | str
 
 MODES = ("undefined", "static", "dynamic")
 FORMATS = (
-    *("UNDEFINED", "YUV420SP_U8", "XRGB8888_U8", "RGB888_U8", "YUV400_U8", "NC1HWC0DI_FP16"),
-    *("NC1HWC0DI_S8", "ARGB8888_U8", "YUYV_U8", "YUV422SP_U8", "AYUV444_U8", "RAW10", "RAW12"),
-    *("RAW16", "RAW24", "RGB16", "RGB20", "RGB24", "RGB8_IR", "RGB16_IR", "RGB24_IR"),
+    "UNDEFINED",
+    "YUV420SP_U8",
+    "XRGB8888_U8",
+    "RGB888_U8",
+    "YUV400_U8",
+    "NC1HWC0DI_FP16",
+    "NC1HWC0DI_S8",
+    "ARGB8888_U8",
+    "YUYV_U8",
+    "YUV422SP_U8",
+    "AYUV444_U8",
+    "RAW10",
+    "RAW12",
+    "RAW16",
+    "RAW24",
+    "RGB16",
+    "RGB20",
+    "RGB24",
+    "RGB8_IR",
+    "RGB16_IR",
+    "RGB24_IR",
 )  # in the order of the numbers that the protobuf message gives them
 ASCEND310_FORMATS = (
-    *("YUV420SP_U8", "XRGB8888_U8", "RGB888_U8", "YUV400_U8", "NC1HWC0DI_FP16", "NC1HWC0DI_S8"),
+    "YUV420SP_U8",
+    "XRGB8888_U8",
+    "RGB888_U8",
+    "YUV400_U8",
+    "NC1HWC0DI_FP16",
+    "NC1HWC0DI_S8",
 )
 
 MAX_FP16 = 65504.0  # the largest finite half-precision number
@@ -89,6 +112,10 @@ KEYS: dict[str, Key] = {
 }
 
 DYNAMIC_KEYS = (
-    *("aipp_mode", "related_input_rank", "related_input_name", "input_edge_idx"),
-    *("max_src_image_size", "support_rotation"),
+    "aipp_mode",
+    "related_input_rank",
+    "related_input_name",
+    "input_edge_idx",
+    "max_src_image_size",
+    "support_rotation",
 )  # all that have an effect in a dynamic block

@@ -14,7 +14,7 @@ from ghostkit.errors import UsageError
 from ghostkit.metrics import Accuracy, accuracy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rejection:
     """A threshold of the best probability, and what it does to pictures that did not choose it."""
 
@@ -106,12 +106,12 @@ def reject(
         chosen = choose(other)
         kept[half] = False if chosen is None else best[half] >= chosen
     return Rejection(
-        threshold,
-        accuracy(kept),
-        accuracy(right),
-        accuracy(right[kept]),
-        None if unknown is None else accuracy(unknown < threshold),
-        None if unknown is None else _auroc(best, unknown),
+        threshold=threshold,
+        kept=accuracy(kept),
+        top1=accuracy(right),
+        kept_top1=accuracy(right[kept]),
+        refused=None if unknown is None else accuracy(unknown < threshold),
+        auroc=None if unknown is None else _auroc(best, unknown),
     )
 
 

@@ -21,7 +21,7 @@ from ghostkit.timing import StageTimes
 from ghostkit.writers import Writer, check_result_names, open_writer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What goes where."""
 

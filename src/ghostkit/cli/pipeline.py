@@ -82,7 +82,15 @@ def pipeline(
     if images is None or result_dir is None:
         raise UsageError("name the folder of pictures and the folder of results after the file")
     program = compiled()
-    settings = Settings(images, result_dir, sdk_conf, stats, overwrite, batch_size, workers)
+    settings = Settings(
+        images=images,
+        result_dir=result_dir,
+        sdk_conf=sdk_conf,
+        stats=stats,
+        overwrite=overwrite,
+        batch_size=batch_size,
+        workers=workers,
+    )
     for notice in program.notices:
         say(f"note: {notice}")
     for number, sentence in enumerate(disagreements(program)):

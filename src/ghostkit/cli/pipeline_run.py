@@ -22,7 +22,7 @@ from ghostkit.sources import Found, find_pictures
 from ghostkit.writers import check_result_names, remove_result, write_result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """The command line's arguments."""
 

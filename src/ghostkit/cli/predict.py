@@ -113,7 +113,13 @@ def predict(
 
     named, sources = (model, arguments) if model is not None else split_arguments(arguments)
     part = None if shard is None else parse_shard(shard)
-    asked = ray_options.Asked(address, actors, cpus_per_actor, gpus_per_actor, part_size)
+    asked = ray_options.Asked(
+        address=address,
+        actors=actors,
+        cpus_per_actor=cpus_per_actor,
+        gpus_per_actor=gpus_per_actor,
+        part_size=part_size,
+    )
     asked.check(engine)
     classifier = load(
         DEFAULT if named is None else named,
@@ -126,23 +132,39 @@ def predict(
     if engine == "local":
         say_fallback(classifier)
     pictures = Sources(
-        tuple(sources),
-        classifier.limits.max_bytes,
-        part,
-        null,
-        Columns(picture_column, name_column),
+        names=tuple(sources),
+        max_bytes=classifier.limits.max_bytes,
+        shard=part,
+        null=null,
+        columns=Columns(picture_column, name_column),
     )
     pictures.check()
     kind = format or (kind_of(output) if output else "terminal")
     classes = top_k or (TOP_SHOWN if kind == "terminal" else TOP_WRITTEN)
     path = path_of(str(named or DEFAULT))
-    job = Job(classifier, pictures, kind, output or "-", classes, batch_size, workers, path)
+    job = Job(
+        classifier=classifier,
+        sources=pictures,
+        kind=kind,
+        target=output or "-",
+        top_k=classes,
+        batch_size=batch_size,
+        workers=workers,
+        model=path,
+    )
     notice = about_default(classifier.card) if named is None else None
     if engine == "local":
         raise typer.Exit(run(job, overwrite=overwrite, resume=resume, notice=notice))
     from ghostkit.cli.ray_job import Model, run_parts
 
-    choice = Model(path, backend, device, precision, strict, fast_decode)
+    choice = Model(
+        path=path,
+        backend=backend,
+        device=device,
+        precision=precision,
+        strict=strict,
+        fast_decode=fast_decode,
+    )
     status = run_parts(
         job,
         choice,

@@ -30,7 +30,7 @@ from ghostkit.writers.contract import STANDARD_OUTPUT
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "parquet")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """What the actors open, and how."""
 
@@ -66,7 +66,14 @@ def run_parts(
     progress, stop = Progress(Tally(NAMED_FAILURES)), Stop()
     with stop.on_signals():
         reading = Reading(job.sources)
-        opening = Opening(job, reading, progress, part_size, overwrite, resume)
+        opening = Opening(
+            job=job,
+            reading=reading,
+            progress=progress,
+            part_size=part_size,
+            overwrite=overwrite,
+            resume=resume,
+        )
         try:
             with PartFiles(opening) if in_folder else OneFile(opening) as sink:
                 if notice is not None:

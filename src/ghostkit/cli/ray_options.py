@@ -48,7 +48,7 @@ PartSize = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """What the command line says of them; None where it says nothing."""
 
@@ -88,5 +88,10 @@ class Asked:
             accelerators = 1.0 if kind in ("cuda", "npu") else 0.0
         cpus = 1.0 if self.cpus_per_actor is None else self.cpus_per_actor
         return Pool(
-            least, most, cpus, accelerators, "NPU" if kind == "npu" else "GPU", self.address
+            least=least,
+            most=most,
+            cpus=cpus,
+            accelerators=accelerators,
+            accelerator="NPU" if kind == "npu" else "GPU",
+            address=self.address,
         )

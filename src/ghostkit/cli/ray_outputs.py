@@ -71,7 +71,7 @@ class Sink(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Opening:
     """How an output is opened."""
 

@@ -38,8 +38,12 @@ class ObsStore:
         marker = None
         while True:
             body = self.asked(
-                *("list", prefix, self._client.listObjects),
-                *(prefix, marker, PAGE),
+                "list",
+                prefix,
+                self._client.listObjects,
+                prefix=prefix,
+                marker=marker,
+                max_keys=PAGE,
             ).body
             for found in body.contents:
                 yield Entry(found.key, int(found.size), (found.etag or "").strip('"'))
@@ -50,7 +54,7 @@ class ObsStore:
     def stat(self, key: str) -> Entry | None:
         """See `Store.stat`."""
         try:
-            body = self.asked("read", key, self._client.getObjectMetadata, key).body
+            body = self.asked("read", key, self._client.getObjectMetadata, objectKey=key).body
         except StoreError as error:
             if error.reason == "key":
                 return None
@@ -92,20 +96,20 @@ class ObsStore:
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
-        self.asked("delete", key, self._client.deleteObject, key)
+        self.asked("delete", key, self._client.deleteObject, objectKey=key)
 
     @property
     def parts(self) -> Parts | None:
         """See `Store.parts`."""
         return _ObsParts(self, self._bucket, self._client)
 
-    def asked(self, doing: str, key: str, request: Callable[..., Any], *arguments: Any) -> Any:
-        """The answer to `request(bucket, *arguments)`; a refusal explained, a fault tried again."""
-        answer, status, code, detail = self._tried(request, *arguments)
+    def asked(self, doing: str, key: str, request: Callable[..., Any], **arguments: Any) -> Any:
+        """What `request` of the bucket gives; a refusal explained, a fault tried again."""
+        answer, status, code, detail = self._tried(request, **arguments)
         if answer is not None:
             return answer
         if status in (403, 404) and not code and doing == "read":  # HEAD has no body that says why
-            refusal = self._tried(self._client.listObjects, key, None, 1)
+            refusal = self._tried(self._client.listObjects, prefix=key, max_keys=1)
             if refusal[0] is None:
                 _, status, code, detail = refusal
         raise explain(
@@ -118,12 +122,12 @@ class ObsStore:
             server_time=lambda: server_time(self._settings.endpoint),
         )
 
-    def _tried(self, request: Callable[..., Any], *arguments: Any) -> tuple[Any, int, str, str]:
+    def _tried(self, request: Callable[..., Any], **arguments: Any) -> tuple[Any, int, str, str]:
         """(answer or None, HTTP status or 0, the store's error code, what it says)."""
         for attempt in range(RETRIES + 1):
             code = ""
             try:
-                answer = request(self._bucket, *arguments)
+                answer = request(self._bucket, **arguments)
             except Exception as error:
                 if type(error) is not Exception and not isinstance(error, NO_ANSWER):
                     raise  # the SDK raises bare ones where an answer ends too early
@@ -148,7 +152,9 @@ class _ObsParts:
 
     def begin(self, key: str) -> str:
         """See `Parts.begin`."""
-        answer = self._store.asked("write", key, self._client.initiateMultipartUpload, key)
+        answer = self._store.asked(
+            "write", key, self._client.initiateMultipartUpload, objectKey=key
+        )
         return str(answer.body.uploadId)
 
     def put(self, key: str, upload: str, number: int, content: bytes, md5: bytes) -> str:
@@ -170,8 +176,13 @@ class _ObsParts:
         while True:
             try:
                 body = self._store.asked(
-                    *("write", key, self._client.listParts),
-                    *(key, upload, PAGE, marker),
+                    "write",
+                    key,
+                    self._client.listParts,
+                    objectKey=key,
+                    uploadId=upload,
+                    maxParts=PAGE,
+                    partNumberMarker=marker,
                 ).body
             except StoreError as error:
                 if error.reason == "key":
@@ -188,8 +199,12 @@ class _ObsParts:
 
         wanted = [CompletePart(number, f'"{etag}"') for number, etag in sorted(etags.items())]
         answer = self._store.asked(
-            *("write", key, self._client.completeMultipartUpload),
-            *(key, upload, CompleteMultipartUploadRequest(wanted)),
+            "write",
+            key,
+            self._client.completeMultipartUpload,
+            objectKey=key,
+            uploadId=upload,
+            completeMultipartUploadRequest=CompleteMultipartUploadRequest(wanted),
         )
         return str(answer.body.etag).strip('"')
 

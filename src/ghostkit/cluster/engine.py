@@ -31,7 +31,7 @@ REACHED_S = ASKED_S = 10.0
 AHEAD = 2  # parts that an actor has, one of them waiting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pool:
     """How many actors there may be, and what each of them is given."""
 

@@ -38,7 +38,7 @@ Format = Literal["jsonl", "csv", "parquet"]
 NAMED = 20  # pictures without an answer that an account names; the records name all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What every part of a job is answered with; plain data, as it travels to other machines."""
 
@@ -65,7 +65,7 @@ class Task:
         return asdict(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Account:
     """What became of a part."""
 
@@ -160,16 +160,16 @@ class Worker:
 
         records = self._records(counted())
         account = Account(
-            part.number,
-            counts.total(),
-            reader.seen,
-            dict(counts),
-            unanswered,
-            sources.skipped,
-            _unseen(part),
-            platform.node(),
-            self.classifier.backend.fallback,
-            time.monotonic() - began,
+            number=part.number,
+            pictures=counts.total(),
+            seen=reader.seen,
+            counts=dict(counts),
+            unanswered=unanswered,
+            skipped=sources.skipped,
+            unseen=_unseen(part),
+            node=platform.node(),
+            fallback=self.classifier.backend.fallback,
+            seconds=time.monotonic() - began,
         )
         return account, records
 

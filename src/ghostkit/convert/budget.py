@@ -56,7 +56,13 @@ def accuracy_judge(
         found = _answers(candidate, paths, "Judging", bars)
         after = evaluate(candidate, dataset, answers=found)
         loss = 100 * (before.top1.value - after.top1.value)
-        return Verdict(loss, max_drop, _agreement(expected, _best(found)), after.top1.total, after)
+        return Verdict(
+            loss_points=loss,
+            allowed_points=max_drop,
+            agreement=_agreement(expected, _best(found)),
+            images=after.top1.total,
+            evaluation=after,
+        )
 
     words = f"top-1 accuracy on {before.top1.total} pictures of {dataset.name}"
     return Judge(judge, before, words)
@@ -78,7 +84,13 @@ def agreement_judge(
     def judge(candidate: Classifier) -> Verdict:
         found = _best(_answers(candidate, pictures, "Judging", bars))
         share = _agreement(expected, found)
-        return Verdict(100 * (1 - share), max_drop, share, answered, None)
+        return Verdict(
+            loss_points=100 * (1 - share),
+            allowed_points=max_drop,
+            agreement=share,
+            images=answered,
+            evaluation=None,
+        )
 
     words = f"agreement with the float model on {answered} held-out calibration pictures"
     return Judge(judge, None, words)

@@ -31,8 +31,23 @@ from ghostkit.convert.source import opset_of
 from ghostkit.errors import ModelError
 
 OPERATORS = (
-    *("Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "Relu", "Clip", "LeakyRelu", "Sigmoid"),
-    *("GlobalAveragePool", "AveragePool", "MaxPool", "Reshape", "Flatten", "Resize", "Pad"),
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "Add",
+    "Mul",
+    "Concat",
+    "Relu",
+    "Clip",
+    "LeakyRelu",
+    "Sigmoid",
+    "GlobalAveragePool",
+    "AveragePool",
+    "MaxPool",
+    "Reshape",
+    "Flatten",
+    "Resize",
+    "Pad",
 )
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {  # ours -> ONNX Runtime's, and its options
     "minmax": ("MinMax", {}),
@@ -155,16 +170,16 @@ def quantise(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     quantizer = QDQQuantizer(
-        copy.deepcopy(model),
-        per_channel,
-        weight_bits == 7,
-        QuantType.QInt8,
-        QuantType.QUInt8,
-        ranges,
-        list(only),
-        list(float_nodes),
-        list(OPERATORS),
-        {},
+        model=copy.deepcopy(model),
+        per_channel=per_channel,
+        reduce_range=weight_bits == 7,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QUInt8,
+        tensors_range=ranges,
+        nodes_to_quantize=list(only),
+        nodes_to_exclude=list(float_nodes),
+        op_types_to_quantize=list(OPERATORS),
+        extra_options={},
     )
     quantizer.quantize_model()
     quantised: onnx.ModelProto = quantizer.model.model

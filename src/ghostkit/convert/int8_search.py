@@ -21,7 +21,7 @@ Made = TypeVar("Made", bound=Form)
 Chosen = TypeVar("Chosen", bound=Settings)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Searched(Generic[Made, Chosen]):
     """What was found, and all that it was found with."""
 
@@ -61,7 +61,9 @@ def search_for(
     maker = make(source.graph, source.card, calibration)
     found = search(maker, calibration, judge, bars=request.bars)
     pictures = request.pictures or calibration.held_out[: len(calibration.compared)]
-    return Searched(source, calibration, judge, found, pictures)
+    return Searched(
+        source=source, calibration=calibration, judge=judge, found=found, pictures=pictures
+    )
 
 
 def _judge_for(request: Request, source: Classifier, calibration: Calibration) -> Judge:

@@ -35,7 +35,15 @@ def convert_to_int8(request: Request) -> Outcome:
     backends = {"float": source.classifier.backend, "int8": OnnxBackend(request.output)}
     speeds = throughputs(backends, first_batch(calibration.images))
     sizes = (len(to_bytes(source.graph, source.card)), os.path.getsize(request.output))
-    done = Conversion(request, found, searched.judge, calibration, agreement, speeds, sizes)
+    done = Conversion(
+        request=request,
+        found=found,
+        judge=searched.judge,
+        calibration=calibration,
+        agreement=agreement,
+        speeds=speeds,
+        sizes=sizes,
+    )
     record = done.record()
     write_json(report_path(request.output), record)
     return Outcome(done.summary(), record, done.tables(), agreement.unanswered)

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -82,7 +82,13 @@ def convert_to_om(model: Path, card: ModelCard, options: OmOptions) -> OmResult:
     warnings = _check_graph(model, card, shape)
     aipp, checked = _aipp(card, options, om)
     size = (card.input.height or 0, card.input.width or 0)
-    call = AtcCall(model, aipp, om.with_suffix(""), options.soc, shape)
+    call = AtcCall(
+        model=model,
+        aipp=aipp,
+        output=om.with_suffix(""),
+        soc=options.soc,
+        input_shape=shape,
+    )
     warnings += tuple(map(str, checked.match.findings))
     if odd := odd_paths(call):
         warnings += (f"ATC may refuse these characters in a path: {', '.join(odd)}",)
@@ -157,10 +163,12 @@ def _compile(
     """Run ATC into a folder beside `om`; only a whole file is moved to it, after its card."""
     log = om.with_suffix(".atc.log")
     with tempfile.TemporaryDirectory(dir=om.parent, prefix=".ghostkit-atc-") as folder:
-        staged = AtcCall(
-            call.model.resolve(), call.aipp.resolve(), Path(folder) / om.stem, call.soc,
-            call.input_shape,
-        )  # fmt: skip
+        staged = replace(
+            call,
+            model=call.model.resolve(),
+            aipp=call.aipp.resolve(),
+            output=Path(folder) / om.stem,
+        )
         status, text = _run([program, *staged.arguments()], options.timeout_s)
         write_text(log, shlex.join([options.atc, *staged.arguments()]) + "\n\n" + text)
         written = _written(Path(folder), om)

@@ -87,7 +87,15 @@ def _in_8_bits(request: Request) -> Outcome:
         speeds = throughputs({"float": plain, "int8": backend}, first_batch(calibration.images))
         write_files(draft, request.output)
     sizes = (len(to_bytes(source.graph, source.card)), _size(request.output))
-    done = Conversion(request, found, searched.judge, calibration, agreement, speeds, sizes)
+    done = Conversion(
+        request=request,
+        found=found,
+        judge=searched.judge,
+        calibration=calibration,
+        agreement=agreement,
+        speeds=speeds,
+        sizes=sizes,
+    )
     record = done.record() | {"target": "openvino", "precision": "int8"}
     record["versions"] |= _versions(require_openvino()) | {"nncf": str(require_nncf().__version__)}
     write_json(report, record)

@@ -91,7 +91,7 @@ class Trial(Generic[Chosen]):
     verdict: Verdict | None = None  # None where it was not the best of its speed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Found(Generic[Made, Chosen]):
     """A form in 8 bits that its judge let pass."""
 
@@ -206,7 +206,14 @@ class _Search(Generic[Kept, Chosen]):
             measurements=() if evaluation is None else (evaluation.measurement(),),
         )
         form = self.maker.make(chosen.settings, floating)
-        return Found(form, card, tuple(trials), chosen, floating, tuple(ranking))
+        return Found(
+            form=form,
+            card=card,
+            trials=tuple(trials),
+            chosen=chosen,
+            left_in_float=floating,
+            sensitivities=tuple(ranking),
+        )
 
     def _compare(self, settings: Chosen) -> Trial[Chosen]:
         return Trial(settings, *self._distance(self.maker.make(settings, ())))

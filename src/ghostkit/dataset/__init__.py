@@ -214,7 +214,14 @@ def _packed(folder: str, split: Part | None, classes: Sequence[str] | None) -> D
         )
     samples = tuple(Sample(path, target) for path, target in read_samples(folder, index, part))
     name = "" if part == WHOLE else part
-    return Dataset(samples, index.classes, folder, part, (), index.notes, name)
+    return Dataset(
+        samples=samples,
+        classes=index.classes,
+        root=folder,
+        split=part,
+        notes=index.notes,
+        part=name,
+    )
 
 
 def _tree(folder: str, classes: Sequence[str] | None) -> Dataset:
@@ -260,7 +267,15 @@ def _dataset(
     if skipped:
         told.append(f"{len(skipped)} files or lines were left out: {_few(skipped)}")
     part = below.rstrip("/")
-    return Dataset(samples, tuple(classes), root, split, tuple(skipped), tuple(told), part)
+    return Dataset(
+        samples=samples,
+        classes=tuple(classes),
+        root=root,
+        split=split,
+        skipped=tuple(skipped),
+        notes=tuple(told),
+        part=part,
+    )
 
 
 def _few(items: Sequence[str], shown: int = 3) -> str:

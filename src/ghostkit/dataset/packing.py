@@ -103,7 +103,13 @@ def _write(path: Path, part: str, data: Dataset, places: Sequence[int]) -> Shard
                 label = str(sample.target).encode()
                 tar.addfile(_header(f"{key}.cls", len(label)), io.BytesIO(label))
     write_json(path.with_name(path.name + MEMBERS), rows)
-    return Shard(path.name, part, len(places), hashed.size, hashed.digest.hexdigest())
+    return Shard(
+        name=path.name,
+        part=part,
+        pictures=len(places),
+        size=hashed.size,
+        sha256=hashed.digest.hexdigest(),
+    )
 
 
 def _header(name: str, size: int) -> tarfile.TarInfo:

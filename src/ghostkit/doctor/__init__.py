@@ -195,14 +195,14 @@ def _finding(
     seen: dict[str, Any] = outcome.seen
     judged: State = state or ("works" if outcome.worked else "fails")
     return Finding(
-        room,
-        part,
-        judged,
-        str(seen.get("version", "")),
-        outcome.reason or str(seen.get("detail", "")),
-        outcome.seconds,
-        seen.get("milliseconds"),
-        command if judged == "fails" else "",
+        room=room,
+        part=part,
+        state=judged,
+        version=str(seen.get("version", "")),
+        detail=outcome.reason or str(seen.get("detail", "")),
+        seconds=outcome.seconds,
+        milliseconds=seen.get("milliseconds"),
+        command=command if judged == "fails" else "",
     )
 
 

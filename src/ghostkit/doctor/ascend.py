@@ -34,7 +34,13 @@ def examine(timeout_s: float, root: Path = INSTALLED) -> Iterator[Finding]:
     yield _driver(root)
     toolkit = _toolkit_version(root)
     if toolkit:
-        yield Finding(ROOM, "CANN toolkit", "works", toolkit, f"{root}/ascend-toolkit/latest")
+        yield Finding(
+            room=ROOM,
+            part="CANN toolkit",
+            state="works",
+            version=toolkit,
+            detail=f"{root}/ascend-toolkit/latest",
+        )
     else:
         yield Finding(ROOM, "CANN toolkit", "missing", command=GET_TOOLKIT)
     mend = SET_ENV if toolkit else ""  # ATC and ACL come with the toolkit
@@ -53,10 +59,17 @@ def _driver(root: Path) -> Finding:
     devices = sorted(path.name for path in Path("/dev").glob("davinci[0-9]*"))
     words = ", ".join(devices) or "no Ascend device (/dev/davinci*)"
     if version and devices:
-        return Finding(ROOM, "driver", "works", version, words)
+        return Finding(room=ROOM, part="driver", state="works", version=version, detail=words)
     if version or devices:
         words += "" if version else f"; no {root}/driver/version.info"
-        return Finding(ROOM, "driver", "fails", version, words, command=GET_DRIVER)
+        return Finding(
+            room=ROOM,
+            part="driver",
+            state="fails",
+            version=version,
+            detail=words,
+            command=GET_DRIVER,
+        )
     return Finding(ROOM, "driver", "missing", detail=words, command=GET_DRIVER)
 
 
@@ -115,14 +128,14 @@ def _finding(part: str, outcome: Outcome, words: str, mend: str) -> Finding:
     seen: dict[str, Any] = outcome.seen
     detail = "; ".join(filter(None, (outcome.reason or seen.get("detail", ""), words)))
     return Finding(
-        ROOM,
-        part,
-        "works" if outcome.worked else "fails",
-        str(seen.get("version", "")),
-        outcome.reason or detail,
-        outcome.seconds,
-        seen.get("milliseconds"),
-        "" if outcome.worked else mend,
+        room=ROOM,
+        part=part,
+        state="works" if outcome.worked else "fails",
+        version=str(seen.get("version", "")),
+        detail=outcome.reason or detail,
+        seconds=outcome.seconds,
+        milliseconds=seen.get("milliseconds"),
+        command="" if outcome.worked else mend,
     )
 
 

@@ -34,6 +34,12 @@ def answers(
     for prediction in stream:
         name, refusal = waiting.popleft()
         if refusal:
-            yield Prediction(name, prediction.classes, None, refusal, "refused")
+            yield Prediction(
+                source=name,
+                classes=prediction.classes,
+                probabilities=None,
+                error=refusal,
+                status="refused",
+            )
         else:
             yield replace(prediction, source=name)

@@ -12,7 +12,7 @@ from ghostkit.files import write_json
 SUFFIX = ".job.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """Everything that the content of an output depends on, beside the pictures themselves."""
 

@@ -16,7 +16,7 @@ from ghostkit.mindx.statistics import Statistics
 JPEG_START = b"\xff\xd8\xff"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What became of one picture."""
 
@@ -58,9 +58,17 @@ def run_pictures(
         source = os.fsdecode(request.data)
         if error is None:
             text = _as_text(request.outputs[sink])
-            yield Outcome(source, text, class_ids(text), Code.OK, elapsed_s)
+            yield Outcome(
+                source=source, text=text, ids=class_ids(text), code=Code.OK, elapsed_s=elapsed_s
+            )
         else:
-            yield Outcome(source, reason_of(error), None, code_of(error), elapsed_s)
+            yield Outcome(
+                source=source,
+                text=reason_of(error),
+                ids=None,
+                code=code_of(error),
+                elapsed_s=elapsed_s,
+            )
 
 
 def _as_text(data: bytes) -> str:

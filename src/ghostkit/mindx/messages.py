@@ -255,7 +255,11 @@ def _read_objects(message: Any) -> list[Detected]:
         if not (np.isfinite(sides).all() and (sides >= 0).all()):
             raise ValueError(f"the rectangle {sides.tolist()}; expected finite numbers from 0")
         infos = tuple(map(_class_info, each.classVec))
-        found.append(Detected(each.x0, each.y0, each.x1, each.y1, infos, _headers(each)))
+        found.append(
+            Detected(
+                x0=each.x0, y0=each.y0, x1=each.x1, y1=each.y1, infos=infos, headers=_headers(each)
+            )
+        )
     return found
 
 

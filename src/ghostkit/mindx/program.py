@@ -158,7 +158,9 @@ def compile_stream(
     stream = pipeline.streams[name]
     folder = os.path.dirname(pipeline.source)
     model_path, aipp_path = (None if path is None else os.fspath(path) for path in (model, aipp))
-    context = Context(stream, folder, load or _opener(stream), model_path, aipp_path)
+    context = Context(
+        stream=stream, folder=folder, load=load or _opener(stream), model=model_path, aipp=aipp_path
+    )
     works = tuple((element, build(element, context)) for element in stream.elements.values())
     if model is not None and len(context.models) > 1:
         raise PipelineError(

@@ -24,7 +24,7 @@ NAMED = 3  # files in a message
 _RESULT_ENDING = re.compile(r"_[0-9]+\.txt$|\.txt$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
     """Hits per rank over `images`, and each thing that did not pair up, by name."""
 
@@ -116,12 +116,15 @@ def score(
         if truths[name] in ids:
             hits[ids.index(truths[name])] += 1
     return Score(
-        len(counted),
-        count,
-        tuple(hits),
-        () if subset else missing,
-        tuple(name for name, ids in found.answers.items() if not ids),
-        *map(tuple, (found.unlabelled, found.ambiguous, found.unreadable, found.repeated)),
+        images=len(counted),
+        classes=count,
+        hits=tuple(hits),
+        missing=() if subset else missing,
+        unanswered=tuple(name for name, ids in found.answers.items() if not ids),
+        unlabelled=tuple(found.unlabelled),
+        ambiguous=tuple(found.ambiguous),
+        unreadable=tuple(found.unreadable),
+        repeated=tuple(found.repeated),
     )
 
 
@@ -168,7 +171,7 @@ def _read_results(folder: str | os.PathLike[str], truths: Mapping[str, int]) -> 
         base = os.path.basename(name)  # a result has nothing of its picture's folder
         for called in {base, os.path.splitext(base)[0]}:
             pictures[called].append(name)
-    found = _Results({}, [], [], [], [])
+    found = _Results(answers={}, unlabelled=[], ambiguous=[], unreadable=[], repeated=[])
     for name in names:
         path = Path(folder, name)
         if not _RESULT_ENDING.search(name) or not path.is_file():

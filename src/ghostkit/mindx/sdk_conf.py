@@ -22,7 +22,7 @@ UNITS = {"k": 2**10, "m": 2**20, "g": 2**30}
 MOST_DATA = 4 * UNITS["g"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SdkConf:
     """What the file says; numbers out of range are brought into it, as the SDK does."""
 
@@ -65,15 +65,15 @@ def read_sdk_conf(path: str | os.PathLike[str]) -> tuple[SdkConf, list[str]]:
     numbers = {key: _number(values, key, source, notices) for key in RANGES}
     defaults = SdkConf()
     conf = SdkConf(
-        values.get("enable_ps", "false").lower() == "true",
-        values.get("ps_log_dir") or defaults.log_dir,
-        values.get("ps_log_filename") or defaults.log_filename,
-        numbers["ps_max_log_size"],
-        numbers["ps_queue_size_warn_percent"],
-        numbers["ps_interval_time"],
-        numbers["ps_queue_size_interval_time"],
-        numbers["ps_queue_size_times"],
-        _size(values, source, notices),
+        enable=values.get("enable_ps", "false").lower() == "true",
+        log_dir=values.get("ps_log_dir") or defaults.log_dir,
+        log_filename=values.get("ps_log_filename") or defaults.log_filename,
+        max_log_size_mb=numbers["ps_max_log_size"],
+        queue_size_warn_percent=numbers["ps_queue_size_warn_percent"],
+        interval_s=numbers["ps_interval_time"],
+        queue_size_interval_ms=numbers["ps_queue_size_interval_time"],
+        queue_size_times=numbers["ps_queue_size_times"],
+        max_data_bytes=_size(values, source, notices),
     )
     return conf, notices
 

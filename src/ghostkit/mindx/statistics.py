@@ -152,7 +152,15 @@ def _now() -> str:
 
 def _row(name: str, times: Durations) -> Row:
     middle, high, highest = (1e3 * times.percentile(percent) for percent in PERCENTILES)
-    return Row(name, times.count, 1e3 * times.mean_s, middle, high, highest, 1e3 * times.longest_s)
+    return Row(
+        name=name,
+        times=times.count,
+        mean_ms=1e3 * times.mean_s,
+        p50_ms=middle,
+        p95_ms=high,
+        p99_ms=highest,
+        longest_ms=1e3 * times.longest_s,
+    )
 
 
 def _kinds(factory: str) -> tuple[str, ...]:

@@ -65,7 +65,12 @@ def open_writer(
     kind = kind or kind_of(target)
     if kind not in WRITERS:
         raise UsageError(f"unknown result format {kind!r}; choose one of: {', '.join(WRITERS)}")
-    return WRITERS[kind](target, Options(overwrite, top_k, model_hash, columns, resume))
+    return WRITERS[kind](
+        target,
+        Options(
+            overwrite=overwrite, top_k=top_k, model_hash=model_hash, columns=columns, resume=resume
+        ),
+    )
 
 
 def kind_of(target: Target) -> str:

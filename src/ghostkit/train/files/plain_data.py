@@ -26,7 +26,7 @@ class Global:
     build: Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
     """What one pickle may hold beyond plain data."""
 

@@ -84,7 +84,13 @@ def rules_of_torch(
         "torch_npu.npu._format.Format": lambda number: int(number),
         **dict.fromkeys(_DTYPE_OF, _refuse_call),
     }
-    return Rules(source, table, _CONSTANTS, persistent, (Tensor, torch.dtype))
+    return Rules(
+        source=source,
+        globals=table,
+        constants=_CONSTANTS,
+        persistent=persistent,
+        leaves=(Tensor, torch.dtype),
+    )
 
 
 def _dict_of(items: Any = ()) -> dict[Any, Any]:

@@ -99,8 +99,15 @@ def _read_zip(data: bytes, name: str) -> Any:
             rules = rules_of_torch(f"'data.pkl' of {name}", storage, tensor_of)
             return read_pickle(io.BytesIO(archive.read(f"{root}data.pkl")), rules)
     except (
-        *(zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, LookupError),
-        *(EOFError, OSError, OverflowError, struct.error),
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        EOFError,
+        OSError,
+        OverflowError,
+        struct.error,
     ) as error:
         raise CheckpointError(f"{name} is damaged: {error}") from error
 

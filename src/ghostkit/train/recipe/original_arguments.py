@@ -152,7 +152,7 @@ def _checked(flag: OriginalFlag, value: Any) -> Any:
 
 
 def _one(flag: OriginalFlag) -> OriginalFlag:
-    return OriginalFlag(flag.name, flag.kind, flag.fate, flag.why)
+    return OriginalFlag(name=flag.name, kind=flag.kind, fate=flag.fate, why=flag.why)
 
 
 def _shown(flag: OriginalFlag, value: Any) -> str:

@@ -27,7 +27,7 @@ NOT_BUILT = "the original's GhostNet is built without it too"
 THE_LOADER = "it sets the original's reading processes; here --workers is all there is to set"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OriginalFlag:
     """A flag of the original, in its spelling, and its fate here.
 
@@ -76,17 +76,27 @@ def _always(**values: Any) -> Meaning:
 def _translated(
     name: str, kind: Kind, why: str, meaning: Meaning, count: int = 1, default: Any = None
 ) -> OriginalFlag:
-    return OriginalFlag(name, kind, "translated", why, default, count=count, meaning=meaning)
+    return OriginalFlag(
+        name=name,
+        kind=kind,
+        fate="translated",
+        why=why,
+        default=default,
+        count=count,
+        meaning=meaning,
+    )
 
 
 def _no_effect(
     name: str, kind: Kind, why: str, default: Any = None, short: tuple[str, ...] = ()
 ) -> OriginalFlag:
-    return OriginalFlag(name, kind, "no effect", why, default, short)
+    return OriginalFlag(
+        name=name, kind=kind, fate="no effect", why=why, default=default, short=short
+    )
 
 
 def _refused(name: str, kind: Kind, why: str, default: Any = None) -> OriginalFlag:
-    return OriginalFlag(name, kind, "refused", why, default)
+    return OriginalFlag(name=name, kind=kind, fate="refused", why=why, default=default)
 
 
 TRANSLATED = (
