@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from ghostkit import trial
-from ghostkit.trial import Trials
+from ghostkit.trial import Candidate, Trials
 
 
 class Clock:
@@ -34,8 +34,10 @@ class Clock:
 def run(monkeypatch):
     def run(trials, count, usual_s, other_s, **more):
         clock, said = Clock(monkeypatch), []
-        ways = {"a": clock.way("a", usual_s, **more), "b": clock.way("b", other_s)}
-        done = [each for [each] in trials.run("x", iter(range(count)), ways, 2, said.append)]
+        usual = Candidate("a", "way a", clock.way("a", usual_s, **more))
+        other = Candidate("b", "way b", clock.way("b", other_s))
+        results = trials.run("x", iter(range(count)), usual, other, least=2, log=said.append)
+        done = [each for [each] in results]
         assert [batch for _, batch in done] == list(range(count))
         return "".join(name for name, _ in done), said[-1]
 
@@ -45,9 +47,9 @@ def run(monkeypatch):
 @pytest.mark.parametrize(
     ("usual_s", "other_s", "faster", "words"),
     [
-        (0.1, 0.05, "b", "b (measured: 20 images/s, and 10 where a)"),
-        (0.1, 0.2, "a", "a (measured: 10 images/s, and 5 where b)"),
-        (0.1, 0.098, "a", "a (measured: 10 images/s, and 10 where b)"),  # not by enough
+        (0.1, 0.05, "b", "way b (measured: 20 images/s, and 10 where way a)"),
+        (0.1, 0.2, "a", "way a (measured: 10 images/s, and 5 where way b)"),
+        (0.1, 0.098, "a", "way a (measured: 10 images/s, and 10 where way b)"),  # not by enough
     ],
 )
 def test_the_faster_way_does_the_rest(run, usual_s, other_s, faster, words):
@@ -68,12 +70,12 @@ def test_a_slow_beginning_counts_for_neither(run):
 def test_a_way_that_was_faster_only_while_the_machine_was_busy_is_not_taken(run):
     done, said = run(Trials(), 80, 0.1, 0.12, busy_until=6)
     assert [turn[0] for turn in re.findall("a+|b+", done)] == ["a", "b", "a", "b", "a"]
-    assert said == "a (measured: 10 images/s, and 8 where b)"
+    assert said == "way a (measured: 10 images/s, and 8 where way b)"
 
 
 def test_work_that_ends_early_is_done_the_usual_way_and_nothing_is_kept(run):
     trials = Trials()
-    assert run(trials, 9, 0.1, 0.01) == ("a" * 9, "a (not measured: too few pictures)")
+    assert run(trials, 9, 0.1, 0.01) == ("a" * 9, "way a (not measured: too few pictures)")
     assert run(trials, 0, 0.1, 0.01)[0] == ""
     assert run(trials, 99, 0.1, 0.01)[0].endswith("b" * 50)
-    assert run(trials, 5, 0.1, 0.01) == ("b" * 5, "b (measured before)")
+    assert run(trials, 5, 0.1, 0.01) == ("b" * 5, "way b (measured before)")

@@ -81,18 +81,40 @@ def group(hashes: Hashes, max_distance: int = MAX_DISTANCE, *, mirrored: bool = 
     unique, first, inverse = np.unique(
         np.asarray(hashes, np.uint64), return_index=True, return_inverse=True
     )
-    root = np.arange(len(unique))
-    for left, right in _near(unique, root, max_distance, (0, MIRROR) if mirrored else (0,)):
-        _join(root, left, right)
+    sets = DisjointSets(len(unique))
+    _join_near(sets, unique, max_distance, (0, MIRROR) if mirrored else (0,))
     earliest = np.full(len(unique), len(inverse))
-    np.minimum.at(earliest, root, first)
-    return np.unique(earliest[root[inverse]], return_inverse=True)[1].astype(np.int64)
+    np.minimum.at(earliest, sets.lowest, first)
+    return np.unique(earliest[sets.lowest[inverse]], return_inverse=True)[1].astype(np.int64)
 
 
-def _near(
-    unique: Hashes, root: Indices, max_distance: int, views: tuple[int, ...]
-) -> Iterator[tuple[Indices, Indices]]:
-    """Pairs of indices within `max_distance`; pairs already joined in `root` may be left out."""
+class DisjointSets:
+    """The numbers below `count`, each in a set of its own until it is joined with others.
+
+    `lowest` (count,) holds for each number the lowest one of its set.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.lowest: Indices = np.arange(count)
+
+    def join(self, left: Indices, right: Indices) -> None:
+        """Make one set of the sets of each of `left` and of its partner in `right`."""
+        lowest = self.lowest
+        while True:
+            one, other = lowest[left], lowest[right]
+            apart = one != other
+            if not apart.any():
+                return
+            left, right, one, other = left[apart], right[apart], one[apart], other[apart]
+            np.minimum.at(lowest, np.maximum(one, other), np.minimum(one, other))
+            while (lowest[lowest] != lowest).any():
+                lowest[:] = lowest[lowest]
+
+
+def _join_near(
+    sets: DisjointSets, unique: Hashes, max_distance: int, views: tuple[int, ...]
+) -> None:
+    """Join the indices of `unique` whose hashes are within `max_distance`."""
     words = np.arange(1 << BAND_BITS)
     close = words[_count_bits(words) <= max_distance // BANDS]
     # First a taste of each bucket: it joins most of a big cluster, which then need not ask again.
@@ -104,10 +126,10 @@ def _near(
             seen = _band(unique ^ np.uint64(view), band)
             for difference in differences:
                 buckets = seen ^ difference
-                asking = np.flatnonzero(_unsettled(root, order, starts, buckets))
+                asking = np.flatnonzero(_unsettled(sets.lowest, order, starts, buckets))
                 for left, right in _pairs(asking, order, starts, buckets, members):
                     bits = distance(unique[left] ^ np.uint64(view), unique[right])
-                    yield left[bits <= max_distance], right[bits <= max_distance]
+                    sets.join(left[bits <= max_distance], right[bits <= max_distance])
 
 
 def _band(hashes: Hashes, band: int) -> Indices:
@@ -115,7 +137,7 @@ def _band(hashes: Hashes, band: int) -> Indices:
 
 
 def _unsettled(
-    root: Indices, order: Indices, starts: Indices, buckets: Indices
+    lowest_of: Indices, order: Indices, starts: Indices, buckets: Indices
 ) -> npt.NDArray[np.bool_]:
     """Which hashes have something to learn from the bucket they look into.
 
@@ -125,11 +147,13 @@ def _unsettled(
     lowest, highest = np.full(len(starts) - 1, -1), np.full(len(starts) - 1, -1)
     if len(filled) == 0:
         return np.zeros(0, np.bool_)
-    lowest[filled] = np.minimum.reduceat(root[order], starts[filled])
-    highest[filled] = np.maximum.reduceat(root[order], starts[filled])
+    lowest[filled] = np.minimum.reduceat(lowest_of[order], starts[filled])
+    highest[filled] = np.maximum.reduceat(lowest_of[order], starts[filled])
     low, high = lowest[buckets], highest[buckets]
-    others = root != np.bincount(root).argmax()
-    unsettled: npt.NDArray[np.bool_] = others & (low >= 0) & ((low != root) | (high != root))
+    others = lowest_of != np.bincount(lowest_of).argmax()
+    unsettled: npt.NDArray[np.bool_] = (
+        others & (low >= 0) & ((low != lowest_of) | (high != lowest_of))
+    )
     return unsettled
 
 
@@ -148,19 +172,6 @@ def _pairs(
         within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         yield np.repeat(asking[at:to], sizes), order[np.repeat(begins[at:to], sizes) + within]
         at = to
-
-
-def _join(root: Indices, left: Indices, right: Indices) -> None:
-    """Union of the pairs, in place: `root` names the lowest index of each one's set."""
-    while True:
-        one, other = root[left], root[right]
-        apart = one != other
-        if not apart.any():
-            return
-        left, right, one, other = left[apart], right[apart], one[apart], other[apart]
-        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
-        while (root[root] != root).any():
-            root[:] = root[root]
 
 
 def _count_bits(words: npt.NDArray[np.uint64] | Indices) -> Indices:

@@ -23,7 +23,7 @@ from ghostkit.errors import ImageRefused, UsageError
 from ghostkit.inferring import Answer, Images, Infer, answers_of, one_at_a_time
 from ghostkit.threads import available_cores, batched, in_order, ordered_map, shared_out
 from ghostkit.timing import StageTimes, Stopwatch
-from ghostkit.trial import Trials
+from ghostkit.trial import Candidate, Trials
 
 Source = TypeVar("Source")
 Schedule = Literal["auto", "complete", "pool"]
@@ -43,7 +43,6 @@ class Rows(Generic[Source]):
 
 
 Load = Callable[[Source], NDArray[np.generic]] | Rows[Source]
-Way = Callable[[Iterator[list[Source]]], Iterator[list[Answer[Source]]]]
 
 
 def answers(
@@ -90,27 +89,30 @@ def answers(
     times = StageTimes() if times is None else times
     workers = available_cores() if workers is None else workers
     in_turn = one_at_a_time(infer) if serial else infer
-    ways: dict[str, Way[Source]] = {
-        f"{workers} threads take batches of {batch_size} from file to answer": partial(
-            _completed, load, in_turn, batch_size, workers, window, times
-        ),
-        f"{workers} threads decode, one infers batches of {batch_size}": partial(
-            _pooled, load, infer, batch_size, workers, window or 4, times
-        ),
-    }
+    complete = Candidate(
+        name="complete",
+        words=f"{workers} threads take batches of {batch_size} from file to answer",
+        work=partial(_completed, load, in_turn, batch_size, workers, window, times),
+    )
+    pool = Candidate(
+        name="pool",
+        words=f"{workers} threads decode, one infers batches of {batch_size}",
+        work=partial(_pooled, load, infer, batch_size, workers, window or 4, times),
+    )
     pooled = schedule == "pool" or (schedule == "auto" and serial)
-    if pooled:
-        ways = dict(reversed(ways.items()))
-    times.schedule = usual = next(iter(ways))  # for a record
+    usual, other = (pool, complete) if pooled else (complete, pool)
+    times.schedule = usual.words  # for a record
     if pooled or workers == 1:
         batches = batched(sources, batch_size)
     else:
         batches = shared_out(sources, batch_size, workers, least)
     if schedule != "auto" or workers == 1:
-        return _flattened(ways[usual](batches))
+        return _flattened(usual.work(batches))
     setting = (batch_size, workers, window, serial)
     trials = Trials() if trials is None else trials
-    return _flattened(trials.run(setting, batches, ways, 2 * workers, times.say_schedule))
+    return _flattened(
+        trials.run(setting, batches, usual, other, least=2 * workers, log=times.say_schedule)
+    )
 
 
 def alone(sources: list[Source], load: Load[Source], infer: Infer) -> list[Answer[Source]]:

@@ -6,9 +6,11 @@ that ends before both were timed is done in the first way. `stream` calls it wit
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Generator, Hashable, Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from ghostkit.progress import Log
 
 Batch = TypeVar("Batch")
 Done = TypeVar("Done")
@@ -17,59 +19,117 @@ FIRST_S, LEAST_S = 1.0, 0.25  # about, of the usual way before the other is trie
 GAIN = 1.05  # by how much the second way has to be faster
 
 
+@dataclass(frozen=True)
+class Candidate(Generic[Batch, Done]):
+    """One way to do the work."""
+
+    name: str
+    words: str  # the same for a person
+    work: Callable[[Iterator[Batch]], Iterator[list[Done]]]
+
+
 class Trials:
     """What was found for each setting, so that it is found once."""
 
     def __init__(self) -> None:
-        self._faster: dict[Hashable, str] = {}
+        self._faster: dict[Hashable, str] = {}  # the candidate's name
 
     def run(
         self,
         setting: Hashable,
         batches: Iterator[Batch],
-        ways: Mapping[str, Callable[[Iterator[Batch]], Iterator[list[Done]]]],
+        usual: Candidate[Batch, Done],
+        other: Candidate[Batch, Done],
+        *,
         least: int,
-        said: Callable[[str], None],
+        log: Log,
     ) -> Iterator[list[Done]]:
-        """The results of `batches` by one of two `ways`, given by their names; the usual one first.
+        """The results of `batches` by the faster one of two candidates, the usual one first.
 
         Args:
             setting: what the answer depends on; of one that was tried before nothing is timed.
             least: batches that warm up, and as many again that are timed, at least.
-            said: told what is done and why, in words.
+            log: told what is done and why.
         """
-        usual, other = ways
-        if setting not in self._faster:
-            said(f"{usual} (not measured: too few pictures)")
-            rates: dict[str, list[float]] = {usual: [], other: []}
-            turns = ((usual, FIRST_S), (other, LEAST_S))
-            for name, seconds in (*turns, *turns):
-                fed, done, began = _Some(batches, 2 * least, seconds), 0, 0.0
-                for count, results in enumerate(ways[name](iter(fed)), 1):
-                    yield results
-                    if count <= least:  # these warm up
-                        began = time.perf_counter()
-                    else:
-                        done += len(results)
-                if fed.ended:
-                    return
-                rates[name].append(done / (time.perf_counter() - began))
-                if name == other and min(rates[other]) <= GAIN * max(rates[usual]):
-                    break
-            found = {usual: max(rates[usual]), other: min(rates[other])}
-            faster = other if found[other] > GAIN * found[usual] else usual
-            self._faster[setting] = faster
-            slower = usual if faster == other else other
-            said(
-                f"{faster} (measured: {found[faster]:.0f} images/s, and {found[slower]:.0f} where "
-                f"{slower})"
-            )
+        if setting in self._faster:
+            faster = usual if self._faster[setting] == usual.name else other
+            log(f"{faster.words} (measured before)")
         else:
-            said(f"{self._faster[setting]} (measured before)")
-        yield from ways[self._faster[setting]](batches)
+            log(f"{usual.words} (not measured: too few pictures)")
+            rates = yield from _rates(batches, usual, other, least)
+            if rates is None:
+                return
+            usual_rate, other_rate = rates
+            if other_rate > GAIN * usual_rate:
+                faster = other
+                log(_measured(other, other_rate, usual, usual_rate))
+            else:
+                faster = usual
+                log(_measured(usual, usual_rate, other, other_rate))
+            self._faster[setting] = faster.name
+        yield from faster.work(batches)
 
 
-class _Some(Generic[Batch]):
+def _measured(
+    faster: Candidate[Batch, Done],
+    faster_rate: float,
+    slower: Candidate[Batch, Done],
+    slower_rate: float,
+) -> str:
+    return (
+        f"{faster.words} (measured: {faster_rate:.0f} images/s, and {slower_rate:.0f} where "
+        f"{slower.words})"
+    )
+
+
+def _rates(
+    batches: Iterator[Batch],
+    usual: Candidate[Batch, Done],
+    other: Candidate[Batch, Done],
+    least: int,
+) -> Generator[list[Done], None, tuple[float, float] | None]:
+    """The results of the first `batches`, by both in turns.
+
+    Returns:
+        The best rate of the usual one, the worst of the other, which has to be faster both times;
+        None where the batches ended before they were known.
+    """
+    usual_rates: list[float] = []
+    other_rates: list[float] = []
+    while len(other_rates) < 2:
+        rate = yield from _rate(batches, usual, least, FIRST_S)
+        if rate is None:
+            return None
+        usual_rates.append(rate)
+        rate = yield from _rate(batches, other, least, LEAST_S)
+        if rate is None:
+            return None
+        other_rates.append(rate)
+        if min(other_rates) <= GAIN * max(usual_rates):
+            break
+    return max(usual_rates), min(other_rates)
+
+
+def _rate(
+    batches: Iterator[Batch], candidate: Candidate[Batch, Done], least: int, seconds: float
+) -> Generator[list[Done], None, float | None]:
+    """The results of the next `batches`, enough of them to time `candidate`.
+
+    Returns:
+        Its results per second once `least` batches have warmed it up; None where they ended.
+    """
+    turn = _Turn(batches, 2 * least, seconds)
+    done, began = 0, 0.0
+    for count, results in enumerate(candidate.work(iter(turn)), 1):
+        yield results
+        if count <= least:
+            began = time.perf_counter()
+        else:
+            done += len(results)
+    return None if turn.ended else done / (time.perf_counter() - began)
+
+
+class _Turn(Generic[Batch]):
     """The next of `batches`: at least so many, for at least so many seconds."""
 
     def __init__(self, batches: Iterator[Batch], least: int, seconds: float) -> None:
@@ -78,10 +138,10 @@ class _Some(Generic[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         given, began = 0, time.perf_counter()
         while given < self._least or time.perf_counter() - began < self._seconds:
-            for batch in islice(self._batches, 1):
-                given += 1
-                yield batch
-                break
-            else:
+            try:
+                batch = next(self._batches)
+            except StopIteration:
                 self.ended = True
                 return
+            given += 1
+            yield batch
