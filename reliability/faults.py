@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from faulty_proxy import Faults, proxy
 from ghostkit.cloud.address import Address
-from ghostkit.cloud.settings import Settings, set_flags
+from ghostkit.cloud.settings import StoreSettings, set_flags
 from ghostkit.cloud.stage import LIST, fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError
@@ -57,7 +57,7 @@ def main() -> int:
                     again += until_done(lambda: send(source, target))  # noqa: B023
                 again += until_done(lambda: fetch(target, scratch / f"back-{rounds}"))  # noqa: B023
                 wrong += compare(source, scratch / f"back-{rounds}")
-                set_flags(Settings())
+                set_flags(StoreSettings())
                 fetch(target, scratch / f"direct-{rounds}")
                 wrong += compare(source, scratch / f"direct-{rounds}")
                 objects += 2 * len(sizes)
@@ -86,7 +86,7 @@ def make_files(folder: Path, seed: int) -> Path:
 
 def through(port: int) -> None:
     """From now on stores are reached through the proxy."""
-    set_flags(Settings(endpoint=f"http://127.0.0.1:{port}"))
+    set_flags(StoreSettings(endpoint=f"http://127.0.0.1:{port}"))
 
 
 def until_done(transfer) -> int:  # type: ignore[no-untyped-def]
@@ -104,7 +104,7 @@ class watcher:
     """Looks at the store, past the proxy, for objects that are not whole."""
 
     def __init__(self, target: Address, sizes: dict[str, int], wrong: list[str]) -> None:
-        set_flags(Settings())
+        set_flags(StoreSettings())
         self._store, self._target = open_store(target), target
         self._sizes, self._wrong, self._over = sizes, wrong, threading.Event()
         self._thread = threading.Thread(target=self._run)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ghostkit.backend import Backend
 from ghostkit.card import ModelCard
 from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
-from ghostkit.image import DEFAULT_LIMITS, Limits, Source, decode, prepare
+from ghostkit.image import DEFAULT_LIMITS, Limits, Picture, decode, prepare
 from ghostkit.inferring import Answer, Infer
 from ghostkit.predictions import Prediction, check_distributions, softmax
 from ghostkit.sources import find_pictures
@@ -21,9 +21,6 @@ from ghostkit.steps import scaled_decode, with_fast_decode
 from ghostkit.stream import Rows, Schedule, alone, answers
 from ghostkit.timing import StageTimes, Stopwatch
 from ghostkit.trial import Trials
-
-Picture = Source
-"""A path, the bytes of a picture file, decoded pixels, uint8 (H, W, 3) RGB, or Pillow's picture."""
 
 
 class Classifier:

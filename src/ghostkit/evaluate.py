@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.card import Measurement
-from ghostkit.classifier import Classifier, Picture
+from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
 from ghostkit.errors import DatasetError
+from ghostkit.image import Picture
 from ghostkit.inferring import Answer
 from ghostkit.metrics import (
     Accuracy,

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.card import ModelCard
-from ghostkit.classifier import Picture
 from ghostkit.differences import explain
 from ghostkit.errors import UsageError
+from ghostkit.image import Picture
 from ghostkit.inferring import Answer
 from ghostkit.predictions import Prediction
 from ghostkit.progress import Bars, silent

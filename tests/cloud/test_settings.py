@@ -1,6 +1,6 @@
 import pytest
 
-from ghostkit.cloud.settings import Settings, set_flags, settings_for
+from ghostkit.cloud.settings import StoreSettings, set_flags, settings_for
 from ghostkit.errors import UsageError
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK"}
@@ -9,7 +9,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK"}
 @pytest.fixture(autouse=True)
 def _no_flags():
     yield
-    set_flags(Settings())
+    set_flags(StoreSettings())
 
 
 def test_the_environment_of_s3(tmp_path):
@@ -96,7 +96,7 @@ def test_the_file_of_obsutil(tmp_path):
 
 
 def test_flags_go_over_everything(tmp_path):
-    set_flags(Settings(endpoint="http://127.0.0.1:9", addressing="virtual", region="r"))
+    set_flags(StoreSettings(endpoint="http://127.0.0.1:9", addressing="virtual", region="r"))
     found = settings_for("s3", {**KEYS, "AWS_ENDPOINT_URL": "http://x", "HOME": str(tmp_path)})
     assert (found.endpoint, found.addressing, found.region) == (
         "http://127.0.0.1:9",

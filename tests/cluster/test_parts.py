@@ -6,7 +6,7 @@ import pytest
 
 from ghostkit.cluster.parts import Part, Reading, cut
 from ghostkit.errors import UsageError
-from ghostkit.sources import Shard, Sources
+from ghostkit.sources import MachineShard, Sources
 from ghostkit.sources.kinds import is_archive
 from tiny import RED, save_square
 
@@ -70,7 +70,7 @@ def test_a_digest_tells_the_pictures_and_not_the_number():
 
 
 def test_a_shard_keeps_archives_whole_and_cuts_its_own_pictures(sources):
-    sources.shard = Shard(1, 2)
+    sources.shard = MachineShard(1, 2)
     parts = list(cut(Reading(sources).rest(), 3))
     assert [part.names for part in parts if part.whole] == [(sources.names[1],)]
     kept = [name for part in parts if not part.whole for name in part.names]

@@ -9,7 +9,7 @@ import pytest
 
 from ghostkit.errors import ImageRefused, MissingExtra, UsageError
 from ghostkit.image import decode
-from ghostkit.sources import Item, Shard, Sources, find_pictures, items, remote
+from ghostkit.sources import Item, MachineShard, Sources, find_pictures, items, remote
 from ghostkit.sources.items import loaded
 
 
@@ -84,19 +84,19 @@ def test_no_picture_at_all_is_an_error_but_none_in_one_shard_is_not(here):
     (here / "empty" / "notes.txt").touch()
     with pytest.raises(UsageError, match=r"no picture in 'empty' \(1 other files there\)"):
         list(sources("empty"))
-    parts = [names(sources("b.bin", shard=Shard(i, 2))) for i in (1, 2)]
+    parts = [names(sources("b.bin", shard=MachineShard(i, 2))) for i in (1, 2)]
     assert sorted(map(len, parts)) == [0, 1]
 
 
 def test_shards_of_a_folder_are_the_same_wherever_it_lies(here):
     (here / "elsewhere").symlink_to("photos")
     for index in (1, 2, 3):
-        one = names(sources("photos", shard=Shard(index, 3)))
-        other = names(sources("elsewhere", shard=Shard(index, 3)))
+        one = names(sources("photos", shard=MachineShard(index, 3)))
+        other = names(sources("elsewhere", shard=MachineShard(index, 3)))
         assert [n.removeprefix("photos") for n in one] == [
             n.removeprefix("elsewhere") for n in other
         ]
-    parts = [names(sources("photos", shard=Shard(i, 3))) for i in (1, 2, 3)]
+    parts = [names(sources("photos", shard=MachineShard(i, 3))) for i in (1, 2, 3)]
     assert sorted(sum(parts, [])) == sorted(names(sources("photos")))
 
 
@@ -105,7 +105,7 @@ def test_a_total_is_told_where_it_is_cheap(here):
     assert sources("photos", "shard.tar").count() == 0
     assert sources("*.tar").count() == 0
     assert sources("photos", "-").count() == 0
-    counted = [sources("photos", shard=Shard(i, 2)).count() for i in (1, 2)]
+    counted = [sources("photos", shard=MachineShard(i, 2)).count() for i in (1, 2)]
     assert sum(counted) == 3
 
 

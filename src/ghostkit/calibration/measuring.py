@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.classifier import Classifier, Picture
+from ghostkit.classifier import Classifier
 from ghostkit.errors import UsageError
+from ghostkit.image import Picture
 
 Unanswered = list[tuple[str, str]]  # (path, reason)
 

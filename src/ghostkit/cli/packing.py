@@ -12,7 +12,7 @@ from ghostkit.dataset import Dataset, open_dataset, open_splits
 from ghostkit.dataset.layouts import find_layout
 from ghostkit.dataset.left_out import read_left_out
 from ghostkit.dataset.packing import pack
-from ghostkit.dataset.shards import INDEX, Shard, is_packed
+from ghostkit.dataset.shards import INDEX, TarShard, is_packed
 from ghostkit.errors import OutputError, UsageError
 from ghostkit.files import check_target
 from ghostkit.progress import bars_for
@@ -26,7 +26,7 @@ def run(
     val_split: float | None,
     shard_bytes: int,
     seed: int,
-) -> tuple[Shard, ...]:
+) -> tuple[TarShard, ...]:
     """Pack `data` to `target`, a folder or a URL; the archives."""
     if labels is None and is_packed(str(data)):
         raise UsageError(f"{str(data)!r} is packed already; pack the folder that it was made of")

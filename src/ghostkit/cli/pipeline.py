@@ -64,7 +64,7 @@ def pipeline(
 
     Example: ghostkit pipeline ghostnet.pipeline --explain
     """
-    from ghostkit.cli.pipeline_run import Settings, read_named, run
+    from ghostkit.cli.pipeline_run import FolderRun, read_named, run
     from ghostkit.errors import UsageError
     from ghostkit.mindx.agreement import check_normalised_once, disagreements
     from ghostkit.mindx.program import Program, compile_stream
@@ -82,7 +82,7 @@ def pipeline(
     if images is None or result_dir is None:
         raise UsageError("name the folder of pictures and the folder of results after the file")
     program = compiled()
-    settings = Settings(
+    settings = FolderRun(
         images=images,
         result_dir=result_dir,
         sdk_conf=sdk_conf,

@@ -23,7 +23,7 @@ from ghostkit.writers import check_result_names, remove_result, write_result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class FolderRun:
     """The command line's arguments."""
 
     images: Path
@@ -52,7 +52,7 @@ def read_named(file: Path, stream: str | None) -> tuple[Pipeline, str]:
     return pipeline, name
 
 
-def run(program: Program, settings: Settings) -> int:
+def run(program: Program, settings: FolderRun) -> int:
     """Run every picture; returns the exit status."""
     found = pictures_for(settings.images, settings.result_dir, settings.overwrite)
     statistics = Statistics(program.stream)
@@ -150,7 +150,7 @@ def _check_results_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _open_statistics(
-    stack: ExitStack, statistics: Statistics, program: Program, settings: Settings
+    stack: ExitStack, statistics: Statistics, program: Program, settings: FolderRun
 ) -> StatisticsFiles | None:
     path = settings.sdk_conf or default_path()
     if path is None:

@@ -27,10 +27,10 @@ def _option(setting: str, help: str, take: Take | None = None) -> Any:
 def _taken(setting: str) -> Take:
     def take(value: str | None) -> str | None:
         if value is not None:
-            from ghostkit.cloud.settings import Settings, set_flags
+            from ghostkit.cloud.settings import StoreSettings, set_flags
 
             _given[setting] = value
-            set_flags(replace(Settings(origin="the command line"), **_given))  # type: ignore[arg-type]
+            set_flags(replace(StoreSettings(origin="the command line"), **_given))  # type: ignore[arg-type]
         return value
 
     return take
@@ -39,10 +39,10 @@ def _taken(setting: str) -> Take:
 def forget() -> None:
     """What an earlier command line of this process said holds no longer."""
     if _given:
-        from ghostkit.cloud.settings import Settings, set_flags
+        from ghostkit.cloud.settings import StoreSettings, set_flags
 
         _given.clear()
-        set_flags(Settings())
+        set_flags(StoreSettings())
     _limit("")
 
 

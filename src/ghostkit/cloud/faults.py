@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from ghostkit.cloud.settings import Settings
+from ghostkit.cloud.settings import StoreSettings
 from ghostkit.errors import StoreError
 
 WRONG_KEYS = {
@@ -41,7 +41,7 @@ def status_in(text: str) -> int:
 def explain(
     where: str,
     doing: str,
-    settings: Settings,
+    settings: StoreSettings,
     *,
     code: str,
     status: int,

@@ -15,7 +15,7 @@ from ghostkit.cloud.digests import md5
 from ghostkit.cloud.faults import explain
 from ghostkit.cloud.objects import Entry, Parts
 from ghostkit.cloud.server_time import server_time
-from ghostkit.cloud.settings import Settings
+from ghostkit.cloud.settings import StoreSettings
 from ghostkit.errors import MissingExtra, StoreError, UsageError
 
 RETRIES = 6
@@ -28,7 +28,7 @@ NO_ANSWER = (OSError, http.client.HTTPException, ElementTree.ParseError)
 class ObsStore:
     """See `store.Store`."""
 
-    def __init__(self, scheme: str, bucket: str, settings: Settings) -> None:
+    def __init__(self, scheme: str, bucket: str, settings: StoreSettings) -> None:
         self.name = f"{scheme}://{bucket}"
         self._bucket, self._settings = bucket, settings
         self._client = _client(settings)
@@ -209,7 +209,7 @@ class _ObsParts:
         return str(answer.body.etag).strip('"')
 
 
-def _client(settings: Settings) -> Any:
+def _client(settings: StoreSettings) -> Any:
     try:
         from obs import ObsClient
     except ImportError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ghostkit.cloud.faults import code_in, explain, status_in
 from ghostkit.cloud.objects import Entry, Parts
 from ghostkit.cloud.server_time import server_time
-from ghostkit.cloud.settings import Settings
+from ghostkit.cloud.settings import StoreSettings
 from ghostkit.errors import MissingExtra, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ RETRIES = 6  # with 0.1 s, 0.2 s … between them: about 6 s
 class S3Store:
     """See `store.Store`."""
 
-    def __init__(self, scheme: str, bucket: str, settings: Settings) -> None:
+    def __init__(self, scheme: str, bucket: str, settings: StoreSettings) -> None:
         self.name = f"{scheme}://{bucket}"
         self._bucket, self._settings = bucket, settings
         self._client = _client(bucket, settings)
@@ -160,7 +160,7 @@ class S3Store:
         return ""
 
 
-def _client(bucket: str, settings: Settings) -> Client:
+def _client(bucket: str, settings: StoreSettings) -> Client:
     try:
         from obstore.store import S3Store as Client
     except ImportError as error:

@@ -40,7 +40,7 @@ OURS = ("addressing", "signature")  # GHOSTKIT_STORE_ADDRESSING, GHOSTKIT_STORE_
 
 
 @dataclass(frozen=True)
-class Settings:
+class StoreSettings:
     """How a store is reached; None is what nobody has said."""
 
     access_key: str | None = None
@@ -53,7 +53,7 @@ class Settings:
     profile: str | None = None
     origin: str = "nowhere"  # where the keys come from, for messages
 
-    def or_else(self, other: "Settings") -> "Settings":
+    def or_else(self, other: "StoreSettings") -> "StoreSettings":
         """These, and where they say nothing `other`; keys that belong together stay together."""
         missing = {f.name for f in fields(self) if getattr(self, f.name) is None}
         if self.access_key or self.secret_key:
@@ -63,17 +63,17 @@ class Settings:
         return replace(self, **{name: getattr(other, name) for name in missing})
 
 
-FROM_FLAGS = Settings()
+FROM_FLAGS = StoreSettings()
 _flags = FROM_FLAGS
 
 
-def set_flags(settings: Settings) -> None:
+def set_flags(settings: StoreSettings) -> None:
     """What the command line says, for every store that is opened from now on."""
     global _flags
     _flags = settings
 
 
-def settings_for(scheme: str, environment: Mapping[str, str] | None = None) -> Settings:
+def settings_for(scheme: str, environment: Mapping[str, str] | None = None) -> StoreSettings:
     """How the stores of `scheme` are reached from here, complete but for keys that are nowhere.
 
     Raises:
@@ -120,7 +120,7 @@ def as_environment(schemes: Iterable[str]) -> dict[str, str]:
     return variables
 
 
-def _from_environment(scheme: str, given: Mapping[str, str]) -> Settings:
+def _from_environment(scheme: str, given: Mapping[str, str]) -> StoreSettings:
     values: dict[str, str] = {}
     own = any(given.get(VARIABLES[scheme][name][0]) for name in KEYS)
     for name, variables in VARIABLES[scheme].items():
@@ -134,9 +134,9 @@ def _from_environment(scheme: str, given: Mapping[str, str]) -> Settings:
     return _record(values, "the environment")
 
 
-def _from_files(scheme: str, profile: str | None, given: Mapping[str, str]) -> Settings:
+def _from_files(scheme: str, profile: str | None, given: Mapping[str, str]) -> StoreSettings:
     home = Path(given.get("HOME") or os.path.expanduser("~"))  # "~" itself where there is none
-    found = Settings()
+    found = StoreSettings()
     if scheme == "obs" and profile is None:
         found = _from_obsutil(Path(given.get("OBSUTIL_CONFIG", home / ".obsutilconfig")))
     secrets = Path(given.get("AWS_SHARED_CREDENTIALS_FILE", home / ".aws" / "credentials"))
@@ -170,7 +170,7 @@ def _aws_values(section: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def _from_obsutil(path: Path) -> Settings:
+def _from_obsutil(path: Path) -> StoreSettings:
     names = {"ak": "access_key", "sk": "secret_key", "token": "token", "endpoint": "endpoint"}
     pairs = (line.partition("=") for line in _text(path).splitlines())
     content = {key.strip(): value.strip() for key, _, value in pairs}
@@ -196,9 +196,9 @@ def _text(path: Path) -> str:
         raise UsageError(f"cannot read {str(path)!r}: {error}") from error
 
 
-def _record(values: dict[str, str], origin: str) -> Settings:
+def _record(values: dict[str, str], origin: str) -> StoreSettings:
     keys = "access_key" in values or "secret_key" in values
-    return Settings(**values, origin=origin if keys else "nowhere")  # type: ignore[arg-type]
+    return StoreSettings(**values, origin=origin if keys else "nowhere")  # type: ignore[arg-type]
 
 
 def _endpoint(scheme: str, named: str | None, given: Mapping[str, str]) -> str | None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from ghostkit.cloud.address import Address, parse
 from ghostkit.cloud.objects import Store
-from ghostkit.cloud.settings import Settings, settings_for
+from ghostkit.cloud.settings import StoreSettings, settings_for
 
 
 def open_store(address: Address | str) -> Store:
@@ -23,7 +23,7 @@ _of_obstore = 0  # the process that has its threads
 
 
 @lru_cache(maxsize=32)
-def _opened(scheme: str, bucket: str, settings: Settings, process: int) -> Store:
+def _opened(scheme: str, bucket: str, settings: StoreSettings, process: int) -> Store:
     """One client per bucket and process: a fork must not share connections.
 
     Nor may both sides of a fork go on with obstore, whose threads one lacks, and whose events would

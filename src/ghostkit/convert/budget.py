@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.classifier import Classifier, Picture
+from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
 from ghostkit.errors import DatasetError
 from ghostkit.evaluate import Evaluation, evaluate
+from ghostkit.image import Picture
 from ghostkit.inferring import Answer
 from ghostkit.progress import Bars, silent
 

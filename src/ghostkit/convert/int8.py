@@ -19,7 +19,7 @@ from ghostkit.convert.calibration import Calibration
 from ghostkit.convert.int8_graph import (
     METHODS,
     WEIGHT_BITS,
-    Settings,
+    OnnxSettings,
     activation_ranges,
     correct_biases,
     quantise,
@@ -65,15 +65,15 @@ class OnnxMaker:
         """See `search.Maker`."""
         return logits_of(self.model, images)
 
-    def first(self) -> Sequence[Settings]:
+    def first(self) -> Sequence[OnnxSettings]:
         """Scales per tensor and per channel, each with every way to choose ranges."""
-        return [Settings(channel, method) for method in METHODS for channel in (False, True)]
+        return [OnnxSettings(channel, method) for method in METHODS for channel in (False, True)]
 
-    def refined(self, best: Settings) -> Settings:
+    def refined(self, best: OnnxSettings) -> OnnxSettings:
         """With corrected biases."""
         return best.but(bias_correction=True)
 
-    def make(self, settings: Settings, floating: Sequence[Layer]) -> OnnxForm:
+    def make(self, settings: OnnxSettings, floating: Sequence[Layer]) -> OnnxForm:
         """See `search.Maker`."""
         ranges = self._ranges_by(settings.method)
         nodes = [name for layer in floating for name in layer.nodes]
@@ -86,12 +86,12 @@ class OnnxMaker:
             rounded = made(correct_biases(self.model, rounded, self.calibration.images))
         return OnnxForm(rounded, self.card)
 
-    def ranked(self, settings: Settings, bars: Bars) -> Ranking:
+    def ranked(self, settings: OnnxSettings, bars: Bars) -> Ranking:
         """See `search.Maker`."""
         ranges, images = self._ranges_by(settings.method), self.calibration.compared
         return sensitivities(self.model, ranges, settings.per_channel, images, bars=bars)
 
-    def notes(self, settings: Settings) -> Mapping[str, JsonValue]:
+    def notes(self, settings: OnnxSettings) -> Mapping[str, JsonValue]:
         """See `search.Maker`."""
         return {
             "weights": f"signed, {WEIGHT_BITS} bits",

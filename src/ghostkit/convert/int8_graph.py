@@ -59,7 +59,7 @@ OLDEST_OPSET = 13  # the first in which a convolution's weights can have a scale
 
 
 @dataclass(frozen=True)
-class Settings:
+class OnnxSettings:
     """What distinguishes one quantisation of a model from another."""
 
     per_channel: bool
@@ -67,7 +67,7 @@ class Settings:
     bias_correction: bool = False
     float_layers: tuple[str, ...] = ()  # names of `int8_layers.Layer`
 
-    def but(self, **changes: Any) -> "Settings":
+    def but(self, **changes: Any) -> "OnnxSettings":
         """These settings with some of them changed."""
         return replace(self, **changes)
 

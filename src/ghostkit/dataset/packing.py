@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from ghostkit.dataset import Dataset
-from ghostkit.dataset.shards import FORMAT, INDEX, MEMBERS, Shard
+from ghostkit.dataset.shards import FORMAT, INDEX, MEMBERS, TarShard
 from ghostkit.errors import DatasetError
 from ghostkit.files import durable, write_json
 from ghostkit.progress import Bars, silent
@@ -33,7 +33,7 @@ def pack(
     seed: int,
     bars: Bars = silent,
     written: Callable[[Path], None] = lambda path: None,
-) -> tuple[Shard, ...]:
+) -> tuple[TarShard, ...]:
     """Write the archives, their lists, and last the index to `folder`.
 
     Args:
@@ -46,7 +46,7 @@ def pack(
     """
     classes = next(iter(parts.values())).classes
     titles = next(iter(parts.values())).titles
-    shards: list[Shard] = []
+    shards: list[TarShard] = []
     for part, data in parts.items():
         if data.classes != classes:
             raise DatasetError(f"{data.root!r}: its {part} part has other classes than the rest")
@@ -86,7 +86,7 @@ def _cut(data: Dataset, order: Sequence[int], shard_bytes: int) -> Iterator[list
         yield places
 
 
-def _write(path: Path, part: str, data: Dataset, places: Sequence[int]) -> Shard:
+def _write(path: Path, part: str, data: Dataset, places: Sequence[int]) -> TarShard:
     rows: list[Row] = []
     with durable(path) as stream:
         hashed = _Hashed(stream)
@@ -103,7 +103,7 @@ def _write(path: Path, part: str, data: Dataset, places: Sequence[int]) -> Shard
                 label = str(sample.target).encode()
                 tar.addfile(_header(f"{key}.cls", len(label)), io.BytesIO(label))
     write_json(path.with_name(path.name + MEMBERS), rows)
-    return Shard(
+    return TarShard(
         name=path.name,
         part=part,
         pictures=len(places),

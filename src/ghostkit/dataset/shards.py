@@ -18,7 +18,7 @@ MEMBERS = ".members.json"
 Part = Literal["train", "val", "all"]
 
 
-class Shard(NamedTuple):
+class TarShard(NamedTuple):
     """An archive of the index."""
 
     name: str
@@ -32,7 +32,7 @@ class Index(NamedTuple):
     """What ``index.json`` holds."""
 
     classes: tuple[str, ...]
-    shards: tuple[Shard, ...]
+    shards: tuple[TarShard, ...]
     notes: tuple[str, ...]
     titles: tuple[str, ...] | None  # what people call the classes
 
@@ -50,7 +50,7 @@ def read_index(folder: str) -> Index:
     """
     content = _json(os.path.join(folder, INDEX))
     try:
-        shards = tuple(Shard(**shard) for shard in content["shards"])
+        shards = tuple(TarShard(**shard) for shard in content["shards"])
         titles = content.get("titles")
         return Index(
             tuple(content["classes"]),

@@ -16,12 +16,12 @@ from ghostkit.image.limits import DEFAULT_LIMITS, Limits, Refusal, check_pixels,
 from ghostkit.image.reading import read
 from ghostkit.image.rendering import render, render_picture
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | Image.Image
+Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | Image.Image
 """A path, the bytes of a picture file, pixels, uint8 (H, W, 3) RGB or (H, W) gray, or Pillow's."""
 
 
 def decode(
-    source: Source,
+    source: Picture,
     *,
     limits: Limits = DEFAULT_LIMITS,
     name: str | None = None,

@@ -21,7 +21,7 @@ from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
 from ghostkit.mindx.crops import image_crop
 from ghostkit.mindx.factories import NO_VIDEO
-from ghostkit.mindx.inferring import Infer
+from ghostkit.mindx.inferring import TensorInfer
 from ghostkit.mindx.links import nearest
 from ghostkit.mindx.pictures import (
     Work,
@@ -63,7 +63,7 @@ def _infer(element: Element, context: Context) -> Work:
         element.get("postProcessConfigPath") or element.get("postProcessConfigContent")
     ):
         classes = class_settings(element, context, classifier.card)
-    return Infer(element.name, sources[0], classifier, classes)
+    return TensorInfer(element.name, sources[0], classifier, classes)
 
 
 def _class_post_processor(element: Element, context: Context) -> Work:

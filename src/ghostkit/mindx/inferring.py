@@ -21,7 +21,7 @@ from ghostkit.steps import Normalize
 
 
 @dataclass(frozen=True, slots=True)
-class Infer:
+class TensorInfer:
     """One element that infers; `classes` is set where it does its own post-processing."""
 
     name: str

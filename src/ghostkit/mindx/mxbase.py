@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ghostkit.classifier import Classifier, Picture
+from ghostkit.classifier import Classifier
+from ghostkit.image import Picture
 from ghostkit.inferring import Answer
 from ghostkit.mindx.folder_run import reason_of
 from ghostkit.mindx.postprocess import ClassInfo, PostConfig, best_classes

@@ -19,7 +19,7 @@ from ghostkit.errors import GhostkitError, PipelineError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.context import Context
 from ghostkit.mindx.elements import build
-from ghostkit.mindx.inferring import Infer
+from ghostkit.mindx.inferring import TensorInfer
 from ghostkit.mindx.models import Load, Model
 from ghostkit.mindx.pictures import Work
 from ghostkit.mindx.request import Request
@@ -46,9 +46,9 @@ class Program:
     notices: tuple[str, ...]
 
     @property
-    def infer(self) -> Infer | None:
+    def infer(self) -> TensorInfer | None:
         """The stream's one element that infers from one picture, if that is how it is built."""
-        found = [work for _, work in self.works if isinstance(work, Infer)]
+        found = [work for _, work in self.works if isinstance(work, TensorInfer)]
         several = self.stream.of("mxpi_imagecrop")  # may make several pictures of one
         return found[0] if len(found) == 1 and not several else None
 
@@ -76,7 +76,7 @@ class Program:
 
     def _by_engine(
         self,
-        infer: Infer,
+        infer: TensorInfer,
         requests: Iterable[Request],
         batch_size: int,
         workers: int | None,

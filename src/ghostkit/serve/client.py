@@ -13,8 +13,9 @@ import numpy as np
 
 from ghostkit.backend import Backend
 from ghostkit.card import ModelCard
-from ghostkit.classifier import Classifier, Picture, picture_name
+from ghostkit.classifier import Classifier, picture_name
 from ghostkit.errors import GhostkitError, ImageRefused, ModelError, UsageError
+from ghostkit.image import Picture
 from ghostkit.image.limits import DEFAULT_LIMITS, Refusal
 from ghostkit.image.reading import read
 from ghostkit.inferring import Answer

@@ -6,13 +6,13 @@
 from ghostkit.sources.found import Found, find_pictures
 from ghostkit.sources.items import Item, Sources
 from ghostkit.sources.listing import PICTURE_SUFFIXES, is_picture, natural_key, walk
-from ghostkit.sources.shards import Shard
+from ghostkit.sources.shards import MachineShard
 
 __all__ = [
     "PICTURE_SUFFIXES",
     "Found",
     "Item",
-    "Shard",
+    "MachineShard",
     "Sources",
     "find_pictures",
     "is_picture",

@@ -26,7 +26,7 @@ from ghostkit.sources.kinds import (
 from ghostkit.sources.listing import ACCOUNTED_FOR, check_folder, walk
 from ghostkit.sources.lists import read_list
 from ghostkit.sources.patterns import expand
-from ghostkit.sources.shards import Shard
+from ghostkit.sources.shards import MachineShard
 from ghostkit.sources.tables import Columns, count_rows, read_table, require_parquet
 
 COUNTING_S = 1.0  # the longest that a job's beginning waits for a total
@@ -49,7 +49,7 @@ class Sources:
 
     names: Sequence[str]  # as the user wrote them
     max_bytes: int  # of a picture in an archive; of a file, the decoder sees to it
-    shard: Shard | None = None
+    shard: MachineShard | None = None
     null: bool = False  # the list on standard input has zero bytes between its paths
     columns: Columns = field(default_factory=Columns)
     skipped: int = 0  # other files that were passed over, until now

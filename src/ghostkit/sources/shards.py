@@ -7,7 +7,7 @@ from ghostkit.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class MachineShard:
     """The part `index` of `count`, counted from 1."""
 
     index: int
@@ -28,7 +28,7 @@ class Shard:
         return f"{self.index}/{self.count}"
 
 
-def parse_shard(text: str) -> Shard:
+def parse_shard(text: str) -> MachineShard:
     """The part that ``2/5`` names.
 
     Raises:
@@ -37,4 +37,4 @@ def parse_shard(text: str) -> Shard:
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"the shard {text!r}: expected I/N with 1 <= I <= N, e.g. 1/4 to 4/4")
-    return Shard(int(match[1]), int(match[2]))
+    return MachineShard(int(match[1]), int(match[2]))

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from ghostkit.backend.graph.metadata import with_card
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ModelCard
-from ghostkit.classifier import Classifier, Picture
+from ghostkit.classifier import Classifier
 from ghostkit.errors import AgreementError, ImageRefused, UsageError
 from ghostkit.files import write_bytes
+from ghostkit.image import Picture
 from ghostkit.progress import Bars, silent
 from ghostkit.threads import batched, ordered_map
 from ghostkit.train.network.model import GhostNet

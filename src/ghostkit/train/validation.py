@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 
 from ghostkit.card import Input
-from ghostkit.classifier import Classifier, Picture, load
+from ghostkit.classifier import Classifier, load
 from ghostkit.dataset import Dataset
 from ghostkit.errors import ImageRefused, ModelError, StoreError
 from ghostkit.evaluate import Evaluation, evaluate
+from ghostkit.image import Picture
 from ghostkit.inferring import Answer, answers_of
 from ghostkit.progress import Bars, Log, unlogged
 from ghostkit.threads import batched
