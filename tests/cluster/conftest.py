@@ -26,8 +26,8 @@ def make_task(model, tmp_path):
 
     def make(**otherwise) -> Task:
         usual = {
-            "model": model.name,
-            "card": load(model).card.hash,
+            "model_file": model.name,
+            "card_hash": load(model).card.hash,
             "backend": "auto",
             "device": "cpu",
             "precision": "fp32",

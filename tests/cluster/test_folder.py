@@ -16,7 +16,7 @@ FIRST, SECOND = Part(0, ("a.jpg", "b.jpg")), Part(1, ("c.jpg",))
 
 
 def record(**otherwise):
-    usual = {"model": "m", "format": "jsonl", "top_k": 5, "sources": ["photos"], "shard": None}
+    usual = {"card_hash": "m", "format": "jsonl", "top_k": 5, "sources": ["photos"], "shard": None}
     rest = {"null": False, "picture_column": None, "name_column": None, "version": "0.1.0"}
     return Record(**usual | rest | otherwise)
 

@@ -105,7 +105,7 @@ def test_a_model_goes_with_what_belongs_to_it(make_model, make_task, photos, tmp
     files = sent_with(str(bare))
     assert set(files) == {"bare.onnx", "bare.onnx.card.json"}
     bare.unlink()
-    assert Worker(make_task(model="bare.onnx"), files).answer(Part(0, (f"{photos}/0.png",)))
+    assert Worker(make_task(model_file="bare.onnx"), files).answer(Part(0, (f"{photos}/0.png",)))
     with pytest.raises(ModelError, match="no such model file"):
         sent_with(str(bare))
 
@@ -139,7 +139,9 @@ def test_a_worker_that_is_killed_leaves_no_copy_of_the_model(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     path = str(default_model())
-    task = make_task(model=os.path.basename(path), card=load(path).card.hash, backend=backend)
+    task = make_task(
+        model_file=os.path.basename(path), card_hash=load(path).card.hash, backend=backend
+    )
     worker = Worker(task, sent_with(path))
     assert os.listdir(tmp_path / "tmp") == []
     for number in (0, 1):
@@ -149,7 +151,7 @@ def test_a_worker_that_is_killed_leaves_no_copy_of_the_model(
 
 def test_another_card_than_the_drivers_is_refused(model, make_task):
     with pytest.raises(ModelError, match="install the same ghostkit on both"):
-        Worker(make_task(card="0123"), sent_with(str(model)))
+        Worker(make_task(card_hash="0123"), sent_with(str(model)))
 
 
 def test_a_task_is_plain_data(make_task):

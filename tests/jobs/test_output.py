@@ -16,7 +16,7 @@ NAMES = ["a.jpg", "b,\n.jpg", "a.jpg", "\udcff.jpg", "e.jpg"]  # one twice, as a
 
 def record(**changes):
     first = {
-        "model": "abc",
+        "card_hash": "abc",
         "format": "jsonl",
         "top_k": 5,
         "sources": ("photos",),
@@ -110,7 +110,7 @@ def test_a_torn_record_is_cut_off_and_counted(kind, target, torn):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model": "xyz"}, "the model's card was abc, is xyz"),
+        ({"card_hash": "xyz"}, "the model's card was abc, is xyz"),
         ({"weights": "f00d"}, "the model's file was beef, is f00d"),
         ({"top_k": 3}, "--top-k was 5, is 3"),
         ({"sources": ("photos", "more")}, "sources was 'photos', is 'photos' 'more'"),
@@ -148,6 +148,13 @@ def test_a_finished_table_does_not_take_new_pictures(tmp_path):
     run("parquet", tmp_path / "out.parquet", resume=False)
     with pytest.raises(OutputError, match="it is finished, and the sources now hold more"):
         run("parquet", tmp_path / "out.parquet", resume=True, names=[*NAMES, "new.jpg"])
+
+
+@pytest.mark.parametrize("kind", ["jsonl"])
+def test_the_record_calls_the_hash_of_the_card_model(kind, target):
+    run(kind, target, resume=False)
+    with open(f"{target}.job.json") as stream:
+        assert json.load(stream)["model"] == "abc"
 
 
 @pytest.mark.parametrize("kind", ["jsonl"])

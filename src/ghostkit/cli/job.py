@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain, islice
+from typing import Literal
 
 from ghostkit import __version__
 from ghostkit.backend.model_files import hash_of
@@ -18,7 +19,7 @@ from ghostkit.sources import Item, Sources
 from ghostkit.sources.items import loaded
 from ghostkit.steps import describe
 from ghostkit.timing import StageTimes
-from ghostkit.writers import Writer, check_result_names, open_writer
+from ghostkit.writers import Kind, Writer, check_result_names, open_writer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,12 @@ class Job:
 
     classifier: Classifier
     sources: Sources
-    kind: str  # of writer, or "terminal"
+    kind: Kind | Literal["terminal"]
     target: str
     top_k: int
     batch_size: int
     workers: int | None
-    model: str  # the path of its file
+    model_path: str
 
 
 def run(job: Job, *, overwrite: bool, resume: bool, notice: str | None) -> int:
@@ -145,7 +146,7 @@ def record_of(job: Job) -> Record:
     """What the job was asked for."""
     sources = job.sources
     return Record(
-        model=job.classifier.card.hash,
+        card_hash=job.classifier.card.hash,
         format=job.kind,
         top_k=job.top_k,
         sources=sources.names,
@@ -157,7 +158,7 @@ def record_of(job: Job) -> Record:
         backend=job.classifier.backend.name,
         preprocessing=describe(job.classifier.card.steps),
         fallback=job.classifier.backend.fallback,
-        weights=hash_of(job.model),
+        weights=hash_of(job.model_path),
     )
 
 

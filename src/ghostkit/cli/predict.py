@@ -150,7 +150,7 @@ def predict(
         top_k=classes,
         batch_size=batch_size,
         workers=workers,
-        model=path,
+        model_path=path,
     )
     notice = about_default(classifier.card) if named is None else None
     if engine == "local":

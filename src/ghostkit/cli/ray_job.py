@@ -27,8 +27,6 @@ from ghostkit.progress import bars_for, silent
 from ghostkit.sources.found import no_picture
 from ghostkit.writers.contract import STANDARD_OUTPUT
 
-FORMATS: tuple[Format, ...] = ("jsonl", "csv", "parquet")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -145,14 +143,14 @@ def _checked_format(job: Job, in_folder: bool) -> Format:
         )
     if job.kind == "parquet" and not in_folder:
         return "jsonl"  # until it is whole
-    return next(format for format in FORMATS if format == job.kind)
+    return job.kind
 
 
 def _task(job: Job, model: Model, pool: Pool, format: Format, *, apart: bool) -> Task:
     sources = job.sources
     return Task(
-        model=os.path.basename(model.path),
-        card=job.classifier.card.hash,
+        model_file=os.path.basename(model.path),
+        card_hash=job.classifier.card.hash,
         backend=model.backend,
         device=model.device,
         precision=model.precision,

@@ -8,7 +8,7 @@ Names that begin with an underline are left alone by what reads folders as table
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -68,7 +68,7 @@ class PartFolder:
             self._place.remove(name)
         self._sizes = {}
         self.record = replace(self.record, part_size=self.record.part_size or part_size)
-        self._place.write(JOB, json_bytes(asdict(self.record), indent=2))
+        self._place.write(JOB, json_bytes(self.record.to_record(), indent=2))
         return self.record.part_size or part_size
 
     def go_on(self, part_size: int) -> int:

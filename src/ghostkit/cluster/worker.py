@@ -42,8 +42,8 @@ NAMED = 20  # pictures without an answer that an account names; the records name
 class Task:
     """What every part of a job is answered with; plain data, as it travels to other machines."""
 
-    model: str  # the name of its file
-    card: str  # the hash that its card has
+    model_file: str  # its name
+    card_hash: str  # of the model
     backend: BackendName
     device: str
     precision: Precision
@@ -115,7 +115,7 @@ class Worker:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             self.classifier = load(
-                os.path.join(folder, task.model),
+                os.path.join(folder, task.model_file),
                 backend=task.backend,
                 device=task.device,
                 precision=task.precision,
@@ -123,10 +123,10 @@ class Worker:
                 fast_decode=task.fast_decode,
             )
         card = self.classifier.card
-        if card.hash != task.card:
+        if card.hash != task.card_hash:
             raise ModelError(
-                f"{task.model}: on {platform.node()} its card has the hash {card.hash}, on the "
-                f"driver {task.card}; install the same ghostkit on both"
+                f"{task.model_file}: on {platform.node()} its card has the hash {card.hash}, on "
+                f"the driver {task.card_hash}; install the same ghostkit on both"
             )
         self._options = Options(top_k=task.top_k, model_hash=card.hash, columns=card.result_columns)
 

@@ -95,7 +95,7 @@ class Output:
             self.target,
             overwrite=overwrite,
             top_k=self.record.top_k,
-            model_hash=self.record.model,
+            model_hash=self.record.card_hash,
             columns=columns,
             resume=resume,
         )

@@ -16,7 +16,7 @@ SUFFIX = ".job.json"
 class Record:
     """Everything that the content of an output depends on, beside the pictures themselves."""
 
-    model: str  # hash of its card
+    card_hash: str  # of the model; "model" in the file
     format: str
     top_k: int
     sources: Sequence[str]  # as the user wrote them
@@ -31,9 +31,13 @@ class Record:
     part_size: int | None = None  # of an output in parts; compared
     weights: str = ""  # hash of the model's files; compared where both know it
 
+    def to_record(self) -> dict[str, Any]:
+        """As it stands in the file."""
+        return {_KEYS.get(name, name): value for name, value in asdict(self).items()}
+
     def write(self, output: str) -> None:
         """Put it beside `output`, durably."""
-        write_json(beside(output), asdict(self))
+        write_json(beside(output), self.to_record())
 
     @classmethod
     def read(cls, output: str) -> Self | None:
@@ -59,7 +63,8 @@ class Record:
             OutputError: there is something else.
         """
         try:
-            return cls(**json.loads(content))
+            asked = dict(json.loads(content))
+            return cls(**{_FIELDS.get(key, key): value for key, value in asked.items()})
         except (ValueError, TypeError) as error:
             raise _no_record(path, error) from error
 
@@ -75,8 +80,10 @@ class Record:
         ]
 
 
+_KEYS = {"card_hash": "model"}  # fields that the file names otherwise
+_FIELDS = {key: name for name, key in _KEYS.items()}
 _NAMES = {
-    "model": "the model's card",
+    "card_hash": "the model's card",
     "format": "--format",
     "weights": "the model's file",
     "top_k": "--top-k",

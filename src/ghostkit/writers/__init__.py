@@ -5,6 +5,7 @@ Called by the commands that classify. Results that stand already are never repla
 
 import os
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from ghostkit.errors import UsageError
 from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, Writer
@@ -22,6 +23,7 @@ __all__ = [
     "CSV_COLUMNS",
     "SUFFIXES",
     "WRITERS",
+    "Kind",
     "Options",
     "Writer",
     "check_result_names",
@@ -32,7 +34,14 @@ __all__ = [
     "write_result",
 ]
 
-SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+Kind = Literal["jsonl", "csv", "txt", "parquet"]
+
+SUFFIXES: dict[str, Kind] = {
+    ".jsonl": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
 
 WRITERS: Mapping[str, Callable[[Target, Options], Writer]] = {
     "jsonl": json_lines,
@@ -73,7 +82,7 @@ def open_writer(
     )
 
 
-def kind_of(target: Target) -> str:
+def kind_of(target: Target) -> Kind:
     """The kind of writer that the name `target` suggests."""
     name = os.fspath(target)
     if name == STANDARD_OUTPUT:
