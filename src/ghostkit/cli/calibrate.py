@@ -174,20 +174,13 @@ def _open_data(
     Raises:
         UsageError: there is a train part only.
     """
-    from ghostkit.dataset import open_dataset, parts_in
+    from ghostkit.dataset.evaluation import open_evaluation
     from ghostkit.dataset.left_out import read_left_out
     from ghostkit.errors import UsageError
     from ghostkit.progress import bars_for
 
-    parts = parts_in(data, labels=labels)
-    if val_split is None and parts == ("train",):
-        raise UsageError(
-            f"{data}: it has a train part only, and the photos have to be such that the model was "
-            "not trained on. Give --val-split and --seed as in training, or other photos"
-        )
-    dataset = open_dataset(
+    dataset = open_evaluation(
         data,
-        "val" if val_split is not None or parts else None,
         labels=labels,
         val_split=val_split,
         seed=seed,
@@ -195,6 +188,11 @@ def _open_data(
         left_out=read_left_out(leave_out),
         bars=bars_for(),
     )
+    if dataset.split == "train":
+        raise UsageError(
+            f"{data}: it has a train part only, and the photos have to be such that the model was "
+            "not trained on. Give --val-split and --seed as in training, or other photos"
+        )
     for note in dataset.notes:
         say(note)
     trained = card.provenance

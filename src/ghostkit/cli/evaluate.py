@@ -72,7 +72,7 @@ def evaluate(
     from ghostkit.artifacts import load
     from ghostkit.cli.report import evaluation_tables
     from ghostkit.cli.results import name_unanswered, print_json
-    from ghostkit.dataset import open_dataset, parts_in
+    from ghostkit.dataset.evaluation import open_evaluation
     from ghostkit.dataset.left_out import read_left_out
     from ghostkit.evaluate import evaluate as measure
     from ghostkit.files import check_distinct_targets, write_json, write_text
@@ -88,11 +88,9 @@ def evaluate(
         fast_decode=fast_decode,
     )
     say_fallback(classifier)
-    if split is None and (val_split is not None or "val" in parts_in(data, labels=labels)):
-        split = "val"
-    dataset = open_dataset(
+    dataset = open_evaluation(
         data,
-        None if split == "all" else split,
+        split,
         labels=labels,
         val_split=val_split,
         seed=seed,
