@@ -63,7 +63,7 @@ class Record:
             OutputError: there is something else.
         """
         try:
-            asked = dict(json.loads(content))
+            asked: dict[str, Any] = dict(json.loads(content))
             return cls(**{_FIELDS.get(key, key): value for key, value in asked.items()})
         except (ValueError, TypeError) as error:
             raise _no_record(path, error) from error

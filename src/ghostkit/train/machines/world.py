@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import distributed
+from torch.distributed.distributed_c10d import ProcessGroup, Store
 from torch.distributed.rendezvous import rendezvous
 
 from ghostkit.errors import UsageError
@@ -43,8 +44,8 @@ class World:
 
     rank: int = 0
     size: int = 1
-    store: distributed.Store | None = None  # of keys and values, between the processes
-    control: distributed.ProcessGroup | None = None
+    store: Store | None = None  # of keys and values, between the processes
+    control: ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
