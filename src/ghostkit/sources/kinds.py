@@ -42,7 +42,9 @@ def kind_of_path(path: str) -> str:
         return "folder"
     if not os.path.exists(path):
         return "file"
-    return "archive" if is_archive(path) else "table" if is_table(path) else "file"
+    if is_archive(path):
+        return "archive"
+    return "table" if is_table(path) else "file"
 
 
 def is_pattern(name: str) -> bool:

@@ -83,7 +83,9 @@ def _fits(parts: list[str], names: list[str]) -> bool:
 def _kind(key: str) -> str:
     if is_archive(key):
         return "archive"
-    return "table" if is_table(key) else "picture" if is_picture(key) else "other"
+    if is_table(key):
+        return "table"
+    return "picture" if is_picture(key) else "other"
 
 
 def _hidden(below: str) -> bool:

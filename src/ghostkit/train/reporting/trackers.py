@@ -111,9 +111,14 @@ class MLflow:
 
     def close(self, error: BaseException | None) -> None:
         """See `Tracker.close`; a run that was asked to stop is killed, in MLflow's word for it."""
-        stopped = isinstance(error, Stopped | KeyboardInterrupt)
+        if error is None:
+            status = "FINISHED"
+        elif isinstance(error, Stopped | KeyboardInterrupt):
+            status = "KILLED"
+        else:
+            status = "FAILED"
         with self._explained("the run is saved all the same"):
-            self._mlflow.end_run("FINISHED" if error is None else "KILLED" if stopped else "FAILED")
+            self._mlflow.end_run(status)
 
     @contextmanager
     def _explained(self, advice: str) -> Iterator[None]:
