@@ -10,8 +10,6 @@ from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ghostkit.progress import Log
-
 Batch = TypeVar("Batch")
 Done = TypeVar("Done")
 
@@ -42,7 +40,7 @@ class Trials:
         other: Candidate[Batch, Done],
         *,
         least: int,
-        log: Log,
+        log: Callable[[str], None],
     ) -> Iterator[list[Done]]:
         """The results of `batches` by the faster one of two candidates, the usual one first.
 

@@ -14,7 +14,7 @@ from ghostkit.convert.calibration import Calibration, read_calibration
 from ghostkit.convert.requested import Request
 from ghostkit.convert.search import Form, Found, Maker, Settings, search
 from ghostkit.convert.source import Source, open_source
-from ghostkit.dataset import Dataset, open_dataset, parts_in
+from ghostkit.dataset.evaluation import open_evaluation
 from ghostkit.errors import ModelError, UsageError
 
 Made = TypeVar("Made", bound=Form)
@@ -69,7 +69,7 @@ def search_for(
 def _judge_for(request: Request, source: Classifier, calibration: Calibration) -> Judge:
     """By labelled pictures where some are named, else by agreement; says which."""
     if request.data is not None:
-        dataset = _labelled(request.data)
+        dataset = open_evaluation(request.data)
         for note in dataset.notes:
             request.say(note)
         return accuracy_judge(source, dataset, request.max_drop, bars=request.bars)
@@ -77,10 +77,6 @@ def _judge_for(request: Request, source: Classifier, calibration: Calibration) -
         "no labelled pictures are named with --data, so a changed answer counts as a lost one"
     )
     return agreement_judge(source, calibration.held_out, request.max_drop, bars=request.bars)
-
-
-def _labelled(data: Path) -> Dataset:
-    return open_dataset(data, "val" if "val" in parts_in(data) else None)
 
 
 def _check_layers(model: onnx.ModelProto, path: Path) -> None:

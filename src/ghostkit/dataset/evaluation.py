@@ -1,6 +1,6 @@
 """Which part of a data set a model is measured on, where nobody names one.
 
-Called by the commands that measure: evaluate, calibrate.
+Called by what measures: evaluate, calibrate, a conversion to 8 bits.
 """
 
 import os
