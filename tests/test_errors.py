@@ -5,7 +5,14 @@ import re
 import pytest
 
 from ghostkit import errors
-from ghostkit.errors import GhostkitError, ImageRefused, MissingExtra, OutputError
+from ghostkit.errors import (
+    GhostkitError,
+    ImageRefused,
+    MissingExtra,
+    OutputError,
+    listed,
+    one_line,
+)
 
 
 def drawn_tree():
@@ -89,3 +96,15 @@ def test_an_error_comes_whole_out_of_another_process(error):
 
 def failing_with(error):
     raise error
+
+
+def test_what_another_package_says_becomes_one_short_printable_line():
+    assert one_line("a\nb\r\n\tc\x00\x1b[31m  d\u2028e") == "a b c [31m d e"
+    assert one_line("照片 \udcff") == "照片"
+    assert len(one_line("x" * 1000)) == 300
+    assert len(one_line("x" * 1000, None)) == 1000
+
+
+def test_of_many_names_the_first_are_listed_and_the_others_counted():
+    assert listed(["a", "b"], 3) == listed(["a", "b"], 2) == "a, b"
+    assert listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from ghostkit.files import (
     durable,
     ignores_case,
     json_bytes,
+    sha256_of,
     write_bytes,
     write_json,
     write_text,
@@ -205,3 +207,8 @@ def test_a_file_system_that_knows_case_is_told_from_one_that_does_not(tmp_path, 
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(Path, "exists", lambda path: True)
     assert ignores_case(tmp_path)
+
+
+def test_the_sha256_of_a_file(target):
+    target.write_bytes(b"abc")
+    assert sha256_of(target) == hashlib.sha256(b"abc").hexdigest()

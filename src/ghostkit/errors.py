@@ -21,12 +21,28 @@ do next. File names may hold line ends and terminal codes: `printable` escapes t
 wherever else a person reads them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def printable(text: object) -> str:
     """`text` on one line: control characters, and bytes of a name that are no UTF-8, escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def one_line(text: object, limit: int | None = 300) -> str:
+    """`text`, e.g. another package's exception, on one line, without control characters.
+
+    Args:
+        limit: the most characters; None: all of them.
+    """
+    words = "".join(c if c.isprintable() else " " for c in str(text)).split()
+    return " ".join(words)[:limit]
+
+
+def listed(names: Sequence[str], shown: int) -> str:
+    """The first `shown` of `names`, and how many more there are: ``a, b and 3 more``."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def did_you_mean(

@@ -5,6 +5,7 @@ writes a result, a checkpoint or a model.
 """
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -157,6 +158,16 @@ def json_bytes(record: Any, indent: int | None = None) -> bytes:
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=indent)
     return text.translate(_TERMINAL_CODES).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of the file's content, in hexadecimal; read in pieces, never as a whole.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def make_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ghostkit.card import ModelCard
 from ghostkit.differences import explain
-from ghostkit.errors import UsageError
+from ghostkit.errors import UsageError, listed
 from ghostkit.image import Picture
 from ghostkit.inferring import Answer
 from ghostkit.predictions import Prediction
@@ -273,9 +273,7 @@ def _match_classes(a: Answering, b: Answering) -> tuple[NDArray[np.intp], tuple[
 def _only(side: str, names: Sequence[str]) -> str:
     if not names:
         return ""
-    more = len(names) - NAMES_SHOWN
-    words = ", ".join(map(repr, names[:NAMES_SHOWN])) + (f" and {more} more" if more > 0 else "")
-    return f"; only {side} has {words}"
+    return f"; only {side} has {listed([*map(repr, names)], NAMES_SHOWN)}"
 
 
 def _bars(a: Prediction, b: Prediction, order: NDArray[np.intp]) -> tuple[Bar, ...]:

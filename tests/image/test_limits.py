@@ -1,6 +1,6 @@
 import pytest
 
-from ghostkit.image.limits import Limits, Refusal, check_bytes, check_pixels, one_line
+from ghostkit.image.limits import Limits, Refusal, check_bytes, check_pixels
 
 
 def test_a_limit_itself_is_still_allowed():
@@ -25,9 +25,3 @@ def test_above_a_limit_the_reason_names_both_numbers(check, arguments, reason):
     with pytest.raises(Refusal) as refused:
         check(*arguments)
     assert str(refused.value) == reason
-
-
-def test_a_reason_is_one_short_printable_line():
-    assert one_line("a\nb\r\n\tc\x00\x1b[31m  d\u2028e") == "a b c [31m d e"
-    assert one_line("照片 \udcff") == "照片"
-    assert len(one_line("x" * 1000)) == 200

@@ -4,7 +4,6 @@ Through CANN's own `acl` where it can be imported, else through `ais_bench`. Bot
 against their documentation and tested with stand-ins; nothing here was run on a device.
 """
 
-import hashlib
 import os
 import threading
 from importlib import import_module
@@ -15,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.backend.acl import AclSession
-from ghostkit.backend.carded import one_line
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard, read_sidecar
-from ghostkit.errors import CardError, ModelError
+from ghostkit.errors import CardError, ModelError, one_line
+from ghostkit.files import sha256_of
 
 INTERFACES = ("acl", "ais_bench")  # in order of preference; the names of the modules
 
@@ -129,8 +128,7 @@ def _read_card(path: str) -> ModelCard:
     record = card.provenance.recipe.get("atc")
     made_for = record.get("sha256") if isinstance(record, dict) else None
     if made_for is not None:
-        with open(path, "rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of(path)
         if found != made_for:
             raise CardError(
                 f"{path}: the card beside it is of another file: sha256 {found}, expected "

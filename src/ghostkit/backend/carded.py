@@ -3,7 +3,6 @@
 What every backend asks of a file before it runs it. Called by `onnx` and `openvino`.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
+from ghostkit.files import sha256_of
 
 WEIGHTS_METADATA_KEY = "ghostkit.weights"  # {"file": ..., "sha256": ...}: weights beside the graph
 
@@ -41,8 +41,7 @@ def check_weights(notes: Mapping[str, str], path: str) -> None:
         link = json.loads(text)
         name, expected = os.path.basename(link["file"]), link["sha256"]
         weights = os.path.join(os.path.dirname(path), name)
-        with open(weights, "rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of(weights)
     except (ValueError, LookupError, TypeError, OSError) as error:
         raise ModelError(
             f"{path}: its note of the weights beside it, {text[:120]!r}, leads to none: {error}; "
@@ -144,8 +143,3 @@ def check_meaning(operator: str | None, card: ModelCard, path: str) -> None:
             "logits, so softmax would be taken twice and flatten each probability; write "
             '"kind": "probabilities" into the card\'s output'
         )
-
-
-def one_line(error: Exception) -> str:
-    """What a runtime says of its failure, fit for a message of ours."""
-    return " ".join(str(error).split())[:300]

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.backend import providers
-from ghostkit.backend.carded import check_output, one_line
+from ghostkit.backend.carded import check_output
 from ghostkit.backend.choice import Choice, Device
 from ghostkit.backend.model_files import check_stands, stands_at
 from ghostkit.backend.onnx_session import Opener, values_of
 from ghostkit.backend.whole_batches import in_whole_batches
-from ghostkit.errors import ModelError
+from ghostkit.errors import ModelError, one_line
 
 PIXELS_AT_ONCE = 120_000  # on a core, so that what flows through the layers stays in its caches
 ON_CPU = Choice(device=Device("cpu"))

@@ -22,7 +22,6 @@ from ghostkit.backend.carded import (
     check_meaning,
     check_output,
     check_weights,
-    one_line,
     read_card,
     read_model,
 )
@@ -34,7 +33,7 @@ from ghostkit.backend.openvino_ir import last_operator, read_ir_card
 from ghostkit.backend.telemetry import import_untold
 from ghostkit.backend.whole_batches import in_whole_batches
 from ghostkit.card import ModelCard
-from ghostkit.errors import MissingExtra, ModelError, UsageError
+from ghostkit.errors import MissingExtra, ModelError, UsageError, one_line
 from ghostkit.signals import signal_stack_kept
 from ghostkit.suffixes import OPENVINO
 

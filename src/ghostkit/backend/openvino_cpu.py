@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ghostkit.backend.carded import one_line
-from ghostkit.errors import ModelError
+from ghostkit.errors import ModelError, one_line
 from ghostkit.files import cache_folder
 from ghostkit.threads import available_cores
 

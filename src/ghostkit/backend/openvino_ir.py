@@ -3,13 +3,13 @@
 Three files can be mixed up, so the card names the checksums of the other two. Needs no OpenVINO.
 """
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 from ghostkit.card import ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
+from ghostkit.files import sha256_of
 
 _PASSING = ("Convert", "Reshape", "Squeeze", "Unsqueeze")  # operators that leave numbers alone
 RECORD_KEY = "openvino"  # in the recipe of the card's provenance: {"sha256": {"xml", "bin"}}
@@ -22,7 +22,7 @@ def weights_path(path: str | os.PathLike[str]) -> Path:
 
 def with_checksums(card: ModelCard, path: str | os.PathLike[str]) -> ModelCard:
     """`card` with what makes it the card of these two files."""
-    sums = {"xml": _sha256(Path(path)), "bin": _sha256(weights_path(path))}
+    sums = {"xml": sha256_of(Path(path)), "bin": sha256_of(weights_path(path))}
     recipe = card.provenance.recipe | {RECORD_KEY: {"sha256": sums}}
     provenance = card.provenance.model_copy(update={"recipe": recipe})
     return card.model_copy(update={"provenance": provenance})
@@ -56,7 +56,7 @@ def read_ir_card(path: str) -> ModelCard:
     sums = record.get("sha256") if isinstance(record, dict) else None
     for kind, file in (("xml", Path(path)), ("bin", weights)):
         expected = sums.get(kind) if isinstance(sums, dict) else None
-        if expected is not None and (found := _sha256(file)) != expected:
+        if expected is not None and (found := sha256_of(file)) != expected:
             raise ModelError(
                 f"{file}: not the file that the card beside it is of: sha256 {found}, expected "
                 f"{expected}; copy the .xml, the .bin and the .card.json together"
@@ -75,8 +75,3 @@ def last_operator(model: Any, output: str) -> str | None:
             node = node.input_value(0).get_node()
         return str(node.get_type_name())
     return None
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

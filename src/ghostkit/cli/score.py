@@ -44,7 +44,7 @@ def score(
 
     Example: ghostkit score result/ val_label.txt ./ result.json
     """
-    from ghostkit.errors import UsageError
+    from ghostkit.errors import UsageError, listed
     from ghostkit.files import write_text
     from ghostkit.metrics import Accuracy
     from ghostkit.mindx.score import score as score_results
@@ -61,8 +61,7 @@ def score(
     write_text(target, scored.to_json())
     for heading, names in scored.problems:
         if names:
-            more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            say(f"{heading}: {len(names)}: {', '.join(names[:NAMED])}{more}")
+            say(f"{heading}: {len(names)}: {listed(names, NAMED)}")
     if scored.missing:
         say("images without a result count as wrong; results of a part of the labels: --subset")
     if scored.hits:

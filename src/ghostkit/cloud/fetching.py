@@ -25,7 +25,7 @@ from ghostkit.cloud.digests import (
 from ghostkit.cloud.objects import Entry, Store
 from ghostkit.cloud.running import run_all
 from ghostkit.errors import OutputError, StoreError
-from ghostkit.files import make_folder, temporary_name
+from ghostkit.files import make_folder, sha256_of, temporary_name
 
 ATTEMPTS = 6
 ALIKE = 4  # times that a content must come alike before an ETag is taken to be no MD5
@@ -96,7 +96,7 @@ def fetch_large(
             _fetch_pieces(store, entry, partial, done, moved, executor)
             if _is_right(partial, done, entry):
                 break
-            digest = _file_digest(partial)
+            digest = sha256_of(partial)
             done.unlink()
             seen[digest] += 1
             if _is_no_md5(store, seen[digest]):
@@ -168,11 +168,6 @@ def _is_right(partial: Path, done: Path, entry: Entry) -> bool:
     if etag_of_parts(digests) == entry.etag:  # the pieces were its own parts
         return os.path.getsize(partial) == entry.size
     return check_file(partial, entry.size, entry.etag)
-
-
-def _file_digest(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _damaged(store: Store, entry: Entry) -> StoreError:

@@ -11,7 +11,7 @@ from ghostkit.cloud.faults import code_in, explain, status_in
 from ghostkit.cloud.objects import Entry, Parts
 from ghostkit.cloud.server_time import server_time
 from ghostkit.cloud.settings import StoreSettings
-from ghostkit.errors import MissingExtra, StoreError, UsageError
+from ghostkit.errors import MissingExtra, StoreError, UsageError, one_line
 
 if TYPE_CHECKING:
     from obstore.store import S3Store as Client
@@ -197,4 +197,4 @@ def _client(bucket: str, settings: StoreSettings) -> Client:
 
 def _in_short(text: str) -> str:
     """The first line of obstore's text, without the tree of causes after it."""
-    return " ".join(text.partition("Debug source")[0].split())[:300]
+    return one_line(text.partition("Debug source")[0])

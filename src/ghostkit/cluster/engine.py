@@ -21,7 +21,7 @@ from ghostkit.cluster.actor import actor_class, tries_class
 from ghostkit.cluster.notices import quiet_start
 from ghostkit.cluster.parts import Part
 from ghostkit.cluster.worker import Account, Task
-from ghostkit.errors import GhostkitError, MissingExtra, UsageError
+from ghostkit.errors import GhostkitError, MissingExtra, UsageError, one_line
 from ghostkit.signals import SIGNALS
 
 WAVE = 5_000  # parts that Ray is told of at once; it keeps their names in memory, 10 kB each
@@ -282,7 +282,7 @@ def _ray_errors(ray: Any, address: str | None = None) -> Iterator[None]:
         raise
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         where = "" if address is None else f" at {address!r}"
-        said = " ".join(str(error).split())[-700:]
+        said = one_line(error, None)[-700:]
         if isinstance(error, ConnectionError):
             raise UsageError(
                 f"cannot join the Ray cluster{where}: {said}; check --address and RAY_ADDRESS "

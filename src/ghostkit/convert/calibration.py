@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ghostkit.classifier import Classifier
 from ghostkit.convert.running import Images
 from ghostkit.errors import DatasetError, ImageRefused
+from ghostkit.files import sha256_of
 from ghostkit.progress import Bars, silent
 from ghostkit.sources import find_pictures
 from ghostkit.threads import ordered_map
@@ -117,6 +118,5 @@ def _check_enough(
 def _fingerprint(paths: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        with open(path, "rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()

@@ -25,10 +25,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from ghostkit.backend.carded import one_line
 from ghostkit.convert.running import Images, filled_batches
 from ghostkit.convert.source import opset_of
-from ghostkit.errors import ModelError
+from ghostkit.errors import ModelError, one_line
 
 OPERATORS = (
     "Conv",

@@ -4,7 +4,6 @@ In: the model's path, its card, options. Out: ``M.om``, ``M.om.card.json`` for t
 Everything that can be checked without ATC is checked before it runs, and again what it wrote.
 """
 
-import hashlib
 import shlex
 import shutil
 import signal
@@ -21,7 +20,7 @@ from ghostkit.convert.atc_command import AtcCall, check_soc, input_shape, odd_pa
 from ghostkit.convert.atc_log import SUCCESS, TOO_LONG, explain_failure
 from ghostkit.convert.om_file import fault_of_om
 from ghostkit.errors import AippError, CompilerError, MissingExtra, UsageError
-from ghostkit.files import check_target, sync_folder, write_text
+from ghostkit.files import check_target, sha256_of, sync_folder, write_text
 from ghostkit.suffixes import COMPILED
 
 TIMEOUT_S = 3600.0
@@ -200,9 +199,12 @@ def _written(folder: Path, om: Path) -> Path | None:
 
 def _with_record(card: ModelCard, written: Path, call: AtcCall, aipp_text: str) -> ModelCard:
     """The card with what made the file: so that a card beside another file is noticed."""
-    with open(written, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    made = {"soc": call.soc, "input_shape": call.input_shape, "aipp": aipp_text, "sha256": digest}
+    made = {
+        "soc": call.soc,
+        "input_shape": call.input_shape,
+        "aipp": aipp_text,
+        "sha256": sha256_of(written),
+    }
     recipe = card.provenance.recipe | {"atc": made}
     provenance = card.provenance.model_copy(update={"recipe": recipe})
     return card.model_copy(update={"provenance": provenance})

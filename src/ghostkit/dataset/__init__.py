@@ -20,7 +20,7 @@ from ghostkit.dataset.left_out import without
 from ghostkit.dataset.record import Dataset, Sample
 from ghostkit.dataset.shards import is_packed, name_below, read_index, read_samples
 from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
-from ghostkit.errors import DatasetError, UsageError
+from ghostkit.errors import DatasetError, UsageError, listed
 from ghostkit.near_duplicates import MAX_DISTANCE
 from ghostkit.progress import Bars, silent
 from ghostkit.seeds import DEFAULT_SEED
@@ -279,8 +279,7 @@ def _dataset(
 
 
 def _few(items: Sequence[str], shown: int = 3) -> str:
-    more = len(items) - shown
-    return ", ".join(map(repr, items[:shown])) + (f" and {more} more" if more > 0 else "")
+    return listed([*map(repr, items)], shown)
 
 
 def _check_classes(classes: Sequence[str] | None) -> None:

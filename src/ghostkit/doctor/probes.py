@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ghostkit.bundled import probe_model
+from ghostkit.errors import one_line
 
 PIXELS = (0.25, -1.0, 0.5)  # of the three channels, all over an 8x8 picture
 EXPECTED = (0.25, 0.0, 0.5)  # their means after Relu
 TOLERANCE = 1e-2  # float16 keeps three digits
 TIMED_RUNS = 5
-ERROR_LENGTH = 400
 
 Seen = dict[str, Any]
 
@@ -210,8 +210,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         seen = PROBES[name](*rest)
     except Exception as error:
-        words = " ".join(str(error).split()) or "no message"
-        seen = {"error": f"{type(error).__name__}: {words[:ERROR_LENGTH]}"}
+        words = one_line(error) or "no message"
+        seen = {"error": f"{type(error).__name__}: {words}"}
     Path(answer).write_text(json.dumps(seen), encoding="utf-8")
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ghostkit.errors import ImageRefused, StoreError
+from ghostkit.errors import ImageRefused, StoreError, one_line
 from ghostkit.image.formats import identify
-from ghostkit.image.limits import DEFAULT_LIMITS, Limits, Refusal, check_pixels, one_line
+from ghostkit.image.limits import DEFAULT_LIMITS, Limits, Refusal, check_pixels
 from ghostkit.image.reading import read
 from ghostkit.image.rendering import render, render_picture
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 MEGAPIXEL = 1_000_000
 MEBIBYTE = 1024 * 1024
-LONGEST_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,3 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
         raise Refusal(
             f"too many pixels: {width}x{height} = {size:.1f} megapixels, limit {most:.1f}"
         )
-
-
-def one_line(text: object) -> str:
-    """`text` without line ends and control characters, cut to a readable length."""
-    words = "".join(c if c.isprintable() else " " for c in str(text)).split()
-    return " ".join(words)[:LONGEST_REASON]

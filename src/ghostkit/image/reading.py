@@ -6,7 +6,8 @@ Only a regular file is opened: a pipe, device or socket could block, or act when
 import os
 import stat
 
-from ghostkit.image.limits import Limits, Refusal, check_bytes, one_line
+from ghostkit.errors import one_line
+from ghostkit.image.limits import Limits, Refusal, check_bytes
 from ghostkit.sources.members import parse_member, read_member
 
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.ExifTags import Base
 
+from ghostkit.errors import one_line
 from ghostkit.image.jpeg import decode_fast, scale_for, scans
-from ghostkit.image.limits import Limits, Refusal, check_pixels, one_line
+from ghostkit.image.limits import Limits, Refusal, check_pixels
 
 _PLUGINS = {
     "JPEG": "Jpeg",

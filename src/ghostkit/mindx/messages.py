@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ghostkit.errors import ElementError, MissingExtra
+from ghostkit.errors import ElementError, MissingExtra, one_line
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.postprocess import ClassInfo
 from ghostkit.mindx.request import (
@@ -205,7 +205,7 @@ def from_message(kind: str, data: bytes, element: str) -> Metadata:
         message = message_classes()[name].FromString(data)
         metadata: Metadata = reader(message)
     except Exception as error:  # protobuf's DecodeError; numpy's ValueError where sizes disagree
-        reason = f"the {name} cannot be read: {' '.join(str(error).split())}"
+        reason = f"the {name} cannot be read: {one_line(error)}"
         raise ElementError(Code.INVALID_PARAM, reason, element) from error
     return metadata
 

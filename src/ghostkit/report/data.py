@@ -6,6 +6,7 @@ In: a `Report` of `inspection`; out: (what, value) rows, or one HTML file as tex
 from collections import Counter
 from collections.abc import Sequence
 
+from ghostkit.errors import listed
 from ghostkit.inspection.copies import Copies
 from ghostkit.inspection.looking import Look
 from ghostkit.inspection.report import KINDS, Report
@@ -88,8 +89,7 @@ def _imbalance(report: Report) -> str:
 def _few(names: list[str]) -> str:
     if not names:
         return "0"
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:NAMES_SHOWN])}{more}"
+    return f"{len(names)}: {listed(names, NAMES_SHOWN)}"
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, BinaryIO, NamedTuple
 
-from ghostkit.errors import MissingExtra, UsageError
+from ghostkit.errors import MissingExtra, UsageError, one_line
 
 ROWS_AT_A_TIME = 16
 BUFFER_BYTES = 1 << 20  # read a column in pieces, not a row group at once
@@ -95,7 +95,7 @@ def read_table(
                     yield row, content, "" if content is not None else "no bytes in this row"
                     count += 1
     except damaged as error:
-        why = " ".join(str(error).split())
+        why = one_line(error)
         yield "", None, f"a damaged Parquet file, after {count} pictures: {why}"
 
 

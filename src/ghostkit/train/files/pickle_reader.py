@@ -12,7 +12,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ghostkit.errors import CheckpointError
+from ghostkit.errors import CheckpointError, one_line
 from ghostkit.train.files.plain_data import Attributes, Global, Rules, check_plain
 
 MAX_OPERATIONS = 2_000_000  # a GhostNet checkpoint with its optimizer has about 30,000
@@ -54,7 +54,7 @@ def read_pickle(stream: io.BytesIO, rules: Rules) -> Any:
         try:
             operation, argument, _ = next(operations, (None, None, None))
         except Exception as error:  # genops raises whatever its decoders of damaged bytes do
-            raise CheckpointError(f"{rules.source} is damaged: {_one_line(error)}") from error
+            raise CheckpointError(f"{rules.source} is damaged: {_said(error)}") from error
         if operation is None:
             value = machine.pop()
             check_plain(value, rules)
@@ -175,7 +175,7 @@ class _Machine:
         except CheckpointError:
             raise
         except Exception as error:  # wrong number or kinds of arguments: theirs, not ours
-            said = f"cannot build {function.name}: {_one_line(error)}"
+            said = f"cannot build {function.name}: {_said(error)}"
             raise CheckpointError(f"{self.rules.source}: {said}") from error
 
     def set_state(self, _: Any) -> None:
@@ -235,5 +235,5 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
 }
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _said(error: Exception) -> str:
+    return one_line(error) or type(error).__name__

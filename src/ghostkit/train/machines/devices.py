@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from ghostkit.errors import UsageError
+from ghostkit.errors import UsageError, one_line
 from ghostkit.train.machines.place import ONLY, Place
 from ghostkit.train.recipe import Amp
 
@@ -103,7 +103,7 @@ def _import_npu() -> str:
     try:
         importlib.import_module("torch_npu")
     except Exception as error:  # CANN's libraries are missing, or made for another torch
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"{type(error).__name__}: {one_line(error)}"
     return ""
 
 

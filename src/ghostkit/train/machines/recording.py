@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from ghostkit.errors import UsageError
+from ghostkit.errors import UsageError, one_line
 from ghostkit.progress import Log
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.recipe import Recipe
@@ -45,7 +45,7 @@ def compiled(network: nn.Module) -> Network:
         try:
             return made(images)
         except BackendCompilerFailed as error:
-            reason = " ".join(str(error.inner_exception).split())[:300]
+            reason = one_line(error.inner_exception)
             raise UsageError(
                 f"torch.compile does not work here: {reason}; on a CPU it needs a C++ compiler "
                 "(g++); install one, or set compile=false"

@@ -22,7 +22,7 @@ from torch import distributed
 from torch.distributed.distributed_c10d import ProcessGroup, Store
 from torch.distributed.rendezvous import rendezvous
 
-from ghostkit.errors import UsageError
+from ghostkit.errors import UsageError, one_line
 from ghostkit.train.interruption import Stopped
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.place import Place
@@ -216,7 +216,7 @@ def open_world(place: Place, device: Device) -> Iterator[World]:
         )
         control = None if backend == "gloo" else distributed.new_group(backend="gloo")
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         raise UsageError(
             f"process {place.rank} of {place.size} does not find the others at {place.url} "
             f"({backend}): {reason}; start all of them with torchrun"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ghostkit.errors import CheckpointError, UsageError
+from ghostkit.errors import CheckpointError, UsageError, listed
 from ghostkit.train.files.torch_file import read_torch_file
 from ghostkit.train.network.model import HEAD_CHANNELS, LAST_EXPANSION, STAGES, scaled_channels
 
@@ -254,6 +254,4 @@ def _with_shapes(entries: Mapping[str, Tensor]) -> Iterable[str]:
 
 
 def _listed(names: Iterable[str], shown: int = SHOWN) -> str:
-    every = list(names)
-    more = f" and {len(every) - shown} more" if len(every) > shown else ""
-    return ", ".join(name[:120] for name in every[:shown]) + more
+    return listed([name[:120] for name in names], shown)

@@ -4,7 +4,6 @@ In: an entry of the catalogue or a file; out: ``NAME.safetensors`` in the cache 
 the weights and the card and is written only after every entry has loaded into its network.
 """
 
-import hashlib
 import os
 import tempfile
 from collections import Counter
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from ghostkit.bundled import DEFAULT
 from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.errors import CheckpointError, OutputError, UsageError
+from ghostkit.files import sha256_of
 from ghostkit.steps import Step, output_size
 from ghostkit.train.network.architectures import ARCHITECTURES, Shape, build, build_carded, identify
 from ghostkit.train.network.carded import card_in, measured_weights, write_carded
@@ -129,7 +129,7 @@ def keep(file: str | os.PathLike[str], kept: Kept, *, overwrite: bool = False) -
         )
     model = build(*shape, stem_stride=kept.stem_stride)
     load_into(model, weights, source=source, strict=True)
-    return write_carded(target, model.state_dict(), _card(kept, shape, classes, _digest(file)))
+    return write_carded(target, model.state_dict(), _card(kept, shape, classes, sha256_of(file)))
 
 
 def keep_carded(file: str | os.PathLike[str], name: str, *, overwrite: bool = False) -> Path:
@@ -199,8 +199,3 @@ def _free(name: str, overwrite: bool) -> Path:
 
 def _said(shape: Shape) -> str:
     return f"a {shape.name} of width {shape.width:g} with {shape.num_classes} classes"
-
-
-def _digest(file: str | os.PathLike[str]) -> str:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
