@@ -54,6 +54,21 @@ def cache_folder() -> Path:
         raise OSError(errno.ENOENT, "this user has no home folder; set GHOSTKIT_CACHE") from error
 
 
+REPLACE = "replace it with --overwrite (overwrite=True)"
+
+
+def exists_already(target: object, *ways: str, state: str = "exists") -> OutputError:
+    """The error where something that stands at `target` would be replaced unasked.
+
+    Args:
+        ways: what the user can do instead, in words; by default another output, or `REPLACE`.
+        state: what is there, in words that follow the name.
+    """
+    *first, last = ways or ("choose another output", REPLACE)
+    do = f"{', '.join(first)}, or {last}" if first else last
+    return OutputError(f"{str(target)!r} {state}; {do}")
+
+
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Refuse now, before long work, what `durable` would refuse after it.
 
@@ -63,9 +78,7 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
     """
     target = Path(path)
     if os.path.lexists(target) and not overwrite:
-        raise OutputError(
-            f"{str(target)!r} exists; choose another output, or replace it with --overwrite"
-        )
+        raise exists_already(target)
     try:
         _check_regular(target)
         make_folder(target.parent)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.card import ModelCard
+from ghostkit.defaults import VERIFY_TOLERANCE
 from ghostkit.differences import explain
 from ghostkit.errors import UsageError, listed
 from ghostkit.image import Picture
@@ -19,7 +20,6 @@ from ghostkit.inferring import Answer
 from ghostkit.predictions import Prediction
 from ghostkit.progress import Bars, silent
 
-DEFAULT_TOLERANCE = 1e-4  # largest probability difference that float32 runtimes stay far below
 BARS_OF_EACH = 3  # a disagreement shows the best classes of A and those of B
 NAMES_SHOWN = 5
 
@@ -180,7 +180,7 @@ def compare(
     b: Answering,
     pictures: Sequence[Picture],
     *,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float = VERIFY_TOLERANCE,
     min_agreement: float = 1.0,
     batch_size: int = 8,
     bars: Bars = silent,

@@ -11,6 +11,7 @@ from ghostkit.aipp.keys import ASCEND310_FORMATS, DYNAMIC_KEYS, KEYS
 from ghostkit.aipp.lint_geometry import geometry
 from ghostkit.aipp.lint_numbers import numbers
 from ghostkit.aipp.syntax import Block
+from ghostkit.defaults import DEFAULT_CHIP
 
 Size = tuple[int, int]
 
@@ -21,7 +22,7 @@ def lint(
     model_size: Size | None = None,
     inputs: int = 1,
     input_name: str | None = None,
-    soc: str = "Ascend310",
+    soc: str = DEFAULT_CHIP,
 ) -> tuple[Finding, ...]:
     """Everything that is wrong or doubtful in `blocks`.
 

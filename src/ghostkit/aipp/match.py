@@ -19,6 +19,7 @@ from ghostkit.aipp.lint import lint
 from ghostkit.aipp.simulate import normalise
 from ghostkit.aipp.syntax import Block
 from ghostkit.card import Input, ModelCard
+from ghostkit.defaults import DEFAULT_CHIP
 from ghostkit.errors import AippError
 from ghostkit.steps import Normalize
 
@@ -36,7 +37,7 @@ class Match:
 
 
 def match(
-    card: ModelCard, blocks: Sequence[Block], source: str, *, soc: str = "Ascend310"
+    card: ModelCard, blocks: Sequence[Block], source: str, *, soc: str = DEFAULT_CHIP
 ) -> Match:
     """Hold the AIPP file against `card`, of the float model that is to be compiled.
 

@@ -19,14 +19,13 @@ from ghostkit.backend.carded import (
     check_input,
     check_meaning,
     check_weights,
-    one_line,
     read_card,
     read_model,
 )
 from ghostkit.backend.choice import Device
 from ghostkit.backend.graph import folding
 from ghostkit.card import ONNX_METADATA_KEY, ModelCard
-from ghostkit.errors import ModelError
+from ghostkit.errors import ModelError, one_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ SHA256 = "6444483a2a5b9c595b500034ecadf4dc07df97f7c572aff0344f7beb42d83c76"
 TOP = "dataset-resized-rgb-112"  # the one folder in the archive
 NAME = "trashnet-112"  # its name once unpacked
 
+FEW = 96  # photos on which a conversion is compared with its source: seconds, not minutes
+
 DEFAULT = "default"  # what the bundled model is called wherever a model or weights are named
 
 
@@ -72,8 +74,12 @@ def unpack_trashnet(folder: str | os.PathLike[str]) -> Path:
     return target
 
 
-def unpack_some(folder: str | os.PathLike[str], count: int) -> Path:
-    """About `count` of the photos, evenly spread over the classes, in folders as they all are.
+def unpack_some(folder: str | os.PathLike[str], count: int = FEW) -> Path:
+    """The folder of about `count` of the photos, evenly spread over their class folders.
+
+    Args:
+        folder: where it is made.
+        count: how many photos at the least, 1 or more; at most the data set's number.
 
     Raises:
         DatasetError: the bundled archive is damaged.

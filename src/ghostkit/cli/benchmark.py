@@ -68,7 +68,8 @@ def benchmark(
     from ghostkit.benchmark import generated_pictures, load_average, measure
     from ghostkit.classifier import Classifier
     from ghostkit.cli.report import speed_tables
-    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.cli.results import name_unanswered
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.progress import bars_for
     from ghostkit.steps import describe
 

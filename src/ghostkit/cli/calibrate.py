@@ -18,7 +18,7 @@ from ghostkit.cli.options import (
     Workers,
     say,
 )
-from ghostkit.seeds import DEFAULT_SEED
+from ghostkit.defaults import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -75,7 +75,8 @@ def calibrate(
     from ghostkit.calibration.measuring import best_probabilities, with_temperature
     from ghostkit.calibration.threshold import reject
     from ghostkit.cli.report import open_console, plain_table
-    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.cli.results import name_unanswered
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.errors import UsageError
     from ghostkit.evaluate import collect_answers
     from ghostkit.files import check_target, write_bytes

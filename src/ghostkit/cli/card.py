@@ -18,6 +18,6 @@ def card(model: Model) -> None:
     import json
 
     from ghostkit.artifacts import load
-    from ghostkit.cli.results import print_json
+    from ghostkit.cli.standard_output import print_json
 
     print_json(json.loads(load(model).card.to_json()))

@@ -44,7 +44,7 @@ def check(
     Example: ghostkit check photos/ -o leave-out.jsonl --html page.html
     """
     from ghostkit.cli.data_tables import report_tables
-    from ghostkit.cli.results import print_json
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.dataset import open_parts
     from ghostkit.files import check_distinct_targets, json_bytes, write_bytes, write_text
     from ghostkit.inspection import inspect

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from ghostkit.cli.options import WRITTEN, Json, Overwrite, check_suffix, say
+from ghostkit.defaults import DEFAULT_CHIP
 
 if TYPE_CHECKING:
     from ghostkit.convert.requested import Table
     from ghostkit.errors import AgreementError
-
-BUNDLED_PHOTOS = 96  # about so many of the bundled ones are compared: seconds, not minutes
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +46,7 @@ def convert(
     data: Annotated[
         Path | None, typer.Option(help="8 bits: labelled photos to measure the accuracy on.")
     ] = None,
-    soc: Annotated[str, typer.Option(help="om: the chip.")] = "Ascend310",
+    soc: Annotated[str, typer.Option(help="om: the chip.")] = DEFAULT_CHIP,
     aipp: Annotated[
         Path | None, typer.Option(help="om: your AIPP file; else one is made from the card.")
     ] = None,
@@ -76,7 +75,8 @@ def convert(
     from ghostkit.convert import require_onnx
 
     require_onnx()
-    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.cli.results import name_unanswered
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.convert.requested import Request
     from ghostkit.convert.targets import TARGETS
     from ghostkit.errors import AgreementError
@@ -175,14 +175,14 @@ def _pictures(images: list[Path] | None, to: str, precision: str, folder: Path) 
         return find_pictures(images).pictures
     if "int8" in (to, precision):  # held-out calibration pictures are nearer to the model's use
         return ()
-    photos = find_pictures([unpack_some(folder, BUNDLED_PHOTOS)]).pictures
+    photos = find_pictures([unpack_some(folder)]).pictures
     say(f"the result is compared on {len(photos)} bundled photos; name your own with --images")
     return photos
 
 
 def _refused(error: "AgreementError", as_json: bool) -> NoReturn:
     """Tell why nothing is written, with the table of what was tried; exit status 1."""
-    from ghostkit.cli.results import print_json
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.convert.int8_report import trial_record, trials_table
     from ghostkit.convert.search import BudgetError
 
@@ -197,11 +197,9 @@ def _refused(error: "AgreementError", as_json: bool) -> NoReturn:
 
 
 def _print(summary: tuple[tuple[str, str], ...], tables: "tuple[Table, ...]") -> None:
-    from rich.console import Console
+    from ghostkit.cli.report import open_console, plain_table
 
-    from ghostkit.cli.report import PIPE_WIDTH, plain_table
-
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console = open_console()
     for table in tables:
         console.print(plain_table(table.columns, table.rows))
     if summary:

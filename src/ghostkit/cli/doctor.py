@@ -22,8 +22,7 @@ def doctor(
 
     Example: ghostkit doctor
     """
-    import json
-
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.doctor import diagnose, exit_status, report
 
     if not as_json:
@@ -31,5 +30,5 @@ def doctor(
     findings = list(diagnose(timeout))
     status = exit_status(findings)
     record = {"ok": status == 0, "findings": [each.to_record() for each in findings]}
-    print(json.dumps(record, indent=2))
+    print_json(record)
     raise typer.Exit(status)

@@ -26,7 +26,7 @@ from ghostkit.cli.options import (
     say,
     say_fallback,
 )
-from ghostkit.seeds import DEFAULT_SEED
+from ghostkit.defaults import DEFAULT_SEED
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +71,8 @@ def evaluate(
     """
     from ghostkit.artifacts import load
     from ghostkit.cli.report import evaluation_tables
-    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.cli.results import name_unanswered
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.dataset.evaluation import open_evaluation
     from ghostkit.dataset.left_out import read_left_out
     from ghostkit.evaluate import evaluate as measure

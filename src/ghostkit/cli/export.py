@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from ghostkit.cli.options import WRITTEN, Overwrite, check_suffix, say
-
-BUNDLED_PHOTOS = 96  # about so many of the bundled ones are compared: seconds, not minutes
+from ghostkit.defaults import EXPORT_TOLERANCE
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +32,7 @@ def export(
     tolerance: Annotated[
         float,
         typer.Option(min=0, help="Largest logit difference, as a share of the largest."),
-    ] = 1e-4,
+    ] = EXPORT_TOLERANCE,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a checkpoint as ONNX, its card inside; refused where the logits disagree with torch.
@@ -45,7 +44,7 @@ def export(
     from tempfile import TemporaryDirectory
 
     from ghostkit.artifacts import names_model
-    from ghostkit.bundled import unpack_trashnet
+    from ghostkit.bundled import unpack_some
     from ghostkit.errors import UsageError
     from ghostkit.files import check_target
     from ghostkit.progress import bars_for
@@ -67,9 +66,7 @@ def export(
     weights, card = read_carded(checkpoint)
     model = build_carded(card, weights, str(checkpoint))
     with TemporaryDirectory() as folder:
-        photos = find_pictures(images or [unpack_trashnet(Path(folder))]).pictures
-        if not images:
-            photos = photos[:: max(1, len(photos) // BUNDLED_PHOTOS)]  # some of each class
+        photos = find_pictures(images or [unpack_some(Path(folder))]).pictures
         report = write(model, card, output, photos, tolerance=tolerance, bars=bars_for())
     say(
         f"{output}: ONNX Runtime and torch agree on {report.images} photos at batch sizes "

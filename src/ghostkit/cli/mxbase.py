@@ -39,7 +39,8 @@ def mxbase(
     """
     from ghostkit.artifacts import load
     from ghostkit.classifier import picture_name
-    from ghostkit.cli.pipeline_run import pictures_for, print_line
+    from ghostkit.cli.pipeline_run import pictures_for
+    from ghostkit.cli.standard_output import print_line
     from ghostkit.mindx.labels import read_names
     from ghostkit.mindx.models import Found, find_model
     from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ghostkit.cli.options import KEPT, Data, Labels, LeaveOut, ValSplit, next_training, say
-from ghostkit.seeds import DEFAULT_SEED
+from ghostkit.defaults import DEFAULT_SEED
 
 
 def register(app: typer.Typer) -> None:

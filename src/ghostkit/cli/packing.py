@@ -13,9 +13,11 @@ from ghostkit.dataset.layouts import find_layout
 from ghostkit.dataset.left_out import read_left_out
 from ghostkit.dataset.packing import pack
 from ghostkit.dataset.shards import INDEX, TarShard, is_packed
-from ghostkit.errors import OutputError, UsageError
-from ghostkit.files import check_target
+from ghostkit.errors import UsageError
+from ghostkit.files import check_target, exists_already
 from ghostkit.progress import bars_for
+
+ELSEWHERE = "choose another place for the archives"
 
 
 def run(
@@ -38,13 +40,13 @@ def run(
     if not is_url(target):
         local_index = Path(target) / INDEX
         if local_index.exists():
-            raise _stands_already(local_index)
+            raise exists_already(local_index, ELSEWHERE)
         check_target(local_index)
         return pack(parts, Path(target), shard_bytes=shard_bytes, seed=seed, bars=bars)
     address = parse(target)
     index = address.below(INDEX)
     if open_store(address).stat(index.key) is not None:
-        raise _stands_already(index)
+        raise exists_already(index, ELSEWHERE)
 
     def on_its_way(path: Path) -> None:
         send(path, address.below(path.name))
@@ -59,10 +61,6 @@ def run(
             bars=bars,
             written=on_its_way,
         )
-
-
-def _stands_already(index: object) -> OutputError:
-    return OutputError(f"{str(index)!r} exists; choose another place for the archives")
 
 
 def _parts(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ghostkit.cli.options import say
 from ghostkit.cli.pipeline_table import StatsTable
-from ghostkit.errors import OutputError, PipelineError, UsageError, printable
-from ghostkit.files import make_folder
+from ghostkit.cli.standard_output import print_line
+from ghostkit.errors import PipelineError, UsageError
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.folder_run import Outcome, run_pictures
 from ghostkit.mindx.grammar import read_pipeline
@@ -19,7 +19,7 @@ from ghostkit.mindx.statistics import Statistics
 from ghostkit.mindx.statistics_files import StatisticsFiles
 from ghostkit.mindx.structure import Pipeline
 from ghostkit.sources import Found, find_pictures
-from ghostkit.writers import check_result_names, remove_result, write_result
+from ghostkit.writers import check_result_names, make_results_folder, remove_result, write_result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,18 +96,6 @@ def run_time_line(elapsed_s: float) -> str:
     return f"sdk run time: {round(elapsed_s * 1e6)}"
 
 
-def print_line(line: str) -> None:
-    """A line of results on standard output.
-
-    Raises:
-        OutputError: nobody takes it.
-    """
-    try:
-        print(printable(line), flush=True)
-    except OSError as error:
-        raise OutputError(f"cannot write to standard output: {error.strerror}") from error
-
-
 def _answer(name: str, outcome: Outcome, folder: Path) -> None:
     print_line(run_time_line(outcome.elapsed_s))
     print_line(f"process img: {name}, infer result: {outcome.text}")
@@ -128,25 +116,9 @@ def pictures_for(images: Path, results: Path, overwrite: bool) -> Found:
         raise UsageError(f"{str(images)!r} does not exist; expected a folder of pictures")
     found = find_pictures([images])
     check_result_names(found.pictures)
-    _check_results_folder(results, overwrite)
+    make_results_folder(results, overwrite=overwrite)
     check_result_names(found.pictures, results)
     return found
-
-
-def _check_results_folder(folder: Path, overwrite: bool) -> None:
-    """Make the folder of results; refuse one that holds some, unless they may be replaced."""
-    try:
-        make_folder(folder)
-        earlier = next(folder.glob("*_1.txt"), None)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write results to {str(folder)!r}: {error.strerror or error}"
-        ) from error
-    if earlier is not None and not overwrite:
-        raise OutputError(
-            f"{str(folder)!r} holds results, e.g. {earlier.name!r}; choose another folder, or "
-            "replace them with --overwrite"
-        )
 
 
 def _open_statistics(

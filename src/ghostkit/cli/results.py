@@ -3,15 +3,12 @@
 Answers go to standard output, everything for the person at the terminal to standard error.
 """
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 from ghostkit.cli.options import say
-from ghostkit.errors import OutputError, printable
-from ghostkit.files import json_bytes
+from ghostkit.cli.standard_output import print_line
 from ghostkit.predictions import Prediction
 
 NAMED_FAILURES = 20  # lines on standard error where a file or --json names all
@@ -28,8 +25,7 @@ class TextWriter:
         if prediction.status == "answered":
             words = [f"{name} {100 * p:.1f} %" for name, p in prediction.titled(self._top_k)]
             unsure = "not accepted: " if prediction.accepted is False else ""
-            with _output_errors():
-                print(printable(f"{prediction.source}: {unsure}{', '.join(words)}"), flush=True)
+            print_line(f"{prediction.source}: {unsure}{', '.join(words)}")
 
     def __enter__(self) -> Self:
         return self
@@ -104,24 +100,6 @@ def name_unanswered(unanswered: Sequence[tuple[str, str]], where: str) -> None:
     _say_more(len(unanswered) - NAMED_FAILURES, where)
 
 
-def print_json(record: Any) -> None:
-    """`record` on standard output, UTF-8 whatever the terminal's encoding."""
-    with _output_errors():
-        sys.stdout.flush()
-        sys.stdout.buffer.write(json_bytes(record, indent=2))
-        sys.stdout.buffer.flush()
-
-
 def _say_more(count: int, where: str) -> None:
     if count > 0:
         say(f"and {count} more without an answer; {where} names them all")
-
-
-@contextmanager
-def _output_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"cannot write to standard output: {error.strerror}; choose a file with --output"
-        ) from error

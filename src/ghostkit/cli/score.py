@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ghostkit.cli.options import WRITTEN, say
+from ghostkit.cli.standard_output import print_line
 
 NAMED = 5  # names per kind of problem on standard error
 
@@ -56,7 +57,7 @@ def score(
             raise UsageError("--model and --class-count both say the number of classes; give one")
         class_count = len(load(model).classes)
     scored = score_results(results, labels, class_count=class_count, subset=subset)
-    print(scored.to_record())
+    print_line(str(scored.to_record()))
     target = out_dir / name
     write_text(target, scored.to_json())
     for heading, names in scored.problems:

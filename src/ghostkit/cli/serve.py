@@ -17,6 +17,7 @@ from ghostkit.cli.options import (
     say,
     say_fallback,
 )
+from ghostkit.defaults import ANSWER_S, PICTURE_MIB, REQUEST_MIB, REQUESTS_AT_ONCE, WAITING_PICTURES
 
 if TYPE_CHECKING:
     from ghostkit.classifier import Classifier
@@ -44,14 +45,19 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     queue: Annotated[
         int, typer.Option(min=1, help="Pictures that may wait for each model; more are told 503.")
-    ] = 256,
+    ] = WAITING_PICTURES,
     timeout_s: Annotated[
         float, typer.Option(min=0.1, help="Longest time from a request to its answer.")
-    ] = 30.0,
-    max_picture_mb: Annotated[int, typer.Option(min=1, help="Largest picture file, in MiB.")] = 64,
+    ] = ANSWER_S,
+    max_picture_mb: Annotated[
+        int, typer.Option(min=1, help="Largest picture file, in MiB.")
+    ] = PICTURE_MIB,
     max_request_mb: Annotated[
-        int, typer.Option(min=1, help="Largest request, in MiB; four of them fit in at once.")
-    ] = 256,
+        int,
+        typer.Option(
+            min=1, help=f"Largest request, in MiB; {REQUESTS_AT_ONCE} of them fit in at once."
+        ),
+    ] = REQUEST_MIB,
     backend: Backend = "auto",
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -81,7 +87,7 @@ def serve(
     admission = Admission(
         picture=Limits(max_bytes=max_picture_mb * MEBIBYTE),
         request_bytes=max_request_mb * MEBIBYTE,
-        all_bytes=4 * max_request_mb * MEBIBYTE,
+        all_bytes=REQUESTS_AT_ONCE * max_request_mb * MEBIBYTE,
         waiting=queue,
         answer_s=timeout_s,
     )

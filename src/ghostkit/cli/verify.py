@@ -18,6 +18,7 @@ from ghostkit.cli.options import (
     say,
     say_fallback,
 )
+from ghostkit.defaults import VERIFY_TOLERANCE
 
 if TYPE_CHECKING:
     from ghostkit.classifier import Classifier
@@ -42,7 +43,7 @@ def verify(
     ],
     tolerance: Annotated[
         float, typer.Option(min=0, max=1, help="Largest difference of a probability that passes.")
-    ] = 1e-4,
+    ] = VERIFY_TOLERANCE,
     min_agreement: Annotated[
         float,
         typer.Option(min=0, max=1, help="Least share of photos with the same class that passes."),
@@ -80,7 +81,8 @@ def verify(
     """
     from ghostkit.artifacts import load
     from ghostkit.cli.report import agreement_table
-    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.cli.results import name_unanswered
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.errors import UsageError
     from ghostkit.files import check_target, write_text
     from ghostkit.progress import bars_for

@@ -17,7 +17,14 @@ from ghostkit.cloud.store import open_store
 from ghostkit.cluster.parts import Part
 from ghostkit.cluster.worker import Account
 from ghostkit.errors import OutputError, UsageError
-from ghostkit.files import json_bytes, make_folder, remove_leftovers, write_bytes
+from ghostkit.files import (
+    REPLACE,
+    exists_already,
+    json_bytes,
+    make_folder,
+    remove_leftovers,
+    write_bytes,
+)
 from ghostkit.jobs import Record
 from ghostkit.locks import claim, close_noted
 
@@ -60,9 +67,12 @@ class PartFolder:
         """
         ours = [name for name in self._place.sizes() if _OURS.fullmatch(name)]
         if ours and not overwrite:
-            raise OutputError(
-                f"{self.target!r} holds results, e.g. {min(ours)!r}; go on with that job with "
-                "--resume, choose another output, or replace them with --overwrite"
+            raise exists_already(
+                self.target,
+                "go on with that job with --resume",
+                "choose another output",
+                REPLACE,
+                state=f"holds results, e.g. {min(ours)!r}",
             )
         for name in sorted(ours):  # the record of the job first
             self._place.remove(name)

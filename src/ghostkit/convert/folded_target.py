@@ -7,9 +7,10 @@ from ghostkit.classifier import Classifier
 from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.source import open_source, to_bytes
 from ghostkit.convert.verified import agreement_rows, compare_draft, write_onnx
+from ghostkit.defaults import VERIFY_TOLERANCE
 from ghostkit.errors import UsageError
 from ghostkit.steps import describe
-from ghostkit.verify import DEFAULT_TOLERANCE, Agreement
+from ghostkit.verify import Agreement
 
 
 def convert_to_folded(request: Request) -> Outcome:
@@ -27,7 +28,7 @@ def convert_to_folded(request: Request) -> Outcome:
         )
     content = folding.fold(to_bytes(source.graph, card), card, str(request.model))
     changed = folding.folded_card(card)
-    tolerance = DEFAULT_TOLERANCE if request.tolerance is None else request.tolerance
+    tolerance = VERIFY_TOLERANCE if request.tolerance is None else request.tolerance
     result = derived(
         card,
         "folded",

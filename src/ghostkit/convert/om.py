@@ -19,6 +19,7 @@ from ghostkit.card import ModelCard, write_sidecar
 from ghostkit.convert.atc_command import AtcCall, check_soc, input_shape, odd_paths
 from ghostkit.convert.atc_log import SUCCESS, TOO_LONG, explain_failure
 from ghostkit.convert.om_file import fault_of_om
+from ghostkit.defaults import DEFAULT_CHIP
 from ghostkit.errors import AippError, CompilerError, MissingExtra, UsageError
 from ghostkit.files import check_target, sha256_of, sync_folder, write_text
 from ghostkit.suffixes import COMPILED
@@ -31,7 +32,7 @@ class OmOptions:
     """How to compile. `output` gets the suffix .om where it has none, as ATC adds it."""
 
     output: Path
-    soc: str = "Ascend310"
+    soc: str = DEFAULT_CHIP
     aipp: Path | None = None  # None: generated from the card
     host_color: Color = "BGR"  # of a generated file; what OpenCV and MindX plugins decode to
     batch_size: int = 1

@@ -15,9 +15,11 @@ from ghostkit.convert.requested import Outcome, Request
 from ghostkit.convert.running import first_batch, throughputs
 from ghostkit.convert.source import open_source, to_bytes
 from ghostkit.convert.verified import agreement_rows, compare_draft, compare_in_budget
+from ghostkit.defaults import VERIFY_TOLERANCE
 from ghostkit.files import check_target, write_json
 
-TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2}  # of a probability; weights in half precision differ
+# Of a probability; weights in half precision differ.
+TOLERANCES = {"fp32": VERIFY_TOLERANCE, "fp16": 1e-2}
 
 
 def convert_to_openvino(request: Request) -> Outcome:

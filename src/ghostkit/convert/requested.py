@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from ghostkit.progress import Bars, Log, silent, unlogged
+from ghostkit.defaults import DEFAULT_CHIP
+from ghostkit.progress import Bars
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -18,19 +19,19 @@ class Request:
     model: Path  # ONNX
     output: Path
     find_pictures: Callable[[], Sequence[str]]  # asked for once, after the options are checked
+    max_drop: float  # percentage points that 8 bits may lose
+    overwrite: bool
+    bars: Bars
+    say: Log
     tolerance: float | None = None  # of a probability; None: what suits the target
     precision: Precision = "fp32"  # of an OpenVINO model
     calibration: Path | None = None
-    max_drop: float = 0.5  # percentage points
     data: Path | None = None  # labelled pictures to judge by
-    soc: str = "Ascend310"
+    soc: str = DEFAULT_CHIP
     aipp: Path | None = None
     batch_size: int = 1  # that a compiled model takes
     input_shape: str | None = None  # as ATC takes it; None: by the card
     dry_run: bool = False
-    overwrite: bool = False
-    bars: Bars = silent
-    say: Log = unlogged
 
     @cached_property
     def pictures(self) -> Sequence[str]:

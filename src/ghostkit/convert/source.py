@@ -11,14 +11,13 @@ from pathlib import Path
 import onnx
 
 from ghostkit.backend.carded import WEIGHTS_METADATA_KEY, read_model
+from ghostkit.backend.graph.folding import OLDEST_IR
 from ghostkit.backend.graph.metadata import with_card
 from ghostkit.backend.model_files import is_beside
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError
-
-OLDEST_IR = 4  # the first in which weights need not be inputs
 
 
 @dataclass(frozen=True)

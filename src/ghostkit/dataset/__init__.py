@@ -20,10 +20,10 @@ from ghostkit.dataset.left_out import without
 from ghostkit.dataset.record import Dataset, Sample
 from ghostkit.dataset.shards import is_packed, name_below, read_index, read_samples
 from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
+from ghostkit.defaults import DEFAULT_SEED
 from ghostkit.errors import DatasetError, UsageError, listed
 from ghostkit.near_duplicates import MAX_DISTANCE
 from ghostkit.progress import Bars, silent
-from ghostkit.seeds import DEFAULT_SEED
 
 __all__ = ["Dataset", "Part", "Sample", "open_dataset", "open_parts", "open_splits", "parts_in"]
 

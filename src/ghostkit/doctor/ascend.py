@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ghostkit.bundled import probe_model
+from ghostkit.defaults import DEFAULT_CHIP
 from ghostkit.doctor.child import Outcome, run_probe
 from ghostkit.doctor.finding import Finding
 
 ROOM = "Ascend"
-DEFAULT_CHIP = "Ascend310"  # what the probe is compiled for where no device says what it is
 INSTALLED = Path("/usr/local/Ascend")  # where Huawei's installers put things
 SUCCESS = "ATC run success"
 

@@ -6,6 +6,8 @@
 
 from dataclasses import dataclass
 
+from ghostkit.defaults import PICTURE_MIB
+
 MEGAPIXEL = 1_000_000
 MEBIBYTE = 1024 * 1024
 
@@ -14,7 +16,7 @@ MEBIBYTE = 1024 * 1024
 class Limits:
     """The most that one picture may ask for."""
 
-    max_bytes: int = 64 * MEBIBYTE  # of the file; checked before more than this is read
+    max_bytes: int = PICTURE_MIB * MEBIBYTE  # of the file; checked before more than this is read
     max_pixels: int = 89_478_485  # width * height; checked before decoding. Pillow's warning limit
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from ghostkit.errors import OutputError, UsageError
+from ghostkit.files import REPLACE, exists_already
 from ghostkit.jobs.record import Record, beside
 from ghostkit.locks import claim, close_noted
 from ghostkit.sources import Item
@@ -38,9 +39,11 @@ class Output:
         """
         if os.path.exists(self._lines):
             if not overwrite:
-                raise OutputError(
-                    f"{self._lines!r} exists; go on with that job with --resume, choose another "
-                    "output, or replace it with --overwrite"
+                raise exists_already(
+                    self._lines,
+                    "go on with that job with --resume",
+                    "choose another output",
+                    REPLACE,
                 )
             self._lock = claim(self._lines)
         return self._open(columns, overwrite=overwrite)

@@ -139,10 +139,7 @@ def dump_json(request: Request, keys: list[str], *, with_memory: bool) -> str:
             _blank_memory(content)
         kind = f"{kind_of(metadata)}List" if with_memory else ""
         records.append({"key": key, "content": compact(content), "protoDataType": kind})
-    data = request.buffer
-    if data is None:
-        data = request.data if isinstance(request.data, bytes) else b""
-    buffer = {"bufferData": base64.b64encode(data).decode()}
+    buffer = {"bufferData": base64.b64encode(request.content).decode()}
     whole = {"buffer": buffer, "metaData": records}
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
@@ -166,10 +163,7 @@ def _video_source(element: Element, context: Context) -> Work:
 
 def _appsink(element: Element, context: Context) -> Work:
     def work(request: Request) -> None:
-        data = request.buffer
-        if data is None:
-            data = request.data if isinstance(request.data, bytes) else b""
-        request.outputs[element.name] = data
+        request.outputs[element.name] = request.content
 
     return work
 

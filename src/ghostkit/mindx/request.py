@@ -90,6 +90,13 @@ class Request:
     outputs: dict[str, bytes] = field(default_factory=dict)  # appsink -> what it holds
     started_s: float = 0.0  # by time.perf_counter
 
+    @property
+    def content(self) -> bytes:
+        """What a sink holds: `buffer`, or else the bytes that were sent; empty for a path."""
+        if self.buffer is not None:
+            return self.buffer
+        return self.data if isinstance(self.data, bytes) else b""
+
     def visions(self, key: str, element: str) -> list[Vision]:
         """The pictures that `key` made.
 

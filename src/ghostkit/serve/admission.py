@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ghostkit.defaults import ANSWER_S, REQUEST_MIB, REQUESTS_AT_ONCE, WAITING_PICTURES
 from ghostkit.image.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
 from ghostkit.serve.refusals import Overloaded, Refused
 
@@ -17,11 +18,13 @@ class Admission:
     """What a request may ask for, and all of them together."""
 
     picture: Limits = DEFAULT_LIMITS
-    request_bytes: int = 256 * MEBIBYTE
-    all_bytes: int = 1024 * MEBIBYTE  # of requests that are being read or answered
-    waiting: int = 256  # pictures that no thread has taken yet, of each model
+    request_bytes: int = REQUEST_MIB * MEBIBYTE
+    all_bytes: int = (
+        REQUESTS_AT_ONCE * REQUEST_MIB * MEBIBYTE
+    )  # of requests that are being read or answered
+    waiting: int = WAITING_PICTURES  # pictures that no thread has taken yet, of each model
     read_s: float = 30.0  # in which a request must have come
-    answer_s: float = 30.0  # from then on to its answer
+    answer_s: float = ANSWER_S  # from then on to its answer
 
 
 class Memory:

@@ -24,6 +24,7 @@ from ghostkit.backend.graph.metadata import with_card
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
+from ghostkit.defaults import EXPORT_TOLERANCE
 from ghostkit.errors import AgreementError, ImageRefused, UsageError
 from ghostkit.files import write_bytes
 from ghostkit.image import Picture
@@ -36,7 +37,6 @@ from ghostkit.train.network.torch_backend import TorchBackend
 OPSET = 17  # the newest that Huawei's ATC compiler is reported to take
 IR_VERSION = 8  # the one that came with opset 17
 BATCH_SIZES = (1, 7, 32)
-TOLERANCE = 1e-4  # of the largest logit magnitude; float32 runtimes differ by about 1e-6
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def export(
     path: str | os.PathLike[str],
     photos: Sequence[Picture],
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: float = EXPORT_TOLERANCE,
     bars: Bars = silent,
 ) -> ExportReport:
     """Write `model` to `path` as ONNX with `card` inside; the batch axis is dynamic.

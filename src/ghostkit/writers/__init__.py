@@ -12,6 +12,7 @@ from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, Writer
 from ghostkit.writers.folder import (
     FolderWriter,
     check_result_names,
+    make_results_folder,
     remove_result,
     result_name,
     write_result,
@@ -28,6 +29,7 @@ __all__ = [
     "Writer",
     "check_result_names",
     "kind_of",
+    "make_results_folder",
     "open_writer",
     "remove_result",
     "result_name",

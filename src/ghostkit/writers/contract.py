@@ -40,14 +40,6 @@ class Options:
     resume: bool = False  # write after what stands already, which ends with a whole record
 
 
-def exists_already(target: str, state: str) -> OutputError:
-    """The error where results would be replaced unasked."""
-    return OutputError(
-        f"{target!r} {state}; choose another output, or replace it with --overwrite "
-        "(overwrite=True)"
-    )
-
-
 @contextmanager
 def output_errors(target: str) -> Iterator[None]:
     """Every failure to write becomes an OutputError that names `target`."""

@@ -7,16 +7,11 @@ from pathlib import Path
 from typing import Self
 
 from ghostkit.errors import OutputError, UsageError
-from ghostkit.files import ignores_case, make_folder, write_text
+from ghostkit.files import exists_already, ignores_case, make_folder, write_text
 from ghostkit.predictions import Prediction
-from ghostkit.writers.contract import (
-    STANDARD_OUTPUT,
-    Options,
-    Target,
-    exists_already,
-    output_errors,
-)
+from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, output_errors
 
+RESULT_END = "_1.txt"  # of the name of a result file, after the picture's
 LONGEST_NAME = 255  # bytes; of a file, on every common file system
 
 
@@ -32,12 +27,9 @@ class FolderWriter:
         self._sources: dict[str, str] = {}  # file name -> the picture it is about
         if self._folder == Path(STANDARD_OUTPUT):
             raise UsageError("the format 'txt' writes one file per picture; name a folder, not '-'")
+        make_results_folder(self._folder, overwrite=options.overwrite)
         with output_errors(os.fspath(target)):
-            make_folder(self._folder)
-            earlier = next(self._folder.glob("*_1.txt"), None)
             self._one_name = _one_name_in(self._folder)
-        if earlier is not None and not options.overwrite:
-            raise exists_already(os.fspath(target), f"holds results, e.g. {earlier.name!r}")
 
     def write(self, prediction: Prediction) -> None:
         _claim(self._sources, prediction.source, self._one_name)
@@ -56,7 +48,20 @@ class FolderWriter:
 
 def result_name(source: str) -> str:
     """The original's name for the result of a picture: ``a/cat.01.jpg`` -> ``cat.01_1.txt``."""
-    return os.path.splitext(os.path.basename(source))[0] + "_1.txt"
+    return os.path.splitext(os.path.basename(source))[0] + RESULT_END
+
+
+def make_results_folder(folder: Path, *, overwrite: bool) -> None:
+    """Make the folder of results where it is not there yet.
+
+    Raises:
+        OutputError: it cannot be written, or holds results that may not be replaced.
+    """
+    with output_errors(os.fspath(folder)):
+        make_folder(folder)
+        earlier = next(folder.glob(f"*{RESULT_END}"), None)
+    if earlier is not None and not overwrite:
+        raise exists_already(folder, state=f"holds results, e.g. {earlier.name!r}")
 
 
 def write_result(folder: Path, source: str, ids: Iterable[int]) -> None:

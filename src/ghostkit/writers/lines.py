@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from ghostkit.errors import OutputError
-from ghostkit.files import json_bytes, make_folder, sync_folder
+from ghostkit.files import exists_already, json_bytes, make_folder, sync_folder
 from ghostkit.predictions import Prediction, nine_digits
 from ghostkit.writers.contract import (
     STANDARD_OUTPUT,
     Options,
     Target,
-    exists_already,
     output_errors,
 )
 
@@ -136,4 +135,4 @@ def _open(target: str, options: Options) -> BinaryIO:
     try:
         return open(path, "wb" if options.overwrite or device else "xb", buffering=0)
     except FileExistsError:
-        raise exists_already(target, "exists") from None
+        raise exists_already(target) from None

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from ghostkit.errors import UsageError
-from ghostkit.files import PARTIAL_SUFFIX, durable
+from ghostkit.files import PARTIAL_SUFFIX, durable, exists_already
 from ghostkit.predictions import Prediction
 from ghostkit.sources.tables import require_parquet
-from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, exists_already
+from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target
 from ghostkit.writers.lines import json_lines
 
 ROWS_AT_A_TIME = 1_000  # as Python objects, which are ten times as large as a table's rows
@@ -31,7 +31,7 @@ class ParquetWriter:
         if self._target == STANDARD_OUTPUT:
             raise UsageError("the format 'parquet' needs a file of its own; name one, not '-'")
         if os.path.lexists(self._target) and not (options.overwrite or options.resume):
-            raise exists_already(self._target, "exists")
+            raise exists_already(self._target)
         self._lines = json_lines(partial_path(self._target), options)
 
     def write(self, prediction: Prediction) -> None:

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ghostkit.seeds import DEFAULT_SEED
+from ghostkit.defaults import DEFAULT_SEED
 from ghostkit.steps import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    MOST_PIXELS,
     Channels,
     Filter,
     Step,
@@ -23,7 +24,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]  # 1 would never forget
 Positive = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3e38
-MAX_SHORT_PX = 16384  # the largest side that a card's steps may state
 COSINES = ("cosine", "cosine-shifted")  # schedules with a cooldown
 OFF = '"none"'  # in TOML, which has no null
 NotNegativeInt = Annotated[int, Field(ge=0)]
@@ -209,10 +209,10 @@ class Recipe(BaseModel):
                 f"feature_views={self.feature_views} never sees the mixed pictures of mixup and "
                 "cutmix; set mixup=0 cutmix=0, or feature_views=0"
             )
-        if self.img_size / self.crop_pct > MAX_SHORT_PX:
+        if self.img_size / self.crop_pct > MOST_PIXELS:
             yield (
                 f"img_size={self.img_size} by crop_pct={self.crop_pct:g} resizes to more than "
-                f"{MAX_SHORT_PX} pixels"
+                f"{MOST_PIXELS} pixels"
             )
 
     @property
