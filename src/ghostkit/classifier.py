@@ -18,7 +18,7 @@ from ghostkit.inferring import Answer, Infer
 from ghostkit.predictions import Prediction, check_distributions, softmax
 from ghostkit.sources import find_pictures
 from ghostkit.steps import scaled_decode, with_fast_decode
-from ghostkit.stream import Rows, Schedule, alone, answers
+from ghostkit.stream import Rows, Schedule, answer_batch, answers
 from ghostkit.timing import StageTimes, Stopwatch
 from ghostkit.trial import Trials
 
@@ -72,7 +72,7 @@ class Classifier:
         Args:
             infer: by default the backend's; e.g. one that waits for its turn.
         """
-        return alone(list(pictures), self._rows() or self.load, infer or self.backend.infer)
+        return answer_batch(list(pictures), self._rows() or self.load, infer or self.backend.infer)
 
     def stream(
         self,

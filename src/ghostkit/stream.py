@@ -37,7 +37,7 @@ class Rows(Generic[Source]):
     dtype: str
     write: Callable[[Source, NDArray[np.generic], Stopwatch], None]  # raises ImageRefused
 
-    def room(self, count: int) -> NDArray[np.generic]:
+    def buffer(self, count: int) -> NDArray[np.generic]:
         """Memory for a batch of `count`."""
         return np.empty((count, *self.shape), self.dtype)
 
@@ -115,10 +115,10 @@ def answers(
     )
 
 
-def alone(sources: list[Source], load: Load[Source], infer: Infer) -> list[Answer[Source]]:
+def answer_batch(sources: list[Source], load: Load[Source], infer: Infer) -> list[Answer[Source]]:
     """Answers to `sources` as one batch, in the calling thread."""
-    room = load.room(len(sources)) if isinstance(load, Rows) else None
-    return _complete(sources, load, infer, room, StageTimes())
+    buffer = load.buffer(len(sources)) if isinstance(load, Rows) else None
+    return _complete(sources, load, infer, buffer, StageTimes())
 
 
 def _flattened(batches: Iterator[list[Answer[Source]]]) -> Iterator[Answer[Source]]:
@@ -140,9 +140,9 @@ def _completed(
     of_thread = threading.local()
 
     def answer(batch: list[Source]) -> list[Answer[Source]]:
-        if isinstance(load, Rows) and not hasattr(of_thread, "room"):
-            of_thread.room = load.room(batch_size)
-        return _complete(batch, load, infer, getattr(of_thread, "room", None), times)
+        if isinstance(load, Rows) and not hasattr(of_thread, "buffer"):
+            of_thread.buffer = load.buffer(batch_size)
+        return _complete(batch, load, infer, getattr(of_thread, "buffer", None), times)
 
     return ordered_map(answer, batches, workers, window)
 
@@ -151,19 +151,19 @@ def _complete(
     batch: list[Source],
     load: Load[Source],
     infer: Infer,
-    room: NDArray[np.generic] | None,
+    buffer: NDArray[np.generic] | None,
     times: StageTimes,
 ) -> list[Answer[Source]]:
-    """One batch from sources to answers; `room` is memory for it where it is loaded in rows."""
+    """One batch from sources to answers; `buffer` is its memory where it is loaded in rows."""
     stopwatch = Stopwatch()
     if isinstance(load, Rows):
-        assert room is not None, "rows have room"
+        assert buffer is not None, "rows have a buffer"
         errors = []
         filled = 0
         for source in batch:  # a refused picture leaves its row to the next one
-            errors.append(_write(load, source, room[filled], stopwatch))
+            errors.append(_write(load, source, buffer[filled], stopwatch))
             filled += errors[-1] is None
-        images: Images = room[:filled]
+        images: Images = buffer[:filled]
     else:
         loaded = [_load(load, source, stopwatch) for source in batch]
         errors = [each if isinstance(each, ImageRefused) else None for each in loaded]
@@ -181,7 +181,7 @@ def _pooled(
     batches: Iterable[list[Source]],
 ) -> Iterator[list[Answer[Source]]]:
     """Many threads load the sources of the next batches while one runs the model."""
-    rooms: deque[NDArray[np.generic]] = deque()  # free memory
+    free_buffers: deque[NDArray[np.generic]] = deque()  # free memory
 
     def load_one(
         source: Source, row: NDArray[np.generic] | None
@@ -189,39 +189,39 @@ def _pooled(
         stopwatch = Stopwatch()
         if not isinstance(load, Rows):
             return _load(load, source, stopwatch), stopwatch
-        assert row is not None, "rows have room"
+        assert row is not None, "rows have a buffer"
         error = _write(load, source, row, stopwatch)
         return (row if error is None else error), stopwatch
 
     def finish(
         batch: list[Source],
         loads: list[Future[tuple[NDArray[np.generic] | ImageRefused, Stopwatch]]],
-        room: NDArray[np.generic] | None,
+        buffer: NDArray[np.generic] | None,
     ) -> list[Answer[Source]]:
         done = [each.result() for each in loads]
         stopwatch = Stopwatch()
         stopwatch.laps = [lap for _, each in done for lap in each.laps]
         errors = [each if isinstance(each, ImageRefused) else None for each, _ in done]
         images: Images = [each for each, _ in done if not isinstance(each, ImageRefused)]
-        if room is not None and len(images) == len(batch):
-            images = room[: len(batch)]  # as they lie, without a copy
+        if buffer is not None and len(images) == len(batch):
+            images = buffer[: len(batch)]  # as they lie, without a copy
         answered = _answered(batch, errors, images, infer, stopwatch, times)
-        if room is not None:
-            rooms.append(room)
+        if buffer is not None:
+            free_buffers.append(buffer)
         return answered
 
     decoders = ThreadPoolExecutor(workers, "decode")
     model = ThreadPoolExecutor(1, "infer")
 
     def begin(batch: list[Source]) -> Future[list[Answer[Source]]]:
-        room = None
+        buffer = None
         if isinstance(load, Rows):
-            room = rooms.popleft() if rooms else load.room(batch_size)
+            buffer = free_buffers.popleft() if free_buffers else load.buffer(batch_size)
         loads = [
-            decoders.submit(load_one, source, None if room is None else room[place])
+            decoders.submit(load_one, source, None if buffer is None else buffer[place])
             for place, source in enumerate(batch)
         ]
-        return model.submit(finish, batch, loads, room)
+        return model.submit(finish, batch, loads, buffer)
 
     try:
         yield from in_order(map(begin, batches), window)

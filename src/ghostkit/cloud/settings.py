@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from ghostkit.errors import UsageError
 from ghostkit.web import parts_of
@@ -63,8 +63,7 @@ class StoreSettings:
         return replace(self, **{name: getattr(other, name) for name in missing})
 
 
-FROM_FLAGS = StoreSettings()
-_flags = FROM_FLAGS
+_flags = StoreSettings()
 
 
 def set_flags(settings: StoreSettings) -> None:
@@ -244,10 +243,3 @@ def _is_number(host: str) -> bool:
 def _check(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
     if value is not None and value not in allowed:
         raise UsageError(f"the {name} of a store is {value!r}; expected {' or '.join(allowed)}")
-
-
-def asked_for(name: str) -> str:
-    """How a person sets one of the settings, for the end of a message."""
-    flag = f"--store-{name.replace('_', '-')}"
-    variables = dict.fromkeys(v for room in VARIABLES.values() for v in room.get(name, ())[:1])
-    return f"{flag} or {' / '.join(cast(list[str], list(variables)))}" if variables else flag

@@ -46,7 +46,7 @@ def check_graph(path: Path, card: ModelCard, shape: str) -> tuple[str, ...]:
     model = read_graph(str(path))
     _check_opset(model, path)
     check_weights(model, path)
-    _check_input(model, card, shape, path)
+    _check_input(model, shape, path)
     _check_output(model, card, path)
     return (*_weights_beside(model), *_check_operators(model, path))
 
@@ -69,7 +69,7 @@ def _weights_beside(model: onnx.ModelProto) -> tuple[str, ...]:
     )
 
 
-def _check_input(model: onnx.ModelProto, card: ModelCard, shape: str, path: Path) -> None:
+def _check_input(model: onnx.ModelProto, shape: str, path: Path) -> None:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
     name, _, sizes = shape.rpartition(":")

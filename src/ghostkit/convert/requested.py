@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ghostkit.defaults import DEFAULT_CHIP
-from ghostkit.progress import Bars
+from ghostkit.progress import Bars, Log
 
 Precision = Literal["fp32", "fp16", "int8"]
 

@@ -30,7 +30,6 @@ class SdkConf:
     log_dir: str = "logs"
     log_filename: str = "performance—statistics.log"  # with the dash of the original's file names
     max_log_size_mb: int = 10
-    queue_size_warn_percent: int = 80
     interval_s: int = 60
     queue_size_interval_ms: int = 50
     queue_size_times: int = 100
@@ -69,7 +68,6 @@ def read_sdk_conf(path: str | os.PathLike[str]) -> tuple[SdkConf, list[str]]:
         log_dir=values.get("ps_log_dir") or defaults.log_dir,
         log_filename=values.get("ps_log_filename") or defaults.log_filename,
         max_log_size_mb=numbers["ps_max_log_size"],
-        queue_size_warn_percent=numbers["ps_queue_size_warn_percent"],
         interval_s=numbers["ps_interval_time"],
         queue_size_interval_ms=numbers["ps_queue_size_interval_time"],
         queue_size_times=numbers["ps_queue_size_times"],
