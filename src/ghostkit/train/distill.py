@@ -24,7 +24,9 @@ from ghostkit.progress import Bars, Log, silent, unlogged
 
 TeacherLogits = NDArray[np.float16]
 
-CACHED = "no opinion is that of a picture that cannot be read"  # a failing teacher's was one, once
+# Part of every cache key; changed when the meaning of cached logits changes. Since this one, equal
+# logits stand for an unreadable picture only, no longer also for a picture the teacher failed on.
+CACHE_VERSION = "no opinion is that of a picture that cannot be read"
 
 
 def teacher_logits(
@@ -115,5 +117,5 @@ def _key(teacher: Classifier, data: Dataset) -> str:
     path = teacher.backend.path
     content = hash_of(path) if path else ""  # other weights may have an equal card
     order = (sample.path.removeprefix(data.root) for sample in data.samples)
-    parts = (CACHED, teacher.card.hash, content, data.fingerprint, *order, "", *data.classes)
+    parts = (CACHE_VERSION, teacher.card.hash, content, data.fingerprint, *order, "", *data.classes)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
