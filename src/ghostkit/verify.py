@@ -271,9 +271,7 @@ def _match_classes(a: Answering, b: Answering) -> tuple[NDArray[np.intp], tuple[
 
 
 def _only(side: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    return f"; only {side} has {listed([*map(repr, names)], NAMES_SHOWN)}"
+    return f"; only {side} has {listed([*map(repr, names)], NAMES_SHOWN)}" if names else ""
 
 
 def _bars(a: Prediction, b: Prediction, order: NDArray[np.intp]) -> tuple[Bar, ...]:
