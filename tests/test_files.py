@@ -15,6 +15,7 @@ from ghostkit.errors import OutputError
 from ghostkit.files import (
     check_target,
     durable,
+    exists_already,
     ignores_case,
     json_bytes,
     sha256_of,
@@ -212,3 +213,12 @@ def test_a_file_system_that_knows_case_is_told_from_one_that_does_not(tmp_path, 
 def test_the_sha256_of_a_file(target):
     target.write_bytes(b"abc")
     assert sha256_of(target) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_what_stands_already_is_named_with_what_can_be_done():
+    assert str(exists_already("a.csv")) == (
+        "'a.csv' exists; choose another output, or replace it with --overwrite (overwrite=True)"
+    )
+    assert str(exists_already("a/", "name another folder", state="holds a run")) == (
+        "'a/' holds a run; name another folder"
+    )
