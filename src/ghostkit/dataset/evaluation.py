@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from ghostkit.dataset import Dataset, Part, open_dataset, parts_in
+from ghostkit.defaults import DEFAULT_SEED
 from ghostkit.progress import Bars, silent
-from ghostkit.seeds import DEFAULT_SEED
 
 
 def open_evaluation(
