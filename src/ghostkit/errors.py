@@ -118,13 +118,18 @@ class StoreError(UsageError):
     """An object store refuses, or cannot be reached.
 
     Attributes:
-        reason: ``secret``, ``bucket``, ``key``, ``forbidden``, ``clock``, ``network``, ``range``,
-            ``damaged`` or ``server``.
+        reason: ``secret``, ``bucket``, ``key``, ``forbidden``, ``archived``, ``clock``,
+            ``certificate``, ``network``, ``range``, ``damaged``, ``busy`` or ``server``.
     """
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
         super().__init__(message)
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may be answered a little later."""
+        return self.reason in ("busy", "network")
 
 
 class CardError(GhostkitError):

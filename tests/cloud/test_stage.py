@@ -124,7 +124,7 @@ def test_folders_behind_links_are_sent_under_each_name_and_loops_end(s3, tmp_pat
     assert sent == {"dog/1.txt", "latest/2.txt", "v2/2.txt"}
 
 
-def test_a_large_file_that_grows_is_mirrored_as_it_is(s3, tmp_path, small_pieces):
+def test_a_large_file_that_grows_is_mirrored_as_it_is(s3, tmp_path, small_pieces, monkeypatch):
     (tmp_path / ".sending-killed").mkdir()
     growing = tmp_path / "results.jsonl"
     growing.write_bytes(os.urandom(12 * MIB))
@@ -139,9 +139,10 @@ def test_a_large_file_that_grows_is_mirrored_as_it_is(s3, tmp_path, small_pieces
                 stream.write(b"a record more")
             return parts.put(*arguments)
 
+    counting = Counting(store)
+    counting.parts = Appending()
+    monkeypatch.setattr("ghostkit.cloud.mirror.open_store", lambda address: counting)
     mirror = Mirror(tmp_path, s3)
-    mirror._store = Counting(store)
-    mirror._store.parts = Appending()
     before = growing.read_bytes()
     with mirror:
         assert mirror.send_changes() == 1

@@ -22,6 +22,8 @@ WRONG_KEYS = {
     "MissingSecurityHeader": "the request is not signed as the store expects",
 }
 SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+BUSY = ("RequestTimeout", "SlowDown", "TooManyRequests", "ServiceUnavailable", "InternalError")
+UNTRUSTED = "certificate verify failed"  # in what Python says
 _CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 
@@ -85,6 +87,12 @@ def explain(
         return StoreError("key", f"cannot {doing} {where}: there is no such object; check the key")
     if code == "InvalidRange" or status == 416:
         return StoreError("range", f"cannot {doing} {where}: it ends before the bytes asked for")
+    if code == "InvalidObjectState":
+        return StoreError(
+            "archived",
+            f"cannot {doing} {where}: it lies in an archive of the store ({code}); have the store "
+            "restore it first",
+        )
     if status == 403:
         right = "a bucket that may only be read, or " if doing in ("write", "delete") else ""
         return StoreError(
@@ -92,14 +100,22 @@ def explain(
             f"cannot {doing} {where}: {right}a right that is missing ({code or status}); {keys} "
             f"need the right to {doing} there, so ask for it or choose another place",
         )
+    if status == 0 and UNTRUSTED in detail:
+        return StoreError(
+            "certificate",
+            f"cannot {doing} {where}: the certificate of {at} is not trusted: {detail}; check the "
+            "endpoint's name, or name the file of your own authority: SSL_CERT_FILE=FILE.pem",
+        )
     if status == 0:
         return StoreError(
             "network",
             f"cannot {doing} {where}: {at} cannot be reached: {detail}; check the network, a proxy"
             " (HTTPS_PROXY, NO_PROXY) and the endpoint (--store-endpoint)",
         )
+    lasting = (501, 505)  # it cannot do that at all
+    busy = (status >= 500 and status not in lasting) or status in (408, 429) or code in BUSY
     return StoreError(
-        "server",
+        "busy" if busy else "server",
         f"cannot {doing} {where}: {at} answered {status} {code}: {detail}; try again later",
     )
 

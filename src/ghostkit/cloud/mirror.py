@@ -18,16 +18,21 @@ from typing import Self
 
 from ghostkit.cloud.address import Address
 from ghostkit.cloud.objects import Entry
+from ghostkit.cloud.retrying import cancelled_by
 from ghostkit.cloud.sending import is_large, send_large, send_small
 from ghostkit.cloud.stage import PIECES
 from ghostkit.cloud.store import open_store
-from ghostkit.errors import GhostkitError
+from ghostkit.cloud.uploads import forget
+from ghostkit.errors import GhostkitError, StoreError
 from ghostkit.progress import Log, unlogged
 
 POLL_S = 1.0
 _HELD = ".sending-"  # how a folder begins in which files are pinned while they are sent
 REST = 4  # times the length of a pass that follow without one
+TELL_AGAIN_S = 600.0  # what a person is to mend, e.g. keys that have expired
+LAST_PAUSES_S = (5.0, 15.0, 40.0)  # between the tries of the last pass
 Stamp = tuple[int, int, int]  # inode, size, time of the last change
+BEGUN = (0, 0, 0)  # of a file that has not arrived yet
 
 
 def _same(name: str) -> str:
@@ -41,7 +46,7 @@ class Mirror:
         newest: the name of a file that must never be older there than the others, since it is what
             they have led to, e.g. the best checkpoint; it is sent first and read last.
         named: what a file is called there.
-        log: told of a pass that failed, once in a row; the next one tries again.
+        log: told of a pass that failed, now and then in a row; the next one tries again.
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class Mirror:
         self._left: set[str] = set()  # what an earlier job has left both here and there
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
-        self._failing = False
+        self._told_at: float | None = None  # when `log` was told of the passes that fail now
 
     def __enter__(self) -> Self:
         for left in self._folder.glob(f"{_HELD}*"):  # by a process that was killed
@@ -79,6 +84,15 @@ class Mirror:
     ) -> None:
         self._over.set()
         self._thread.join()
+        for pause_s in LAST_PAUSES_S:
+            try:
+                self.send_changes()
+                return
+            except StoreError as failure:
+                if not (failure.transient or failure.reason == "secret"):  # keys may be renewed
+                    raise
+                self._log(f"not sent yet, tried again in {pause_s:.0f} s: {failure}")
+            time.sleep(pause_s)
         self.send_changes()
 
     def send_changes(self) -> int:
@@ -95,10 +109,12 @@ class Mirror:
                 if pinned is not None and self._sent.get(name) != pinned:
                     changed.append((name, Path(held, str(number)), pinned))
             for name, path, stamp in reversed(changed):
+                self._sent.setdefault(name, BEGUN)
                 self._send(name, path)
                 self._sent[name] = stamp
         gone = (set(self._sent) | self._left) - set(names)
         for name in gone:
+            forget(self._store, self._key(name), self._folder / name)
             self._store.delete(self._key(name))
             self._sent.pop(name, None)
             self._left.discard(name)
@@ -122,12 +138,13 @@ class Mirror:
         while not self._over.wait(rest):
             began = time.monotonic()
             try:
-                self.send_changes()
-                self._failing = False
+                with cancelled_by(self._over):
+                    self.send_changes()
+                self._told_at = None
             except (GhostkitError, OSError) as error:
-                if not self._failing:
+                if self._told_at is None or time.monotonic() - self._told_at >= TELL_AGAIN_S:
                     self._log(f"not sent yet, the next pass tries again: {error}")
-                self._failing = True
+                    self._told_at = time.monotonic()
             rest = max(POLL_S, REST * (time.monotonic() - began))
 
 

@@ -4,7 +4,8 @@ What a store keeps is bytes under keys with ``/``; an object is there whole or n
 opens one, `stage` moves files through it, `sources` reads pictures from it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 
@@ -37,8 +38,8 @@ class Store(Protocol):
         """Remove it; it may be gone already."""
 
     @property
-    def parts(self) -> "Parts | None":
-        """Sending in parts, so that a killed transfer goes on; None where that cannot be done."""
+    def parts(self) -> "Parts | Stream":
+        """How a large object is sent: in parts wherever a killed transfer can go on."""
 
 
 class Parts(Protocol):
@@ -48,10 +49,24 @@ class Parts(Protocol):
         """The id of a new upload."""
 
     def put(self, key: str, upload: str, number: int, content: bytes, md5: bytes) -> str:
-        """Send piece `number`, counted from 1, whose MD5 is given; its ETag."""
+        """Send piece `number`, counted from 1; the store checks its MD5. Its ETag."""
 
     def sent(self, key: str, upload: str) -> dict[int, tuple[str, int]] | None:
         """Number -> (ETag, size) of what is there; None where the store has forgotten it."""
 
     def finish(self, key: str, upload: str, etags: Mapping[int, str]) -> str:
         """Make the object of its pieces; its ETag."""
+
+    def abort(self, key: str, upload: str) -> None:
+        """Have the store forget the upload; it may have done so already."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One object sent as it is read; a killed transfer begins anew."""
+
+    put: Callable[[str, Callable[[], Iterable[bytes]], int], str]
+    """Makes the object of this key of pieces of this size, read anew for another try; its ETag."""
+
+    signed: bool
+    """Whether the store checks each request against the SHA-256 that was signed with it."""

@@ -5,7 +5,7 @@ By path the SDK signs as version 2 where OBS's own signature is asked for, which
 
 import base64
 import http.client
-import time
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import Any
@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 from ghostkit.cloud.digests import md5
 from ghostkit.cloud.faults import explain
 from ghostkit.cloud.objects import Entry, Parts
+from ghostkit.cloud.retrying import with_retries
 from ghostkit.cloud.server_time import server_time
 from ghostkit.cloud.settings import StoreSettings
 from ghostkit.errors import MissingExtra, StoreError, UsageError
 
-RETRIES = 6
 TIMEOUT_S = 60
 PAGE = 1000
 # cut, refused, timed out, an unknown host, half a listing
@@ -99,12 +99,18 @@ class ObsStore:
         self.asked("delete", key, self._client.deleteObject, objectKey=key)
 
     @property
-    def parts(self) -> Parts | None:
+    def parts(self) -> Parts:
         """See `Store.parts`."""
         return _ObsParts(self, self._bucket, self._client)
 
     def asked(self, doing: str, key: str, request: Callable[..., Any], **arguments: Any) -> Any:
-        """What `request` of the bucket gives; a refusal explained, a fault tried again."""
+        """The response of `request(bucket, **arguments)`, with retries; StoreError on refusal."""
+        return with_retries(
+            self._settings.endpoint or "AWS", lambda: self._once(doing, key, request, **arguments)
+        )
+
+    def _once(self, doing: str, key: str, request: Callable[..., Any], **arguments: Any) -> Any:
+        """The response of one attempt."""
         answer, status, code, detail = self._tried(request, **arguments)
         if answer is not None:
             return answer
@@ -124,24 +130,16 @@ class ObsStore:
 
     def _tried(self, request: Callable[..., Any], **arguments: Any) -> tuple[Any, int, str, str]:
         """(answer or None, HTTP status or 0, the store's error code, what it says)."""
-        for attempt in range(RETRIES + 1):
-            code = ""
-            try:
-                answer = request(self._bucket, **arguments)
-            except Exception as error:
-                if type(error) is not Exception and not isinstance(error, NO_ANSWER):
-                    raise  # the SDK raises bare ones where an answer ends too early
-                status, detail = 0, f"{type(error).__name__}: {error}"
-            else:
-                if answer.status < 300:
-                    return answer, answer.status, "", ""
-                status, code = answer.status, answer.errorCode or ""
-                detail = answer.errorMessage or answer.reason or ""
-            if 0 < status < 500 and status != 429:
-                break
-            if attempt < RETRIES:
-                time.sleep(0.1 * 2**attempt)
-        return None, status, code, detail
+        try:
+            answer = request(self._bucket, **arguments)
+        except Exception as error:
+            if type(error) is not Exception and not isinstance(error, NO_ANSWER):
+                raise  # the SDK raises bare ones where an answer ends too early
+            return None, 0, "", f"{type(error).__name__}: {error}"
+        if answer.status < 300:
+            return answer, answer.status, "", ""
+        detail = answer.errorMessage or answer.reason or ""
+        return None, answer.status, answer.errorCode or "", detail
 
 
 class _ObsParts:
@@ -208,6 +206,20 @@ class _ObsParts:
         )
         return str(answer.body.etag).strip('"')
 
+    def abort(self, key: str, upload: str) -> None:
+        """See `Parts.abort`."""
+        try:
+            self._store.asked(
+                "write",
+                key,
+                self._client.abortMultipartUpload,
+                objectKey=key,
+                uploadId=upload,
+            )
+        except StoreError as error:
+            if error.reason != "key":
+                raise
+
 
 def _client(settings: StoreSettings) -> Any:
     try:
@@ -219,7 +231,13 @@ def _client(settings: StoreSettings) -> Any:
             f"there are no keys for {settings.endpoint}; set OBS_ACCESS_KEY_ID and "
             "OBS_SECRET_ACCESS_KEY, or write ~/.obsutilconfig (ak=, sk=, endpoint=)"
         )
-    return ObsClient(
+
+    class Client(ObsClient):  # type: ignore[misc]
+        def _init_ssl_context(self, ciphers: object) -> None:
+            # the SDK's own trusts what is in one file, and takes the certificate of any host
+            self.context = ssl.create_default_context()
+
+    return Client(
         access_key_id=settings.access_key or "",
         secret_access_key=settings.secret_key or "",
         security_token=settings.token,
@@ -229,7 +247,7 @@ def _client(settings: StoreSettings) -> Any:
         path_style=settings.addressing == "path",
         is_signature_negotiation=False,  # it would ask the server, and be wrong at some
         ssl_verify=True,  # off by default in the SDK
-        max_retry_count=0,  # `asked` does it, for cut answers too
+        max_retry_count=0,  # `retrying` does it, for cut answers too
         timeout=TIMEOUT_S,
         trust_env=True,  # HTTPS_PROXY
         long_conn_mode=False,  # what it keeps open is stale after a pause, all of it at once

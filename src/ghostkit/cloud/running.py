@@ -6,6 +6,8 @@ from concurrent.futures import Executor, Future, wait
 from threading import Event
 from typing import TypeVar
 
+from ghostkit.cloud.retrying import cancelled_by
+
 Item = TypeVar("Item")
 WAITING = 256  # pieces that are handed out ahead
 
@@ -13,7 +15,8 @@ WAITING = 256  # pieces that are handed out ahead
 def run_all(executor: Executor, work: Callable[[Item], object], items: Iterable[Item]) -> None:
     """Do `work` on each of `items`, in any order.
 
-    What it raises is raised here, after those that have begun are done; no other one begins.
+    What it raises is raised here, after those that have begun are done; no other one begins, and no
+    request of them is repeated.
     """
     over = Event()
     pending: deque[Future[object]] = deque()
@@ -22,7 +25,8 @@ def run_all(executor: Executor, work: Callable[[Item], object], items: Iterable[
         if over.is_set():
             return None
         try:
-            return work(item)
+            with cancelled_by(over):
+                return work(item)
         except BaseException:
             over.set()
             raise

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ghostkit.cloud.faults import code_in, explain, status_in
-from ghostkit.cloud.objects import Entry, Parts
+from ghostkit.cloud.faults import UNTRUSTED, code_in, explain, status_in
+from ghostkit.cloud.objects import Entry, Parts, Stream
+from ghostkit.cloud.retrying import BUDGET_S, FIRST_WAIT_S, LONGEST_WAIT_S, Backoff, with_retries
 from ghostkit.cloud.server_time import server_time
 from ghostkit.cloud.settings import StoreSettings
 from ghostkit.errors import MissingExtra, StoreError, UsageError, one_line
 
 if TYPE_CHECKING:
+    from obstore.store import RetryConfig
     from obstore.store import S3Store as Client
 
 Result = TypeVar("Result")
-BROKEN_LISTINGS = 4
-RETRIES = 6  # with 0.1 s, 0.2 s … between them: about 6 s
+ONCE_MORE: RetryConfig = {"max_retries": 1}  # an idle connection was closed; else see `retrying`
+EACH_PART: RetryConfig = {  # of each part that obstore sends by itself
+    "max_retries": 30,
+    "retry_timeout": timedelta(seconds=BUDGET_S),
+    "backoff": {
+        "init_backoff": timedelta(seconds=FIRST_WAIT_S),
+        "max_backoff": timedelta(seconds=LONGEST_WAIT_S),
+        "base": 4,  # of waits that are drawn between the first and this times the last
+    },
+}
+AT_ONCE = 8  # parts of a stream under way
+_INVALID_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 
 
 class S3Store:
@@ -34,20 +47,19 @@ class S3Store:
         """See `Store.list`."""
         import obstore
 
-        last, failures = None, 0
-        while True:  # obstore does not ask again for a page that breaks off
+        last, backoff = None, Backoff(self._endpoint)
+        while True:  # obstore does not go on after a page that breaks off
             pages = iter(obstore.list(self._client, prefix or None, offset=last, chunk_size=1000))
             try:
-                while (page := self._asked("list", prefix, partial(next, pages, None))) is not None:
+                while (page := self._once("list", prefix, partial(next, pages, None))) is not None:
+                    backoff = Backoff(self._endpoint)
                     for meta in page:
+                        key = self._key_of(meta["path"], meta["size"], prefix)
                         last = meta["path"]
-                        etag = (meta["e_tag"] or "").strip('"')
-                        yield Entry(self._key_of(last, meta["size"], prefix), meta["size"], etag)
+                        yield Entry(key, meta["size"], (meta["e_tag"] or "").strip('"'))
                 return
             except StoreError as error:
-                failures += 1
-                if error.reason != "network" or failures > BROKEN_LISTINGS:
-                    raise
+                backoff.wait_after(error)
 
     def _key_of(self, path: str, size: int, prefix: str) -> str:
         """The key listed as `path`: obstore drops the slash of a console's mark of a folder."""
@@ -108,10 +120,10 @@ class S3Store:
                 raise
 
     @property
-    def parts(self) -> Parts | None:
+    def parts(self) -> Parts | Stream:
         """By Huawei's SDK, which speaks S3 too: obstore hides the id of an upload."""
         if self._settings.access_key is None:  # a role's keys, which obstore alone knows
-            return None
+            return Stream(self._put_stream, signed=self._settings.signature != "none")
         if self._parts is None:
             from ghostkit.cloud.obs_store import ObsStore
 
@@ -119,7 +131,28 @@ class S3Store:
             self._parts = ObsStore(scheme, self._bucket, self._settings).parts
         return self._parts
 
+    def _put_stream(self, key: str, pieces: Callable[[], Iterable[bytes]], size: int) -> str:
+        import obstore
+
+        client = _client(self._bucket, self._settings, EACH_PART)
+        done = self._asked(
+            "write",
+            key,
+            lambda: obstore.put(
+                client, key, iter(pieces()), chunk_size=size, max_concurrency=AT_ONCE
+            ),
+        )
+        return (done["e_tag"] or "").strip('"')
+
+    @property
+    def _endpoint(self) -> str:
+        return self._settings.endpoint or "AWS"
+
     def _asked(self, doing: str, key: str, request: Callable[[], Result]) -> Result:
+        """What `request` gives, retried by the rules of `retrying`."""
+        return with_retries(self._endpoint, lambda: self._once(doing, key, request))
+
+    def _once(self, doing: str, key: str, request: Callable[[], Result]) -> Result:
         """What `request` gives; what it raises, explained."""
         from obstore.exceptions import BaseError
 
@@ -160,7 +193,7 @@ class S3Store:
         return ""
 
 
-def _client(bucket: str, settings: StoreSettings) -> Client:
+def _client(bucket: str, settings: StoreSettings, retries: RetryConfig = ONCE_MORE) -> Client:
     try:
         from obstore.store import S3Store as Client
     except ImportError as error:
@@ -177,11 +210,11 @@ def _client(bucket: str, settings: StoreSettings) -> Client:
         given["secret_access_key"] = settings.secret_key
         if settings.token is not None:
             given["session_token"] = settings.token
-    elif settings.endpoint is not None:
+    elif not settings.role:
         raise UsageError(
             f"there are no keys for {settings.endpoint}; set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, name a profile with --store-profile, or, for a public bucket, "
-            "give --store-signature none"
+            "AWS_SECRET_ACCESS_KEY, name a profile with --store-profile, give the machine a role "
+            "(AWS_WEB_IDENTITY_TOKEN_FILE) or, for a public bucket, give --store-signature none"
         )
     return Client(
         bucket,
@@ -191,10 +224,12 @@ def _client(bucket: str, settings: StoreSettings) -> Client:
             "connect_timeout": timedelta(seconds=10),
             "timeout": timedelta(minutes=5),
         },
-        retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(minutes=2)},
+        retry_config=retries,
     )
 
 
 def _in_short(text: str) -> str:
     """The first line of obstore's text, without the tree of causes after it."""
+    if untrusted := _INVALID_CERTIFICATE.search(text):  # which stands in that tree alone
+        return f"{UNTRUSTED}: {untrusted[1]}"
     return one_line(text.partition("Debug source")[0])

@@ -1,21 +1,20 @@
 """One file into one object: whole and checked, or not there.
 
 A small file is sent at once. A large one goes in parts, and what has arrived is remembered by the
-store and the upload's id here, so that a killed transfer goes on with the missing parts.
+store and by a note here, so that a killed transfer goes on with the missing parts.
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 
 from ghostkit.cloud.digests import PIECE, etag_of_parts, is_plain, md5, piece_size
-from ghostkit.cloud.objects import Entry, Parts, Store
+from ghostkit.cloud.objects import Entry, Store, Stream
 from ghostkit.cloud.running import run_all
+from ghostkit.cloud.uploads import Upload, begun, forget
 from ghostkit.errors import StoreError, UsageError
-from ghostkit.files import cache_folder, write_json
 
 Moved = Callable[[int], None]
 ATTEMPTS = 4
@@ -43,6 +42,61 @@ def _came_back(store: Store, key: str, etag: str, digest: str) -> bool:
     return not is_plain(etag) or md5(store.get(key)).hex() == digest
 
 
+class _Pieces:
+    """A file as it was when it was opened, in pieces that are read anew each time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._before = path, path.stat()
+        self.size = self._before.st_size
+        self.piece_size = piece_size(self.size)
+        self.count = -(-self.size // self.piece_size)
+        self._stream = open(path, "rb")
+
+    def __enter__(self) -> "_Pieces":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self.read, range(1, self.count + 1))
+
+    def read(self, number: int) -> bytes:
+        """The piece, counted from 1.
+
+        Raises:
+            UsageError: the file has become shorter.
+        """
+        start = (number - 1) * self.piece_size
+        expected = min(self.piece_size, self.size - start)
+        content = os.pread(self._stream.fileno(), expected, start)
+        if len(content) != expected:
+            raise UsageError(f"{str(self._path)!r} became shorter while it was sent; send it again")
+        return content
+
+    def check_unchanged(self) -> None:
+        """Refuse a file that somebody has written since.
+
+        Raises:
+            UsageError: it was changed.
+        """
+        if self._path.stat().st_mtime_ns != self._before.st_mtime_ns:
+            raise UsageError(f"{str(self._path)!r} was changed while it was sent; send it again")
+
+    def are(self, entry: Entry | None) -> bool:
+        """Whether the object has this content, as far as its ETag tells."""
+        if entry is None or entry.size != self.size:
+            return False
+        if is_plain(entry.etag):
+            digest = hashlib.md5(usedforsecurity=False)
+            for content in self:
+                digest.update(content)
+            return digest.hexdigest() == entry.etag
+        if not entry.etag.endswith(f"-{self.count}"):
+            return False
+        return etag_of_parts([md5(content) for content in self]) == entry.etag
+
+
 def send_large(
     store: Store,
     path: Path,
@@ -62,84 +116,98 @@ def send_large(
         StoreError: it cannot be written, or arrives damaged.
         UsageError: the file changes while it is read.
     """
-    parts = store.parts
-    before = path.stat()
-    if parts is None:
-        return send_small(store, path.read_bytes(), key, there, moved)
-    size = piece_size(before.st_size)
-    name = (grows_as or path).resolve()
-    identity = f"{store.name}/{key}\0{name}\0{before.st_size}\0{before.st_mtime_ns}"
-    note = cache_folder() / "sending" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
-    with open(path, "rb") as stream:
-
-        def piece(number: int) -> bytes:
-            expected = min(size, before.st_size - (number - 1) * size)
-            content = os.pread(stream.fileno(), expected, (number - 1) * size)
-            if len(content) != expected:
-                raise UsageError(f"{str(path)!r} became shorter while it was sent; send it again")
-            return content
-
-        count = -(-before.st_size // size)
-        if there is not None and there.size == before.st_size and _is_it(there, piece, count):
-            note.unlink(missing_ok=True)
-            return moved(before.st_size)
-        upload, sent = _go_on(parts, key, note)
-        digests: dict[int, bytes] = {}
-
-        def send(number: int) -> None:
-            content = piece(number)
-            digests[number] = digest = md5(content)
-            if sent.get(number) != (digest.hex(), len(content)):
-                _send_part(store, parts, key, upload, number, content, digest)
-            moved(len(content))
-
-        run_all(executor, send, range(1, count + 1))
-    if grows_as is None and path.stat().st_mtime_ns != before.st_mtime_ns:
-        raise UsageError(f"{str(path)!r} was changed while it was sent; send it again")
-    ordered = [digests[number] for number in range(1, count + 1)]
-    etag = parts.finish(key, upload, {n: digest.hex() for n, digest in digests.items()})
-    if "-" in etag and etag != etag_of_parts(ordered):
-        raise _damaged(store, key)
-    note.unlink(missing_ok=True)
+    parts, file = store.parts, grows_as or path
+    with _Pieces(path) as pieces:
+        if pieces.are(there):
+            forget(store, key, file)
+            moved(pieces.size)
+        elif isinstance(parts, Stream):
+            _send_stream(store, parts, key, pieces, moved, executor)
+            if grows_as is None:
+                pieces.check_unchanged()
+        else:
+            upload = begun(parts, store.name, key, file, pieces.piece_size)
+            etags, digests = _send_parts(store, upload, key, pieces, moved, executor)
+            if grows_as is None:
+                pieces.check_unchanged()
+            _finish(store, upload, key, pieces, etags, digests)
 
 
-def _send_part(
+def _send_parts(
+    store: Store, upload: Upload, key: str, pieces: _Pieces, moved: Moved, executor: Executor
+) -> tuple[dict[int, str], dict[int, bytes]]:
+    """The ETags of all parts, and their MD5s."""
+    etags: dict[int, str] = {}
+    digests: dict[int, bytes] = {}
+
+    def send(number: int) -> None:
+        content = pieces.read(number)
+        digests[number] = digest = md5(content)
+        is_there = upload.etag_of(number, len(content), digest)
+        etags[number] = is_there or upload.put(number, content, digest)
+        moved(len(content))
+
+    def send_again(number: int) -> None:
+        content = pieces.read(number)
+        digests[number] = digest = md5(content)
+        etags[number] = upload.put(number, content, digest)
+
+    run_all(executor, send, range(1, pieces.count + 1))
+    attempts = 1
+    while damaged := _damaged_parts(etags, digests):
+        if attempts == ATTEMPTS:
+            upload.abort()
+            raise _damaged(store, key)
+        run_all(executor, send_again, damaged)
+        attempts += 1
+    return etags, digests
+
+
+def _damaged_parts(etags: dict[int, str], digests: dict[int, bytes]) -> list[int]:
+    """The parts whose ETags are not their MD5s; none if no ETag is one, as with encryption."""
+    different = [number for number, etag in etags.items() if etag != digests[number].hex()]
+    return different if len(different) < len(etags) else []
+
+
+def _finish(
     store: Store,
-    parts: Parts,
+    upload: Upload,
     key: str,
-    upload: str,
-    number: int,
-    content: bytes,
-    digest: bytes,
+    pieces: _Pieces,
+    etags: dict[int, str],
+    digests: dict[int, bytes],
 ) -> None:
-    for _ in range(ATTEMPTS):
-        if parts.put(key, upload, number, content, digest) == digest.hex():
-            return
-    raise _damaged(store, key)
+    etag = upload.finish(etags)
+    ordered = [digests[number] for number in sorted(digests)]
+    if etags[1] == ordered[0].hex():
+        if "-" in etag and etag != etag_of_parts(ordered):
+            raise _damaged(store, key)
+    elif (found := store.stat(key)) is None or found.size != pieces.size:
+        raise _damaged(store, key)
 
 
-def _go_on(parts: Parts, key: str, note: Path) -> tuple[str, dict[int, tuple[str, int]]]:
-    """The upload that an earlier call has begun and what it has sent, or a new one."""
-    if note.is_file():
-        upload = str(json.loads(note.read_text())["upload"])
-        sent = parts.sent(key, upload)
-        if sent is not None:
-            return upload, sent
-    upload = parts.begin(key)
-    write_json(note, {"upload": upload, "key": key})
-    return upload, {}
+def _send_stream(
+    store: Store, stream: Stream, key: str, pieces: _Pieces, moved: Moved, executor: Executor
+) -> None:
+    """Send all of it as it is read."""
+    digests: dict[int, bytes] = {}
 
+    def read() -> Iterator[bytes]:
+        for number, content in enumerate(pieces, 1):
+            if number not in digests:  # it is not sent again
+                moved(len(content))
+            digests[number] = md5(content)
+            yield content
 
-def _is_it(there: Entry, piece: Callable[[int], bytes], count: int) -> bool:
-    """Whether the object that is there has the file's content."""
-    if is_plain(there.etag):
-        digest = hashlib.md5(usedforsecurity=False)
-        for number in range(1, count + 1):
-            digest.update(piece(number))
-        return digest.hexdigest() == there.etag
-    if not there.etag.endswith(f"-{count}"):
-        return False
-    return etag_of_parts([md5(piece(number)) for number in range(1, count + 1)]) == there.etag
+    def compare(number: int) -> None:
+        start = (number - 1) * pieces.piece_size
+        content = store.get(key, start, min(start + pieces.piece_size, pieces.size))
+        if md5(content) != digests[number]:
+            raise _damaged(store, key)
+
+    etag = stream.put(key, read, pieces.piece_size)
+    if not stream.signed and etag != etag_of_parts([*digests.values()]):
+        run_all(executor, compare, [*digests])
 
 
 def _damaged(store: Store, key: str) -> StoreError:
