@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from ghostkit.cloud.settings import StoreSettings, set_flags, settings_for
@@ -118,3 +120,83 @@ def test_flags_go_over_everything(tmp_path):
 def test_what_cannot_be_right_is_refused(tmp_path, changes, message):
     with pytest.raises(UsageError, match=message):
         settings_for("s3", {**KEYS, "HOME": str(tmp_path), **changes})
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """Writes one, beside a default one that has keys, and returns the environment that names it."""
+
+    def write(*lines):
+        folder = tmp_path / ".aws"
+        folder.mkdir()
+        keys = "aws_access_key_id=OTHER\naws_secret_access_key=S\n"
+        (folder / "credentials").write_text(f"[default]\n{keys}[base]\n{keys}")
+        (folder / "config").write_text("\n".join(("[profile prod]", "region = eu-west-1", *lines)))
+        return {"HOME": str(tmp_path), "AWS_PROFILE": "prod"}
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "line", ["role_arn = arn:aws:iam::1:role/r", "sso_session = x", "sso_start_url = https://x"]
+)
+def test_a_profile_whose_keys_are_not_to_be_had_is_refused(profile, line):
+    """Another identity was used silently: the machine's role, or none."""
+    given = profile(line, "source_profile = base")
+    with pytest.raises(UsageError, match="export-credentials --profile prod") as caught:
+        settings_for("s3", given)
+    assert f"gets its keys by {line.partition(' ')[0]}" in str(caught.value)
+    assert settings_for("s3", given | KEYS).access_key == "AK"
+    assert settings_for("s3", given | {"GHOSTKIT_STORE_SIGNATURE": "none"}).access_key is None
+
+
+def program(tmp_path, *lines):
+    path = tmp_path / "print keys.py"
+    path.write_text("\n".join(("import json, os, sys", *lines)))
+    return f"credential_process = {sys.executable} '{path}' first"
+
+
+PRINT = (
+    "keys = dict(AccessKeyId='P' + sys.argv[1], SecretAccessKey='PS', SessionToken='PT')",
+    "print(json.dumps(dict(keys, Version=1, Expiration=os.environ['TEST_KEYS_END'])))",
+    "open(__file__ + '.runs', 'a').write('.')",
+)
+
+
+@pytest.mark.parametrize(("ends", "runs"), [("2999-01-01T00:00:00Z", 1), ("2020-01-01", 2)])
+def test_a_profiles_program_prints_its_keys_until_they_end(
+    profile, tmp_path, monkeypatch, ends, runs
+):
+    monkeypatch.setenv("TEST_KEYS_END", ends)
+    given = profile(program(tmp_path, *PRINT))
+    for _ in range(2):
+        found = settings_for("s3", given)
+        assert (found.access_key, found.secret_key, found.token) == ("Pfirst", "PS", "PT")
+        assert (found.region, found.origin) == ("eu-west-1", "profile 'prod'")
+    assert len((tmp_path / "print keys.py.runs").read_text()) == runs
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("sys.exit('the token has expired')", "status 1, the token has expired"),
+        ("print('{}')", "neither or only one"),
+        ("print('no JSON')", "gives no keys: Expecting value"),
+    ],
+)
+def test_a_program_that_prints_no_keys_is_named(profile, tmp_path, line, words):
+    with pytest.raises(UsageError, match=words):
+        settings_for("s3", profile(program(tmp_path, line)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"AWS_ENDPOINT_URL_S3": "https://vpce-1.s3.eu-central-1.vpce.amazonaws.com"}, True),
+        ({"AWS_ENDPOINT_URL_S3": "https://store.lab"}, False),
+        ({"AWS_ENDPOINT_URL_S3": "https://x", "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, True),
+    ],
+)
+def test_where_a_role_may_sign(tmp_path, changes, expected):
+    assert settings_for("s3", {"HOME": str(tmp_path), **changes}).role is expected

@@ -2,18 +2,23 @@
 
 import datetime
 import hashlib
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from ghostkit.cloud.address import Address
+from ghostkit.cloud.digests import MIB
 from ghostkit.cloud.obs_store import ObsStore
 from ghostkit.cloud.settings import settings_for
+from ghostkit.cloud.stage import send
 from ghostkit.cloud.store import open_store
 from ghostkit.errors import MissingExtra, StoreError, UsageError
 from obs_gateway import gateway
@@ -169,7 +174,7 @@ def test_a_forked_process_reads_beside_its_parent(s3):
 
 
 def test_a_server_that_cannot_be_reached(monkeypatch):
-    monkeypatch.setattr("ghostkit.cloud.s3_store.RETRIES", 0)
+    monkeypatch.setattr("ghostkit.cloud.retrying.UNREACHED_S", 0.0)
     for name, value in zip(
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"),
         (*ADMIN, "http://127.0.0.1:9"),
@@ -179,10 +184,42 @@ def test_a_server_that_cannot_be_reached(monkeypatch):
     with pytest.raises(StoreError, match="127.0.0.1:9 cannot be reached") as caught:
         open_store(Address("s3", BUCKET, "a")).get("a")
     assert caught.value.reason == "network"
-    monkeypatch.setattr("ghostkit.cloud.obs_store.RETRIES", 0)
     monkeypatch.setenv("OBS_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(StoreError, match="cannot be reached: ConnectionRefusedError"):
         open_store(Address("obs", BUCKET, "a")).get("a")
+
+
+def test_a_role_gives_keys_for_an_endpoint_too_and_sends_large_files(s3, tmp_path, monkeypatch):
+    """As on EKS: a server beside the container gives the keys to obstore alone."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    key, secret = ADMIN
+    keys = {"AccessKeyId": key, "SecretAccessKey": secret, "Token": "", "RoleArn": "role"}
+
+    class Keys(BaseHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+        def do_GET(self):
+            content = json.dumps(keys | {"Expiration": "2999-01-01T00:00:00Z"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(17 * MIB))
+    (tmp_path / "token").write_text("token")
+    with HTTPServer(("127.0.0.1", 0), Keys) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{httpd.server_port}/keys"
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+        send(path, s3.below("large"))
+        store = open_store(s3)
+        assert bytes(store.get(s3.below("large").key)) == path.read_bytes()
+        assert store.stat(s3.below("large").key).etag.endswith("-3")
+        httpd.shutdown()
 
 
 def test_no_keys_at_all(monkeypatch):

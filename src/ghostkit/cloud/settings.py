@@ -4,7 +4,6 @@ Taken, in this order, from the options of the command line, the environment and 
 vendors' own tools write: ``~/.aws/credentials``, ``~/.aws/config``, ``~/.obsutilconfig``.
 """
 
-import configparser
 import ipaddress
 import os
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from ghostkit.cloud.profiles import Profile, text_of
 from ghostkit.errors import UsageError
 from ghostkit.web import parts_of
 
@@ -36,6 +36,11 @@ _OBS = {
 }
 VARIABLES = {"s3": _AWS, "obs": _OBS}
 KEYS = ("access_key", "secret_key", "token")  # which belong together
+ROLES = (  # any of them says that the machine has a role, whose keys obstore asks for
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+)
 OURS = ("addressing", "signature")  # GHOSTKIT_STORE_ADDRESSING, GHOSTKIT_STORE_SIGNATURE
 
 
@@ -52,13 +57,14 @@ class StoreSettings:
     signature: Signature | None = None
     profile: str | None = None
     origin: str = "nowhere"  # where the keys come from, for messages
+    role: bool = False  # whether, without keys, a role of this machine may sign
 
     def or_else(self, other: "StoreSettings") -> "StoreSettings":
         """These, and where they say nothing `other`; keys that belong together stay together."""
         missing = {f.name for f in fields(self) if getattr(self, f.name) is None}
-        if self.access_key or self.secret_key:
+        if _has_keys(self):
             missing -= {"access_key", "secret_key", "token"}
-        elif other.access_key or other.secret_key:
+        elif _has_keys(other):
             missing.add("origin")
         return replace(self, **{name: getattr(other, name) for name in missing})
 
@@ -76,11 +82,12 @@ def settings_for(scheme: str, environment: Mapping[str, str] | None = None) -> S
     """How the stores of `scheme` are reached from here, complete but for keys that are nowhere.
 
     Raises:
-        UsageError: a value is none of those allowed, or there is no such profile.
+        UsageError: a value is none of those allowed, or there is no such profile, or it gives its
+            keys in a way that is not done here.
     """
     given = os.environ if environment is None else environment
     found = _flags.or_else(_from_environment(scheme, given))
-    found = found.or_else(_from_files(scheme, found.profile, given))
+    found = _from_files(scheme, found, given)
     if bool(found.access_key) != bool(found.secret_key):
         has, lacks = ("an access key", "no secret") if found.access_key else ("a secret", "no key")
         raise UsageError(f"{found.origin} gives {has} for {scheme}:// and {lacks}; give both")
@@ -90,6 +97,7 @@ def settings_for(scheme: str, environment: Mapping[str, str] | None = None) -> S
     return replace(
         found,
         endpoint=endpoint,
+        role=_has_role(given) or endpoint is None or _is_amazons(endpoint),
         region=found.region or _region_of(endpoint) or DEFAULT_REGION,
         addressing=found.addressing or _addressing(scheme, endpoint),
         signature=found.signature or ("obs" if scheme == "obs" else "v4"),
@@ -133,66 +141,38 @@ def _from_environment(scheme: str, given: Mapping[str, str]) -> StoreSettings:
     return _record(values, "the environment")
 
 
-def _from_files(scheme: str, profile: str | None, given: Mapping[str, str]) -> StoreSettings:
+def _from_files(scheme: str, found: StoreSettings, given: Mapping[str, str]) -> StoreSettings:
+    """`found`, completed by the vendors' files."""
     home = Path(given.get("HOME") or os.path.expanduser("~"))  # "~" itself where there is none
-    found = StoreSettings()
-    if scheme == "obs" and profile is None:
-        found = _from_obsutil(Path(given.get("OBSUTIL_CONFIG", home / ".obsutilconfig")))
-    secrets = Path(given.get("AWS_SHARED_CREDENTIALS_FILE", home / ".aws" / "credentials"))
-    config = Path(given.get("AWS_CONFIG_FILE", home / ".aws" / "config"))
-    name = profile or "default"
-    sections = [_section(secrets, name), _section(config, f"profile {name}")]
-    if name == "default":
-        sections.append(_section(config, name))
-    if profile is not None and not any(sections):
-        raise UsageError(f"there is no profile {profile!r} in {secrets} or {config}")
-    for section in sections:
-        found = found.or_else(_record(_aws_values(section), f"profile {name!r}"))
+    if scheme == "obs" and found.profile is None:
+        path = Path(given.get("OBSUTIL_CONFIG", home / ".obsutilconfig"))
+        found = found.or_else(_from_obsutil(path))
+    profile = Profile(found.profile, given, home)
+    without_keys = not _has_keys(found)
+    for values in profile.values():
+        found = found.or_else(_record(values, profile.origin))
+    is_meant = found.profile is not None or (scheme == "s3" and not _has_role(given))
+    if without_keys and is_meant and found.signature != "none":
+        profile.check_supported()
+        if not _has_keys(found):
+            found = found.or_else(_record(profile.printed_keys(), profile.origin))
     return found
 
 
-def _aws_values(section: Mapping[str, str]) -> dict[str, str]:
-    names = {
-        "aws_access_key_id": "access_key",
-        "aws_secret_access_key": "secret_key",
-        "aws_session_token": "token",
-        "endpoint_url": "endpoint",
-        "region": "region",
-    }
-    values = {ours: section[theirs] for theirs, ours in names.items() if section.get(theirs)}
-    for line in section.get("s3", "").splitlines():
-        key, _, value = (word.strip() for word in line.partition("="))
-        if key == "addressing_style" and value in get_args(Addressing):
-            values["addressing"] = value
-        if key == "endpoint_url":
-            values["endpoint"] = value
-    return values
+def _has_keys(found: StoreSettings) -> bool:
+    return bool(found.access_key or found.secret_key)
+
+
+def _has_role(given: Mapping[str, str]) -> bool:
+    return any(given.get(variable) for variable in ROLES)
 
 
 def _from_obsutil(path: Path) -> StoreSettings:
     names = {"ak": "access_key", "sk": "secret_key", "token": "token", "endpoint": "endpoint"}
-    pairs = (line.partition("=") for line in _text(path).splitlines())
+    pairs = (line.partition("=") for line in text_of(path).splitlines())
     content = {key.strip(): value.strip() for key, _, value in pairs}
     values = {ours: content[theirs] for theirs, ours in names.items() if content.get(theirs)}
     return _record(values, str(path))
-
-
-def _section(path: Path, name: str) -> Mapping[str, str]:
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(_text(path))
-    except configparser.Error as error:
-        raise UsageError(f"{str(path)!r} is no file of profiles: {error}") from error
-    return dict(parser[name]) if name in parser else {}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {str(path)!r}: {error}") from error
 
 
 def _record(values: dict[str, str], origin: str) -> StoreSettings:
@@ -230,7 +210,11 @@ def _addressing(scheme: str, endpoint: str | None) -> Addressing:
     host = parts_of(endpoint).hostname or ""
     if scheme == "obs" and host != "localhost" and not _is_number(host):
         return "virtual"
-    return "virtual" if host.endswith(".amazonaws.com") else "path"
+    return "virtual" if _is_amazons(endpoint) else "path"
+
+
+def _is_amazons(endpoint: str) -> bool:
+    return (parts_of(endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def _is_number(host: str) -> bool:
