@@ -3,14 +3,12 @@ import io
 import os
 import sys
 import tarfile
-import time
 
 import pytest
 
 from ghostkit.errors import ImageRefused, MissingExtra, UsageError
 from ghostkit.image import decode
-from ghostkit.sources import Item, MachineShard, Sources, find_pictures, items, remote
-from ghostkit.sources.items import loaded
+from ghostkit.sources import MachineShard, Sources, find_pictures, items
 
 
 @pytest.fixture
@@ -162,26 +160,3 @@ def refusing(name, scandir):
         return scandir(folder)
 
     return refuse
-
-
-def test_pictures_of_a_store_are_fetched_ahead_wherever_a_list_names_them(monkeypatch):
-    def fetch(url, max_bytes):
-        time.sleep(0.02 if url.endswith("1.jpg") else 0)
-        return url[-5:].encode(), ""
-
-    monkeypatch.setattr(remote, "fetch_picture", fetch)
-    read = []
-
-    def listed():
-        for name in ("a.jpg", "b.jpg", "s3://photos/1.jpg", "c.jpg", "s3://photos/2.jpg"):
-            read.append(name)
-            yield Item(name, name)
-
-    given = loaded(listed(), 100)
-    assert (next(given).name, read) == ("a.jpg", ["a.jpg"])  # a list may come slowly
-    assert [item.picture for item in given] == ["b.jpg", b"1.jpg", "c.jpg", b"2.jpg"]
-
-
-def test_a_url_that_is_none_is_refused_by_itself():
-    [item] = loaded([Item("s3://b/1.jpg", "s3://b/1.jpg")], 100)
-    assert item.picture == b"" and "expected s3://BUCKET/KEY" in item.refusal

@@ -16,7 +16,7 @@ from ghostkit.jobs import Output, Record, Stop, answers
 from ghostkit.jobs.output import can_resume
 from ghostkit.progress import bars_for, silent
 from ghostkit.sources import Item, Sources
-from ghostkit.sources.items import loaded
+from ghostkit.sources.ahead import loaded
 from ghostkit.steps import describe
 from ghostkit.timing import StageTimes
 from ghostkit.writers import Kind, Writer, check_result_names, open_writer

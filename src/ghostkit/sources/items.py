@@ -7,14 +7,12 @@ a job's memory does not depend on its size.
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ghostkit.cloud.address import Address, is_url, parse
-from ghostkit.errors import UsageError
+from ghostkit.errors import StoreError, UsageError
 from ghostkit.sources.found import no_picture
 from ghostkit.sources.kinds import (
     STANDARD_INPUT,
@@ -30,7 +28,6 @@ from ghostkit.sources.shards import MachineShard
 from ghostkit.sources.tables import Columns, count_rows, read_table, require_parquet
 
 COUNTING_S = 1.0  # the longest that a job's beginning waits for a total
-REQUESTS, AHEAD = 16, 48  # pictures of a store under way, and fetched ahead in all
 
 
 class Item(NamedTuple):
@@ -193,14 +190,19 @@ def _object(address: Address, kind: str, sources: Sources) -> Iterator[Item]:
     from ghostkit.sources.archives import read_archive
 
     url = str(address)
-    if kind == "archive":
-        with remote.open_object(address) as stream:
-            for member in read_archive(stream, sources.max_bytes, _skipping(sources)):
-                yield _inner(url, *member)
-    else:
-        with remote.open_object(address, remote.KEPT) as stream:
-            for row in read_table(url, sources.columns, stream):
-                yield _inner(url, *row)
+    try:
+        if kind == "archive":
+            with remote.open_object(address) as stream:
+                for member in read_archive(stream, sources.max_bytes, _skipping(sources)):
+                    yield _inner(url, *member)
+        else:
+            with remote.open_object(address, remote.KEPT) as stream:
+                for row in read_table(url, sources.columns, stream):
+                    yield _inner(url, *row)
+    except StoreError as error:
+        if error.reason != "archived":  # which concerns this object alone
+            raise
+        yield _inner(url, "", None, str(error))
 
 
 def _skipping(sources: Sources) -> Callable[[], None]:
@@ -208,40 +210,6 @@ def _skipping(sources: Sources) -> Callable[[], None]:
         sources.skipped += 1
 
     return skip
-
-
-def loaded(items: Iterable[Item], max_bytes: int) -> Iterator[Item]:
-    """The same items, with the bytes of those that lie in an object store, fetched ahead.
-
-    Without any of those nothing is read ahead.
-    """
-
-    def fetched(item: Item, url: str) -> Item:
-        from ghostkit.sources.remote import fetch_picture
-
-        content, refusal = fetch_picture(url, max_bytes)
-        return item._replace(picture=content, refusal=refusal)
-
-    waiting: deque[Future[Item] | Item] = deque()
-    pool = ThreadPoolExecutor(REQUESTS, "fetch")
-    try:
-        for item in items:
-            if isinstance(item.picture, str) and is_url(item.picture):
-                waiting.append(pool.submit(fetched, item, item.picture))
-            elif waiting:
-                waiting.append(item)
-            else:
-                yield item
-            if len(waiting) >= AHEAD:
-                yield _done(waiting.popleft())
-        while waiting:
-            yield _done(waiting.popleft())
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _done(item: Future[Item] | Item) -> Item:
-    return item.result() if isinstance(item, Future) else item
 
 
 def _inner(outer: str, inner: str, content: bytes | None, reason: str) -> Item:

@@ -93,7 +93,11 @@ def _hidden(below: str) -> bool:
 
 
 def fetch_picture(url: str, max_bytes: int) -> tuple[bytes, str]:
-    """The bytes of a picture, and no refusal; or none, and why."""
+    """The bytes of a picture, and no refusal; or none, and why.
+
+    Raises:
+        StoreError: it is not of the picture alone.
+    """
     try:
         address = parse(url)
     except UsageError as error:
@@ -105,6 +109,8 @@ def fetch_picture(url: str, max_bytes: int) -> tuple[bytes, str]:
             return b"", "no such object"
         if error.reason == "range":  # an empty object has not even a first byte
             return b"", ""
+        if error.reason == "archived":
+            return b"", str(error)
         raise
     if len(content) > max_bytes:
         return b"", f"too many bytes: more than {max_bytes / 2**20:.1f} MiB"
