@@ -7,8 +7,8 @@ from typing import Any, Self
 import pytest
 
 from ghostkit.cli import ray_job
-from ghostkit.cluster.engine import Pool, Size
 from ghostkit.cluster.parts import Part
+from ghostkit.cluster.pool import Pool, Size
 from ghostkit.cluster.worker import Worker
 
 
@@ -33,11 +33,13 @@ class OneProcess:
     def again(self) -> int:
         return 0
 
-    def answers(self, parts: Any, task: Any, files: Any, *, in_order: bool) -> Iterator[Any]:
+    def answers(
+        self, parts: Any, task: Any, files: Any, *, in_order: bool, stores: Any
+    ) -> Iterator[Any]:
         """As `engine.Cluster`, whose order is any where it need not be that of the parts."""
         worker = Worker(task, files)
         for count, part in enumerate(list(parts) if in_order else list(parts)[::-1]):
             if count == self.end_after:
                 raise self.ending()
             self.given.append(part)
-            yield part, *worker.answer(part)
+            yield part, *worker.answer(part, stores)

@@ -1,10 +1,11 @@
 import os
 import time
+from threading import Event
 
 import pytest
 
 from ghostkit import threads
-from ghostkit.threads import available_cores, batched, cpu_quota, ordered_map, shared_out
+from ghostkit.threads import available_cores, batched, cpu_quota, every, ordered_map, shared_out
 
 
 def test_results_keep_their_order_when_later_items_finish_first():
@@ -78,3 +79,19 @@ def test_a_quota_below_the_affinity_is_rounded_up(monkeypatch):
     for quota, cores in ((None, 8), (0.5, 1), (2.1, 3), (64.0, 8)):
         monkeypatch.setattr(threads, "cpu_quota", lambda quota=quota: quota)
         assert available_cores() == cores
+
+
+def test_what_is_told_again_and_again_ends_with_its_block():
+    told, enough = [], Event()
+
+    def tell():
+        told.append(1)
+        if len(told) == 3:
+            enough.set()
+        raise ValueError("one time is no other")
+
+    with every(0.001, tell):
+        assert enough.wait(10)
+    count = len(told)
+    time.sleep(0.02)
+    assert len(told) == count

@@ -5,8 +5,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from threading import Event, Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -65,6 +67,25 @@ def shared_out(
         batch = [ahead.popleft() for _ in range(min(count, len(ahead)))]
         ahead.extend(islice(iterator, most + 1 - len(ahead)))
         yield batch
+
+
+@contextmanager
+def every(seconds: float, tell: Callable[[], object]) -> Iterator[None]:
+    """Call `tell` so often within the block, by a thread; what fails is tried the next time."""
+    over = Event()
+
+    def run() -> None:
+        while not over.wait(seconds):
+            with suppress(Exception):
+                tell()
+
+    thread = Thread(target=run, name="every", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def available_cores() -> int:

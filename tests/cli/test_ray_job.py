@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from ghostkit.cluster.engine import parse_actors
+from ghostkit.cluster.pool import parse_actors
 from ghostkit.errors import UsageError
 from one_process import OneProcess
 from tiny import RED, save_square, write_nine

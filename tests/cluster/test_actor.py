@@ -28,3 +28,10 @@ def test_the_account_of_tries_counts_what_was_begun_again():
     tries = tries_class()()
     assert [tries.begin(number) for number in (0, 1, 1, 2, 1)] == [1, 1, 2, 1, 3]
     assert tries.again() == 2
+
+
+def test_the_account_hands_on_how_stores_are_reached():
+    tries = tries_class()()
+    assert tries.stores_now() == {}
+    tries.reach({"AWS_ACCESS_KEY_ID": "KEY"})
+    assert tries.stores_now() == {"AWS_ACCESS_KEY_ID": "KEY"}

@@ -2,10 +2,13 @@
 
 import json
 import os
+import time
 from contextlib import closing
+from threading import Lock
 
 import pytest
 
+import fake_s3
 from ghostkit.cluster.folder import PartFolder
 from ghostkit.cluster.parts import Part
 from ghostkit.cluster.worker import Account
@@ -37,6 +40,12 @@ def account(part):
     )
 
 
+def done(output, part):
+    [(same, account)] = output.done([part])
+    assert same is part
+    return account
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A job of which the first part is done."""
@@ -51,8 +60,8 @@ def folder(tmp_path):
 def test_a_part_that_is_done_is_found_again_and_its_account_too(folder):
     output = PartFolder(f"{folder}/", record())
     assert output.go_on(500) == 2  # as the first run cut it
-    assert output.done(FIRST) == account(FIRST)
-    assert output.done(SECOND) is None
+    assert done(output, FIRST) == account(FIRST)
+    assert done(output, SECOND) is None
     output.commit(SECOND, account(SECOND), b"3\n")
     output.finish()
     output.close()
@@ -64,13 +73,13 @@ def test_a_part_whose_account_or_size_is_missing_is_done_again(folder):
     os.truncate(folder / "part-000000.jsonl", 3)
     with_half = PartFolder(f"{folder}/", record())
     with_half.go_on(500)
-    assert with_half.done(FIRST) is None
+    assert done(with_half, FIRST) is None
     with_half.commit(FIRST, account(FIRST), b"1\n2\n")
     with_half.close()
     (folder / "_parts" / "part-000000.json").unlink()
     with closing(PartFolder(f"{folder}/", record())) as without:
         without.go_on(500)
-        assert without.done(FIRST) is None
+        assert done(without, FIRST) is None
 
 
 def test_what_killed_writers_have_left_is_removed(folder):
@@ -84,7 +93,7 @@ def test_other_sources_or_another_job_are_refused_and_nothing_changes(folder):
     output = PartFolder(f"{folder}/", record())
     output.go_on(500)
     with pytest.raises(OutputError, match="part 0 began with 'a.jpg' and now begins with 'x.jpg'"):
-        output.done(Part(0, ("x.jpg", "b.jpg")))
+        done(output, Part(0, ("x.jpg", "b.jpg")))
     output.close()
     for other, words in (
         (record(top_k=2), "--top-k was 5, is 2"),
@@ -103,7 +112,7 @@ def test_sources_that_have_become_fewer_are_refused_too(folder):
         output.commit(SECOND, account(SECOND), b"3\n")
     with closing(PartFolder(f"{folder}/", record())) as again:
         again.go_on(500)
-        assert again.done(FIRST)
+        assert done(again, FIRST)
         with pytest.raises(OutputError, match="end after 1 parts, and 'part-000001.jsonl' is"):
             again.finish()
     assert not (folder / "_SUCCESS").exists()
@@ -127,6 +136,48 @@ def test_two_runs_cannot_write_one_folder(folder):
         PartFolder(f"{folder}/", record())
     first.close()
     PartFolder(f"{folder}/", record()).close()
+
+
+def test_the_accounts_in_a_store_are_read_many_at_once(monkeypatch):
+    parts = [Part(number, (f"{number}.jpg",)) for number in range(64)]
+    with fake_s3.running() as store:
+        for name, value in store.environment().items():
+            monkeypatch.setenv(name, value)
+        output = PartFolder("s3://bucket/out/", record())
+        output.begin(1, overwrite=False)
+        for part in parts[:-1]:
+            output.commit(part, account(part), b"1\n")
+        at_once, most, lock = [0], [0], Lock()
+
+        def slow(request):
+            with lock:
+                at_once[0] += 1
+                most[0] = max(most[0], at_once[0])
+            time.sleep(0.05)
+            with lock:
+                at_once[0] -= 1
+
+        again = PartFolder("s3://bucket/out/", record())
+        again.go_on(1)
+        store.refuse = slow
+        found = [(part, account(part)) for part in parts[:-1]]
+        assert list(again.done(parts)) == [*found, (parts[-1], None)]
+    assert most[0] > 8
+
+
+def test_a_folder_in_a_store_is_written_with_the_keys_of_the_moment(monkeypatch, tmp_path):
+    (tmp_path / ".aws").mkdir()
+    keys = "[default]\naws_access_key_id = {0}\naws_secret_access_key = S{0}\n"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with fake_s3.running() as store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", store.endpoint)
+        for name in ("KEY1", "KEY2"):  # the first ones end when there are others
+            (tmp_path / ".aws" / "credentials").write_text(keys.format(name))
+            store.refuse = fake_s3.only(name)
+            if name == "KEY1":
+                output = PartFolder("s3://bucket/out/", record())
+                output.begin(1, overwrite=False)
+            output.commit(FIRST, account(FIRST), b"1\n")
 
 
 def test_a_file_is_no_folder(tmp_path):

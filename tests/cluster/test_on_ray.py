@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import fake_s3
 from ghostkit.bundled import unpack_trashnet
 from ghostkit.cli import run
 from ray_cluster import running
@@ -98,3 +99,28 @@ def test_a_killed_driver_leaves_whole_parts_that_another_goes_on_with(
     parts = sorted((tmp_path / "out").glob("part-*.jsonl"))
     assert b"".join(part.read_bytes() for part in parts) == expected
     assert before.items() <= {p.name: p.stat().st_mtime_ns for p in accounts.iterdir()}.items()
+
+
+def test_workers_take_the_keys_that_the_driver_has_renewed(cluster, photos, tmp_path, monkeypatch):
+    """The first ones end in the middle of the job; whoever renews them writes AWS's file."""
+    (tmp_path / ".aws").mkdir()
+
+    def renew(store, name):
+        text = f"[default]\naws_access_key_id = {name}\naws_secret_access_key = S\n"
+        (tmp_path / ".aws" / "credentials").write_text(text)
+        store.refuse = fake_s3.only(name)
+
+    output = tmp_path / "out.jsonl"
+    with fake_s3.running() as store:
+        for path in photos.iterdir():
+            store.put(path.name, path.read_bytes())
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", store.endpoint)
+        renew(store, "KEY1")
+        with start(cluster, f"s3://{fake_s3.BUCKET}/", "-o", output) as process:
+            until(lambda: output.exists() and output.stat().st_size, process)
+            renew(store, "KEY2")
+            error = process.communicate()[1]
+    assert process.returncode == 1, error
+    assert len(output.read_bytes().splitlines()) == PICTURES
+    assert "588 answered, 12 refused, 0 failed" in error

@@ -8,12 +8,15 @@ import tempfile
 
 import pytest
 
+import fake_s3
 from ghostkit.artifacts import load
 from ghostkit.bundled import default_model
 from ghostkit.cli import run
+from ghostkit.cloud import retrying
+from ghostkit.cluster import worker
 from ghostkit.cluster.parts import Part
 from ghostkit.cluster.worker import Task, Worker, sent_with
-from ghostkit.errors import ModelError, UsageError
+from ghostkit.errors import ModelError, StoreError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +48,8 @@ def test_a_csv_part_has_a_header_only_where_it_is_a_file_of_its_own(
 ):
     whole = local(model, photos, tmp_path / "local.csv")
     for apart in (True, False):
-        worker = Worker(make_task(format="csv", apart=apart), sent_with(str(model)))
-        records = worker.answer(part)[1]
+        opened = Worker(make_task(format="csv", apart=apart), sent_with(str(model)))
+        records = opened.answer(part)[1]
         assert records == (whole if apart else whole.partition(b"\r\n")[2])
 
 
@@ -66,8 +69,8 @@ def test_an_archive_is_read_by_the_worker_from_where_it_was_left(
     with tarfile.open(tmp_path / "photos.tar", "w") as archive:
         archive.add(photos, "photos")
     whole = local(model, "photos.tar", tmp_path / "local.jsonl").splitlines(keepends=True)
-    worker = Worker(make_task(), sent_with(str(model)))
-    account, records = worker.answer(Part(0, ("photos.tar",), whole=True, skip=5))
+    opened = Worker(make_task(), sent_with(str(model)))
+    account, records = opened.answer(Part(0, ("photos.tar",), whole=True, skip=5))
     assert records == b"".join(whole[5:])
     assert (account.seen, account.pictures, account.skipped) == (9, 4, 1)
     sharded = Worker(make_task(shard="2/3"), sent_with(str(model)))
@@ -78,8 +81,8 @@ def test_an_archive_is_read_by_the_worker_from_where_it_was_left(
 
 def test_relative_paths_begin_in_the_drivers_folder(model, photos, make_task, tmp_path):
     os.chdir("/")
-    worker = Worker(make_task(), sent_with(str(model)))
-    account, records = worker.answer(Part(0, ("photos/0.png",)))
+    opened = Worker(make_task(), sent_with(str(model)))
+    account, records = opened.answer(Part(0, ("photos/0.png",)))
     assert json.loads(records)["path"] == "photos/0.png"
     assert account.counts == {"answered": 1}
     elsewhere = Worker(make_task(folder=str(tmp_path / "absent")), sent_with(str(model)))
@@ -158,3 +161,43 @@ def test_a_task_is_plain_data(make_task):
     task = make_task(shard="1/2", environment={"A": "b"})
     record = json.loads(json.dumps(task.to_record()))
     assert Task(**record).to_record() | {"columns": (None, None)} == task.to_record()
+
+
+@pytest.fixture
+def store(monkeypatch, photos):
+    monkeypatch.setattr(worker, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(retrying, "BUDGET_S", 0.0)
+    with fake_s3.running() as store:
+        for number in range(9):
+            store.put(f"{number}.png", (photos / f"{number}.png").read_bytes())
+        yield store
+
+
+REMOTE = Part(0, tuple(f"s3://bucket/{number}.png" for number in range(9)))
+
+
+def test_a_part_is_begun_again_with_the_keys_of_the_moment(model, make_task, store):
+    """As the driver's, which has them renewed while a worker lives."""
+    first = store.environment() | {"AWS_SESSION_TOKEN": "first"}
+    second = store.environment() | {"AWS_ACCESS_KEY_ID": "KEY2"}
+    told = iter([first, second])
+    store.refuse = fake_s3.only("KEY2")
+    opened = Worker(make_task(environment=first), sent_with(str(model)))
+    account, _ = opened.answer(REMOTE, lambda: next(told))
+    assert account.counts == {"answered": 8, "refused": 1}
+    assert "AWS_SESSION_TOKEN" not in os.environ
+
+
+def test_one_fault_of_a_store_in_one_part_is_no_end_of_the_job(model, make_task, store):
+    opened = Worker(make_task(environment=store.environment()), sent_with(str(model)))
+    tries = []
+
+    def busy(request):
+        tries.append(request)
+        return (503, "SlowDown") if len(tries) == 3 else None
+
+    store.refuse = busy
+    assert opened.answer(REMOTE)[0].counts == {"answered": 8, "refused": 1}
+    store.refuse = lambda request: (503, "SlowDown")
+    with pytest.raises(StoreError, match="503"):
+        opened.answer(REMOTE)

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 
 from ghostkit.backend.choice import BackendName, Precision
@@ -17,9 +18,10 @@ from ghostkit.cli.ray_outputs import OneFile, Opening, PartFiles, Progress, Sink
 from ghostkit.cli.results import NAMED_FAILURES, Tally
 from ghostkit.cloud.address import SCHEMES, is_url, parse
 from ghostkit.cloud.settings import as_environment, settings_for
-from ghostkit.cluster.engine import Pool, joined, require_ray
+from ghostkit.cluster.engine import joined, require_ray
 from ghostkit.cluster.notices import told_by
 from ghostkit.cluster.parts import Reading
+from ghostkit.cluster.pool import Pool
 from ghostkit.cluster.worker import Account, Format, Task, sent_with
 from ghostkit.errors import UsageError
 from ghostkit.jobs import Stop
@@ -113,7 +115,13 @@ def _answer(
     with told_by(say), joined(pool) as cluster:
         progress.began = time.monotonic()
         say(f"Ray: {cluster.size}; room for {cluster.size.room} actors now")
-        answers = cluster.answers(chain(first, parts), task, files, in_order=sink.in_order)
+        answers = cluster.answers(
+            chain(first, parts),
+            task,
+            files,
+            in_order=sink.in_order,
+            stores=partial(_stores, job.sources.names),
+        )
         with bars("Classifying", total) as bar:
             for part, account, records in answers:
                 _check_seen(account)

@@ -8,7 +8,7 @@ import typer
 from ghostkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from ghostkit.cluster.engine import Pool
+    from ghostkit.cluster.pool import Pool
 
 Engine = Annotated[
     Literal["local", "ray"],
@@ -70,7 +70,8 @@ class Asked:
                     option = f"--{each.name.replace('_', '-')}"
                     raise UsageError(f"{option} is an option of a cluster; add --engine ray")
         else:
-            from ghostkit.cluster.engine import check_address, parse_actors
+            from ghostkit.cluster.engine import check_address
+            from ghostkit.cluster.pool import parse_actors
 
             check_address(self.address)
             if self.actors is not None:
@@ -79,7 +80,7 @@ class Asked:
     def pool(self, device: str) -> "Pool":
         """The actors that are asked for."""
         from ghostkit.backend.choice import parse_device
-        from ghostkit.cluster.engine import Pool, parse_actors
+        from ghostkit.cluster.pool import Pool, parse_actors
 
         kind = parse_device(device).kind
         least, most = (1, None) if self.actors is None else parse_actors(self.actors)

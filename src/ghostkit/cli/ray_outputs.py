@@ -155,8 +155,8 @@ class PartFiles:
         self._folder.close()
 
     def parts(self) -> Iterator[Part]:
-        for part in cut(self._opening.reading.rest(), self._size):
-            if (account := self._folder.done(part)) is not None:
+        for part, account in self._folder.done(cut(self._opening.reading.rest(), self._size)):
+            if account is not None:
                 self._opening.progress.recall(account)
             else:
                 yield part

@@ -65,30 +65,48 @@ def actor_class() -> type[Any]:
                 )
                 return {"account": [b""], "records": [b""], "problem": [said]}
             try:
-                account, records = self.worker.answer(part)
+                account, records = self.worker.answer(part, lambda: stores_now(self.tries[0]))
             except GhostkitError as error:
                 return {"account": [b""], "records": [b""], "problem": [str(error)]}
             print(f"ghostkit: part {part.number} is answered", flush=True)
             record = json.dumps(account.to_record()).encode()
             return {"account": [record], "records": [records], "problem": [""]}
 
-    def begun_too_often(number: int, counter: Any, most: int) -> bool:
+    def begun_too_often(number: int, driver: Any, most: int) -> bool:
         import ray
 
         try:
-            return int(ray.get(counter.begin.remote(number), timeout=10)) > most
+            return int(ray.get(driver.begin.remote(number), timeout=10)) > most
         except (ray.exceptions.RayError, TimeoutError):  # it is lost: a safeguard, no more
             return False
+
+    def stores_now(driver: Any) -> dict[str, str]:
+        import ray
+
+        try:
+            return dict(ray.get(driver.stores_now.remote(), timeout=10))
+        except (ray.exceptions.RayError, TimeoutError):
+            return {}
 
     return AnswerPart
 
 
 def tries_class() -> type[Any]:
-    """An account of what was begun, which outlives the workers that do it."""
+    """An account of what was begun, which outlives the workers that do it.
+
+    By it the driver tells them how stores are reached, as keys are renewed.
+    """
 
     class Tries:
         def __init__(self) -> None:
             self.begun: dict[int, int] = {}  # part -> times
+            self.stores: dict[str, str] = {}
+
+        def reach(self, stores: dict[str, str]) -> None:
+            self.stores = stores
+
+        def stores_now(self) -> dict[str, str]:
+            return self.stores
 
         def begin(self, number: int) -> int:
             self.begun[number] = self.begun.get(number, 0) + 1

@@ -7,12 +7,10 @@ for; it hands them parts, and gives the parts of a lost worker or node to others
 import json
 import logging
 import os
-import re
 import signal
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,56 +18,18 @@ from ghostkit import __version__
 from ghostkit.cluster.actor import actor_class, tries_class
 from ghostkit.cluster.notices import quiet_start
 from ghostkit.cluster.parts import Part
+from ghostkit.cluster.pool import Pool, Size
 from ghostkit.cluster.worker import Account, Task
 from ghostkit.errors import GhostkitError, MissingExtra, UsageError, one_line
 from ghostkit.signals import SIGNALS
+from ghostkit.threads import every
 
 WAVE = 5_000  # parts that Ray is told of at once; it keeps their names in memory, 10 kB each
 TRIES = 6  # of one part whose worker dies each time; then the part itself is suspected
 DEATHS_AT_START = 20  # of actors, one after the other, before the nodes are suspected
 REACHED_S = ASKED_S = 10.0
+RENEWED_S = 30.0  # after which workers are told how stores are reached
 AHEAD = 2  # parts that an actor has, one of them waiting
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """How many actors there may be, and what each of them is given."""
-
-    least: int = 1
-    most: int | None = None  # None: as many as the cluster has room for
-    cpus: float = 1.0
-    accelerators: float = 0.0
-    accelerator: str = "GPU"  # or "NPU": Ray's name of the resource
-    address: str | None = None  # of the cluster; see `joined`
-
-
-@dataclass(frozen=True)
-class Size:
-    """What a cluster has now."""
-
-    nodes: int
-    cpus: float
-    accelerators: float
-    room: int  # for actors
-
-    def __str__(self) -> str:
-        more = f", {self.accelerators:g} accelerators" if self.accelerators else ""
-        return f"{self.nodes} {'node' if self.nodes == 1 else 'nodes'}, {self.cpus:g} CPUs{more}"
-
-
-def parse_actors(text: str) -> tuple[int, int | None]:
-    """The least and the most number of actors that ``4``, ``2:16`` or ``2:`` mean.
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    match = re.fullmatch(r"(\d{1,6})(?:(:)(\d{1,6})?)?", text)
-    if match:
-        least = int(match[1])
-        most = least if match[2] is None else None if match[3] is None else int(match[3])
-        if least >= 1 and (most is None or most >= least):
-            return least, most
-    raise UsageError(f"--actors {text!r}: expected MIN:MAX, MIN: or N, of at least 1 each")
 
 
 def require_ray() -> Any:
@@ -122,16 +82,30 @@ class Cluster:
         self._tries = tries.remote()
 
     def answers(
-        self, parts: Iterable[Part], task: Task, files: Mapping[str, bytes], *, in_order: bool
+        self,
+        parts: Iterable[Part],
+        task: Task,
+        files: Mapping[str, bytes],
+        *,
+        in_order: bool,
+        stores: Callable[[], Mapping[str, str]],
     ) -> Iterator[tuple[Part, Account, bytes]]:
         """Each part with its account and records; in the order of `parts`, or as they are done.
+
+        Args:
+            stores: how stores are reached now, for the workers, as keys are renewed.
 
         Raises:
             UsageError: a node cannot do it, or none is left to do it.
         """
-        iterator = iter(parts)
         held = self._ray.put(dict(files))
-        while waiting := {part.number: part.to_bytes() for part in islice(iterator, WAVE)}:
+        with every(RENEWED_S, lambda: self._tries.reach.remote(dict(stores()))):
+            yield from self._answers(iter(parts), task, held, in_order)
+
+    def _answers(
+        self, parts: Iterator[Part], task: Task, held: Any, in_order: bool
+    ) -> Iterator[tuple[Part, Account, bytes]]:
+        while waiting := {part.number: part.to_bytes() for part in islice(parts, WAVE)}:
             with _ray_errors(self._ray):
                 for row in self._data([*waiting.values()], task, held, in_order).iter_rows():
                     if row["problem"]:

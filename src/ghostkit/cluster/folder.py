@@ -7,7 +7,7 @@ Names that begin with an underline are left alone by what reads folders as table
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -27,8 +27,10 @@ from ghostkit.files import (
 )
 from ghostkit.jobs import Record
 from ghostkit.locks import claim, close_noted
+from ghostkit.threads import ordered_map
 
 JOB, DONE, LOCK = "_job.json", "_SUCCESS", "_lock"
+READERS = 32  # accounts that are read at once
 _PART = re.compile(r"part-(\d{6,})\.")
 _OURS = re.compile(r"part-\d{6,}\.(jsonl|csv|parquet)|_parts/part-\d{6,}\.json|_job\.json|_SUCCESS")
 
@@ -100,13 +102,20 @@ class PartFolder:
             )
         return self.record.part_size or part_size
 
-    def done(self, part: Part) -> Account | None:
-        """The account of the part, if an earlier run has finished it.
+    def done(self, parts: Iterable[Part]) -> Iterator[tuple[Part, Account | None]]:
+        """Each of the parts in order, with its account if an earlier run has finished it.
+
+        Accounts are read ahead: a store has each of many at once as fast as one.
 
         Raises:
-            OutputError: the part was then of other pictures.
+            OutputError: a part was then of other pictures.
         """
-        self._parts = max(self._parts, part.number + 1)
+        read = ordered_map(lambda part: (part, self._done(part)), parts, workers=READERS)
+        for part, account in read:
+            self._parts = max(self._parts, part.number + 1)
+            yield part, account
+
+    def _done(self, part: Part) -> Account | None:
         name, size = f"_parts/part-{part.number:06d}.json", self._sizes.get(self._file(part.number))
         if size is None or name not in self._sizes:
             return None

@@ -10,7 +10,7 @@ import platform
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,11 +22,11 @@ from ghostkit.backend.model_files import contents_of
 from ghostkit.card import read_sidecar, sidecar_path
 from ghostkit.cloud.address import is_url
 from ghostkit.cluster.parts import Part
-from ghostkit.errors import ModelError, UsageError
+from ghostkit.errors import ModelError, StoreError, UsageError
 from ghostkit.jobs import answers
 from ghostkit.predictions import Prediction
 from ghostkit.sources import Item, Sources
-from ghostkit.sources.items import loaded
+from ghostkit.sources.ahead import loaded
 from ghostkit.sources.shards import parse_shard
 from ghostkit.sources.tables import Columns
 from ghostkit.writers import Options
@@ -35,6 +35,7 @@ from ghostkit.writers.table import write_rows
 
 Format = Literal["jsonl", "csv", "parquet"]
 
+PAUSES_S = (5.0, 15.0, 60.0)  # before a part is begun again; keys are told every half minute
 NAMED = 20  # pictures without an answer that an account names; the records name all
 
 
@@ -107,7 +108,8 @@ class Worker:
             GhostkitError: it cannot be opened here.
         """
         self.task = task
-        os.environ.update(task.environment)
+        self._environment: Mapping[str, str] = {}  # what this worker has set of it
+        self._reach(task.environment)
         # gone once it is open: Ray ends a worker by a kill, and what lay here then would stay
         with tempfile.TemporaryDirectory(prefix="ghostkit-model-") as folder:
             for name, content in files.items():
@@ -130,13 +132,37 @@ class Worker:
             )
         self._options = Options(top_k=task.top_k, model_hash=card.hash, columns=card.result_columns)
 
-    def answer(self, part: Part) -> tuple[Account, bytes]:
-        """The part's account, and its records.
+    def answer(
+        self, part: Part, stores: Callable[[], Mapping[str, str]] = dict
+    ) -> tuple[Account, bytes]:
+        """The part's account, and its records; begun again where a store was busy or keys expired.
+
+        Args:
+            stores: how stores are reached now, as `Task.environment`; nothing where it is unknown.
 
         Raises:
             GhostkitError: a store or a table cannot be read as asked for, or paths are relative
                 and the driver's working folder is not here.
         """
+        for pause_s in PAUSES_S:
+            self._reach(stores())
+            try:
+                return self._answer(part)
+            except StoreError as error:
+                if not (error.transient or error.reason == "secret"):
+                    raise
+            time.sleep(pause_s)
+        self._reach(stores())
+        return self._answer(part)
+
+    def _reach(self, environment: Mapping[str, str]) -> None:
+        if environment:
+            for name in set(self._environment) - set(environment):
+                os.environ.pop(name, None)
+            os.environ.update(environment)
+            self._environment = environment
+
+    def _answer(self, part: Part) -> tuple[Account, bytes]:
         began = time.monotonic()
         if not all(is_url(name) or os.path.isabs(name) for name in part.names):
             _enter(self.task.folder)
