@@ -18,15 +18,16 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from faulty_proxy import Faults, proxy
 from ghostkit.cloud.address import Address
-from ghostkit.cloud.settings import StoreSettings, set_flags
+from ghostkit.cloud.s3_store import S3Store
+from ghostkit.cloud.settings import StoreSettings, set_flags, settings_for
 from ghostkit.cloud.stage import LIST, fetch, send
-from ghostkit.cloud.store import open_store
 from ghostkit.errors import StoreError
 from s3_server import BUCKET, running
 
@@ -105,7 +106,9 @@ class watcher:
 
     def __init__(self, target: Address, sizes: dict[str, int], wrong: list[str]) -> None:
         set_flags(StoreSettings())
-        self._store, self._target = open_store(target), target
+        settings = replace(settings_for(target.scheme), signature="v4")
+        self._store = S3Store(target.scheme, target.bucket, settings)  # keeps these
+        self._target = target
         self._sizes, self._wrong, self._over = sizes, wrong, threading.Event()
         self._thread = threading.Thread(target=self._run)
 
