@@ -59,7 +59,7 @@ class PartFolder:
         self.record = record  # its part size may be None: what the first run took, or ours
         self._parts = 0  # as many as the sources make now
         self._place: Place = _StoreFolder(target) if is_url(target) else _LocalFolder(target)
-        self._sizes: Mapping[str, int] = {}
+        self._sizes: dict[str, int] = {}
 
     def begin(self, part_size: int, *, overwrite: bool) -> int:
         """Make the folder a new job's; gives the part size.
@@ -89,7 +89,7 @@ class PartFolder:
         Raises:
             OutputError: what is there is of another job, or another run writes it.
         """
-        self._sizes = self._place.sizes()
+        self._sizes = dict(self._place.sizes())
         if JOB not in self._sizes:
             return self.begin(part_size, overwrite=False)
         first = Record.parse(self._place.read(JOB), self.target + JOB)
@@ -105,7 +105,8 @@ class PartFolder:
     def done(self, parts: Iterable[Part]) -> Iterator[tuple[Part, Account | None]]:
         """Each of the parts in order, with its account if an earlier run has finished it.
 
-        Accounts are read ahead: a store has each of many at once as fast as one.
+        Accounts are read ahead: a store has each of many at once as fast as one. At the first part
+        that is to be done the job is not finished any more.
 
         Raises:
             OutputError: a part was then of other pictures.
@@ -113,6 +114,8 @@ class PartFolder:
         read = ordered_map(lambda part: (part, self._done(part)), parts, workers=READERS)
         for part, account in read:
             self._parts = max(self._parts, part.number + 1)
+            if account is None and self._sizes.pop(DONE, None) is not None:
+                self._place.remove(DONE)
             yield part, account
 
     def _done(self, part: Part) -> Account | None:
