@@ -2,11 +2,12 @@
 
 import os
 import signal
+import threading
 
 import pytest
 
 from ghostkit.errors import OutputError
-from ghostkit.locks import claim, claimed, close_noted
+from ghostkit.locks import claim, claimed, close_noted, taking_turns
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -21,6 +22,22 @@ def test_a_second_run_is_told_and_the_next_one_may(tmp_path, kind):
             claim(path, "s3://b/x")
     with claimed(path):
         pass
+
+
+def test_who_waits_for_a_turn_in_a_folder_goes_after_who_has_it(tmp_path):
+    seen = []
+
+    def go_after():
+        with taking_turns(tmp_path):
+            seen.append("second")
+
+    with taking_turns(tmp_path):
+        waiting = threading.Thread(target=go_after)
+        waiting.start()
+        waiting.join(0.2)  # long enough to go in, were the folder open
+        seen.append("first")
+    waiting.join()
+    assert seen == ["first", "second"]
 
 
 def test_a_child_does_not_keep_its_parents_claim(tmp_path):

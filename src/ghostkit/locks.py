@@ -50,18 +50,22 @@ def claimed(path: Path, called: str | None = None) -> Iterator[None]:
         close_noted(descriptor)
 
 
-def claim(path: str | os.PathLike[str], called: str | None = None) -> int:
+def claim(
+    path: str | os.PathLike[str], called: str | None = None, *, create: bool = False
+) -> int:
     """As `claimed`, until `close_noted` or the end of this process.
 
     Where the file system has no locks nobody is kept out.
 
     Args:
         called: what the message names in place of `path`.
+        create: make an empty file where there is none.
 
     Raises:
         OutputError: another run is writing it.
     """
-    descriptor = open_noted(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR)
+    access = os.O_RDONLY if os.path.isdir(path) else os.O_RDWR
+    descriptor = open_noted(path, access | (os.O_CREAT if create else 0))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

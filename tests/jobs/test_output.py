@@ -1,13 +1,18 @@
 import json
 import os
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ghostkit.errors import OutputError
-from ghostkit.jobs import Output, Record
+from ghostkit.jobs import Output, Record, output
+from ghostkit.jobs.record import beside
 from ghostkit.predictions import Prediction
 from ghostkit.sources import Item
+from ghostkit.writers import open_writer
+from ghostkit.writers.table import partial_path
 
 KINDS = ["jsonl", "csv", "parquet"]
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -74,6 +79,11 @@ def target(tmp_path, kind):
     return tmp_path / f"out.{kind}"
 
 
+def lines_of(target):
+    """The file that grows while a job runs."""
+    return Path(partial_path(target)) if target.suffix == ".parquet" else target
+
+
 @kinds
 def test_a_job_that_is_killed_again_and_again_ends_as_an_unbroken_one(kind, target):
     run(kind, target, resume=False)
@@ -98,15 +108,15 @@ def test_a_torn_record_is_cut_off_and_counted(kind, target, torn):
     unbroken = target.read_bytes()
     target.unlink()
     run(kind, target, resume=False, kill_after=3)
-    lines = target if kind != "parquet" else target.with_name("out.parquet.partial.jsonl")
-    whole = lines.read_bytes()
-    lines.write_bytes(whole[:-torn])
+    whole = lines_of(target).read_bytes()
+    lines_of(target).write_bytes(whole[:-torn])
     _, output = run(kind, target, resume=True)
     assert output.held == 2 and 0 < output.torn < len(whole)
     assert target.read_bytes() == unbroken
 
 
-@pytest.mark.parametrize("kind", ["jsonl"])
+@kinds
+@pytest.mark.parametrize("answered", [2, 99], ids=["stopped", "finished"])
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -116,15 +126,16 @@ def test_a_torn_record_is_cut_off_and_counted(kind, target, torn):
         ({"sources": ("photos", "more")}, "sources was 'photos', is 'photos' 'more'"),
         ({"shard": "1/2"}, "--shard was none, is 1/2"),
         ({"null": True}, "--null was False, is True"),
+        ({"picture_column": "img"}, "--picture-column was none, is img"),
         ({"name_column": "id"}, "--name-column was none, is id"),
     ],
 )
-def test_what_contradicts_the_first_run_is_refused(kind, target, changes, words):
-    run(kind, target, resume=False, kill_after=2)
-    before = target.read_bytes()
+def test_what_contradicts_the_first_run_is_refused(kind, target, answered, changes, words):
+    run(kind, target, resume=False, kill_after=answered)
+    before = {path: path.read_bytes() for path in target.parent.iterdir()}
     with pytest.raises(OutputError, match=words):
-        run(kind, target, resume=True, asked=record(**changes))
-    assert target.read_bytes() == before
+        run(kind, target, resume=True, asked=record(format=kind, **changes))
+    assert {path: path.read_bytes() for path in target.parent.iterdir()} == before
 
 
 @kinds
@@ -170,28 +181,59 @@ def test_an_output_without_the_record_of_its_job_is_refused(kind, target):
 
 
 @kinds
+def test_an_output_is_closed_again_where_the_record_of_its_job_cannot_be_written(kind, target):
+    taken = beside(str(target))
+    taken.mkdir()
+    with pytest.raises(OutputError, match="job.json"):  # an open file would be a warning
+        run(kind, target, resume=False)
+    taken.rmdir()
+    run(kind, target, resume=True)
+
+
+@kinds
 def test_an_output_without_a_record_in_it_is_begun_anew(kind, target):
-    lines = target if kind != "parquet" else target.with_name("out.parquet.partial.jsonl")
-    lines.write_bytes(b"path,st" if kind == "csv" else b'{"path')
+    lines_of(target).write_bytes(b"path,st" if kind == "csv" else b'{"path')
     run(kind, target, resume=True)
     recalled, _ = run(kind, target, resume=True)
     assert len(recalled) == len(NAMES)
 
 
 @kinds
-def test_two_runs_do_not_write_one_output(kind, target):
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        (lambda output: output.begin(overwrite=False, columns=()), "go on with that job with"),
+        (lambda output: output.begin(overwrite=True, columns=()), "another run is writing it"),
+        (lambda output: output.go_on(items(), print, columns=()), "another run is writing it"),
+    ],
+    ids=["begin", "overwrite", "resume"],
+)
+def test_a_second_run_is_refused_and_leaves_the_records_of_the_first(kind, target, begin, words):
     first = Output(kind, str(target), record(format=kind))
-    with first.begin(overwrite=False, columns=()) as writer:
+    with closing(first), first.begin(overwrite=False, columns=()) as writer:
         writer.write(prediction("a.jpg"))
-        for overwrite in (False, True):
-            with pytest.raises(OutputError, match="another run is writing it|--resume"):
-                Output(kind, str(target), record(format=kind)).begin(
-                    overwrite=overwrite, columns=()
-                )
+        before = lines_of(target).read_bytes()
+        with pytest.raises(OutputError, match=words):
+            begin(Output(kind, str(target), record(format=kind)))
+        assert before and lines_of(target).read_bytes() == before
+    run(kind, target.with_name(f"other.{kind}"), resume=False)
+
+
+@kinds
+def test_a_new_output_is_taken_before_it_is_emptied(kind, target, monkeypatch):
+    """Another run may begin between a run's look at the output and its opening."""
+    first, second = (Output(kind, str(target), record(format=kind)) for _ in range(2))
+
+    def begun_by_the_other_meanwhile(*arguments, **options):
+        monkeypatch.undo()
         with pytest.raises(OutputError, match="another run is writing it"):
-            run(kind, target, resume=True)
-    first.close()
-    run(kind, target.with_name("other." + kind), resume=False)
+            second.begin(overwrite=True, columns=())
+        return open_writer(*arguments, **options)
+
+    monkeypatch.setattr(output, "open_writer", begun_by_the_other_meanwhile)
+    with closing(first), first.begin(overwrite=True, columns=()) as writer:
+        writer.write(prediction("a.jpg"))
+    assert target.stat().st_size
 
 
 @kinds

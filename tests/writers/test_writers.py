@@ -47,6 +47,16 @@ def read_csv(path):
         return list(csv.DictReader(stream))
 
 
+@line_kinds
+def test_a_file_of_lines_is_on_the_disk_when_its_block_ends(kind, tmp_path, monkeypatch):
+    target, synced, sync = tmp_path / f"out.{kind}", [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append(os.fstat(file).st_ino) or sync(file)
+    )
+    write(kind, target, answered("a.jpg"))
+    assert synced == [target.stat().st_ino, tmp_path.stat().st_ino]
+
+
 def test_json_lines_hold_one_record_per_picture_in_order(tmp_path):
     target = tmp_path / "new" / "out.jsonl"
     write(None, target, answered("a.jpg"), refused("b.jpg"), top_k=2, model_hash="abc")

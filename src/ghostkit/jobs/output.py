@@ -6,14 +6,17 @@ compared one by one, so that nothing is answered twice or left out, and no list 
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 from ghostkit.errors import OutputError, UsageError
-from ghostkit.files import REPLACE, exists_already
+from ghostkit.files import REPLACE, exists_already, make_folder
 from ghostkit.jobs.record import Record, beside
 from ghostkit.locks import claim, close_noted
 from ghostkit.sources import Item
+from ghostkit.sources.tables import require_parquet
 from ghostkit.writers import Writer, open_writer
-from ghostkit.writers.contract import STANDARD_OUTPUT
+from ghostkit.writers.contract import STANDARD_OUTPUT, output_errors
 from ghostkit.writers.earlier import cut, header_end, whole_records
 from ghostkit.writers.table import partial_path, read_paths
 
@@ -28,7 +31,10 @@ class Output:
         self.held = 0  # records of earlier runs
         self.torn = 0  # bytes of a half-written record that were cut off
         self.finished = False  # nothing is missing: a Parquet file that stands whole
-        self._lines = partial_path(target) if kind == "parquet" else target
+        self._lines = target
+        if kind == "parquet":
+            require_parquet()  # before anything is made
+            self._lines = partial_path(target)
         self._lock: int | None = None
 
     def begin(self, *, overwrite: bool, columns: tuple[str, ...]) -> Writer:
@@ -37,15 +43,17 @@ class Output:
         Raises:
             OutputError: it stands already, cannot be written, or another run is writing it.
         """
-        if os.path.exists(self._lines):
-            if not overwrite:
-                raise exists_already(
-                    self._lines,
-                    "go on with that job with --resume",
-                    "choose another output",
-                    REPLACE,
-                )
-            self._lock = claim(self._lines)
+        if overwrite:
+            with output_errors(self._lines):
+                make_folder(Path(self._lines).parent)
+                self._lock = claim(self._lines, create=True)  # before the writer empties it
+        elif os.path.exists(self._lines):
+            raise exists_already(
+                self._lines,
+                "go on with that job with --resume",
+                "choose another output",
+                REPLACE,
+            )
         return self._open(columns, overwrite=overwrite)
 
     def go_on(
@@ -102,10 +110,13 @@ class Output:
             columns=columns,
             resume=resume,
         )
-        if self._lock is None:
-            self._lock = claim(self._lines)
-        if not self.held:
-            self.record.write(self.target)
+        with ExitStack() as undo:
+            undo.push(writer)
+            if self._lock is None:
+                self._lock = claim(self._lines)
+            if not self.held:
+                self.record.write(self.target)
+            undo.pop_all()
         return writer
 
     def _line_kind(self) -> str:
