@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -225,6 +226,21 @@ def test_a_damaged_answer_is_asked_for_again_and_never_a_file(tmp_path):
     with pytest.raises(StoreError, match="came 6 times with other bytes") as caught:
         fetching.fetch_small(Lying(content, entry.etag, 9), entry, target, lambda n: None)
     assert caught.value.reason == "damaged"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_object_that_comes_damaged_is_fetched_again_and_never_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "piece_size", lambda size, etag: 4)
+    content, target = b"0123456789", tmp_path / "k"
+    entry = Entry("k", 10, md5(content).hex())
+    with ThreadPoolExecutor(1) as executor:
+        lying = Lying(content, entry.etag, 3)
+        fetching.fetch_large(lying, entry, target, lambda n: None, executor)
+        assert target.read_bytes() == content
+        target.unlink()
+        lying = Lying(content, entry.etag, 99)
+        with pytest.raises(StoreError, match="came 6 times with other bytes"):
+            fetching.fetch_large(lying, entry, target, lambda n: None, executor)
     assert list(tmp_path.iterdir()) == []
 
 

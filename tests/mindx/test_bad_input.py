@@ -97,17 +97,6 @@ def test_send_data_to_a_stopped_stream(api, red):
     assert api.GetResult(STREAM, 0, 5).errorCode == 6002
 
 
-def test_a_result_that_does_not_come_in_time_may_be_asked_for_again(api, red):
-    assert api.GetResult(STREAM, 0, 5).errorCode == 1002  # nothing was sent
-    number = api.SendDataWithUniqueId(STREAM, 0, MxDataInput(red.read_bytes()))
-    early = api.GetResultWithUniqueId(STREAM, number, 0)
-    if early.errorCode:  # 0 ms are hardly ever enough
-        assert early.errorCode == 6010
-        late = api.GetResultWithUniqueId(STREAM, number, 3000)
-        assert late.errorCode == 0 and b'"className":"red"' in late.data
-    assert api.GetResultWithUniqueId(STREAM, number, 5).errorCode == 6010  # given once
-
-
 def test_a_picture_of_2_gb_is_refused_before_it_is_read(run, api, red, tmp_path):
     large = tmp_path / "val" / "large.jpg"
     with open(large, "wb") as stream:

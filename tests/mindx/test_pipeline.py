@@ -165,7 +165,7 @@ def test_names_in_another_order_than_the_cards_are_told(tmp_path, make_model):
     assert any("in another order" in notice for notice in compiled(path).notices)
 
 
-def test_a_tee_feeds_every_branch_and_a_file(tmp_path, make_model, monkeypatch):
+def test_a_tee_feeds_every_branch_and_a_file_of_every_answer(tmp_path, make_model, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = ghostnet()
     stream = content["im_ghostnet"]
@@ -173,10 +173,14 @@ def test_a_tee_feeds_every_branch_and_a_file(tmp_path, make_model, monkeypatch):
     stream["tee0"] = {"factory": "tee", "next": ["queue0", "filesink0"]}
     stream["queue0"] = {"factory": "queue", "next": "appsink0"}
     stream["filesink0"] = {"factory": "filesink", "props": {"location": "all.json"}}
+    (tmp_path / "all.json").write_text("of an earlier run")
     program = compiled(write_project(tmp_path / "d", make_model, content))
-    request = Request(str(save_square(tmp_path / "r.png", RED, (40, 40))))
-    program.run(request)
-    assert (tmp_path / "all.json").read_bytes() == request.outputs["appsink0"]
+    answers = []
+    for name, color in (("red", RED), ("blue", BLUE)):
+        request = Request(str(save_square(tmp_path / f"{name}.png", color, (40, 40))))
+        program.run(request)
+        answers.append(request.outputs["appsink0"])
+    assert (tmp_path / "all.json").read_bytes() == b"".join(answers)
 
 
 def test_several_crops_of_a_picture_are_several_answers(tmp_path, make_model):

@@ -1,7 +1,9 @@
 """Programs written for the SDK: only its public names, no ghostkit."""
 
 import json
+import os
 import threading
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -121,6 +123,51 @@ def test_results_come_in_the_order_of_sending(manager, pictures):
     for name in names:
         assert manager.SendData(STREAM, b"appsrc0", picture(pictures[name])) == 0
     assert [answer(manager.GetResult(STREAM, 0, 10_000).data) for _ in names] == names
+
+
+@pytest.fixture
+def held(tmp_path, make_model):
+    """A stream that answers nothing before it is let go: its filesink writes into a named pipe."""
+    pipe = tmp_path / "answers.json"
+    content = ghostnet()
+    stream = content["im_ghostnet"]
+    stream["mxpi_dataserialize0"]["next"] = "tee0"
+    stream["tee0"] = {"factory": "tee", "next": ["appsink0", "filesink0"]}
+    stream["filesink0"] = {"factory": "filesink", "props": {"location": str(pipe)}}
+    api = StreamManagerApi()
+    api.InitManager()
+    path = write_project(tmp_path / "data", make_model, content)
+    assert api.CreateMultipleStreamsFromFile(str(path)) == 0
+    os.mkfifo(pipe)
+    with ExitStack() as read:
+
+        def let_go():
+            read.callback(os.close, os.open(pipe, os.O_RDWR))
+
+        yield api, let_go
+        let_go()
+        assert api.DestroyAllStreams() == 0
+
+
+def test_a_result_that_does_not_come_in_time_may_be_asked_for_again(held, pictures):
+    api, let_go = held
+    number = api.SendDataWithUniqueId(STREAM, 0, picture(pictures["red"]))
+    assert api.GetResultWithUniqueId(STREAM, number, 0).errorCode == 6010
+    assert api.GetResultWithUniqueId(STREAM, number, 5).errorCode == 6010
+    let_go()
+    late = api.GetResultWithUniqueId(STREAM, number, 10_000)
+    assert late.errorCode == 0 and answer(late.data) == "red"
+    assert api.GetResultWithUniqueId(STREAM, number, 5).errorCode == 6010  # given once
+
+
+def test_a_late_result_keeps_its_place_before_those_that_were_sent_after_it(held, pictures):
+    api, let_go = held
+    assert api.GetResult(STREAM, 0, 5).errorCode == 1002  # nothing was sent
+    for name in ("red", "green"):
+        assert api.SendData(STREAM, 0, picture(pictures[name])) == 0
+    assert api.GetResult(STREAM, 0, 5).errorCode == 1002
+    let_go()
+    assert [answer(api.GetResult(STREAM, 0, 10_000).data) for _ in range(2)] == ["red", "green"]
 
 
 def test_a_bad_picture_has_its_code_and_reason_and_harms_no_other(manager, pictures):
