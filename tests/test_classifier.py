@@ -161,6 +161,37 @@ def test_a_source_is_read_as_it_is_answered():
     assert len(taken) < 40
 
 
+@pytest.mark.parametrize("window", [1, 5])
+def test_as_many_batches_are_read_ahead_as_the_window_says(window):
+    taken = []
+
+    def pictures():
+        for index in range(10**9):
+            taken.append(index)
+            yield np.zeros((8, 8, 3), np.uint8)
+
+    stream = classifier().stream(
+        pictures(), batch_size=2, workers=2, window=window, schedule="pool"
+    )
+    next(stream)
+    stream.close()
+    assert len(taken) == 2 * window
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ("pool", "2 threads decode, one infers batches of 3"),
+        ("complete", "2 threads take batches of 3 from file to answer"),
+    ],
+)
+def test_the_threads_share_the_work_as_the_caller_says(schedule, words):
+    times, pictures = StageTimes(), np.zeros((7, 8, 8, 3), np.uint8)
+    options = {"batch_size": 3, "workers": 2, "schedule": schedule, "times": times}
+    assert len(list(classifier().stream(pictures, **options))) == 7
+    assert times.schedule == words
+
+
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"workers": 0}])
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(UsageError, match="expected 1 or more"):
@@ -250,8 +281,9 @@ def test_pictures_of_any_size_go_to_a_model_that_takes_any():
 
 def test_limits_are_the_callers():
     tight = classifier(limits=dataclasses.replace(Limits(), max_pixels=63))
-    with pytest.raises(ImageRefused, match="too many pixels"):
-        tight(np.zeros((8, 8, 3), np.uint8))
+    for each in (tight, tight.with_fast_decode()):
+        with pytest.raises(ImageRefused, match="too many pixels"):
+            each(np.zeros((8, 8, 3), np.uint8))
 
 
 def test_names():

@@ -42,6 +42,12 @@ def surely(count=2000, seed=0):
     return best, rng.random(count) < best
 
 
+def test_without_a_rule_19_of_20_pictures_are_kept():
+    best = np.linspace(0.01, 1, 100, dtype=np.float32)
+    found = reject(best, np.ones(100, bool))
+    assert (best >= np.float32(found.threshold)).mean() == 0.95
+
+
 def test_a_share_of_known_pictures_is_kept_and_unknown_ones_are_refused():
     best, right = surely()
     unknown = np.random.default_rng(1).uniform(0.1, 0.6, 500).astype(np.float32)

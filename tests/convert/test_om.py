@@ -1,5 +1,6 @@
 """``--to om`` against a strict stand-in for the compiler: ATC itself was never run."""
 
+import hashlib
 import json
 import stat
 import sys
@@ -79,7 +80,9 @@ def test_the_card_beside_the_om_says_what_the_host_has_to_do(model, seed_aipp, t
     assert (wants.layout, wants.dtype, wants.color) == ("NHWC", "uint8", "BGR")
     assert (wants.height, wants.width) == (240, 240)
     assert card.provenance.parents == (seed_card(240).hash,)
-    assert card.provenance.recipe["atc"]["aipp"] == SEED_FILE
+    made = card.provenance.recipe["atc"]
+    assert made["aipp"] == SEED_FILE
+    assert made["sha256"] == hashlib.sha256((tmp_path / "m.om").read_bytes()).hexdigest()
 
 
 def test_without_an_aipp_file_one_is_made_from_the_card(tmp_path, atc):

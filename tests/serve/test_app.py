@@ -45,6 +45,12 @@ class Slow(FakeBackend):
         return super().infer(images)
 
 
+class Elsewhere(FakeBackend):
+    """Runs on another device than it was asked for."""
+
+    fallback = "no NPU: the CPU runs it"
+
+
 @pytest.fixture(scope="module")
 def site():
     models = {
@@ -106,6 +112,15 @@ def metric(site, line):
     text = site.ask("GET", "/metrics")[1].decode()
     values = [each.rpartition(" ")[2] for each in text.splitlines() if each.startswith(line)]
     return sum(map(float, values))
+
+
+def test_a_fallback_is_told_with_every_answer(photos):
+    with running({"tiny": tiny(Elsewhere())}) as site:
+        assert site.json("POST", "/classify", photos["red"])[1]["fallback"] == Elsewhere.fallback
+        _, said = site.json("POST", "/v2/models/tiny/infer", asking(photos["red"]))
+        assert said["parameters"]["fallback"] == Elsewhere.fallback
+        assert metric(site, 'ghostkit_request_seconds_count{route="/classify"}') == 1
+        assert metric(site, 'ghostkit_request_seconds_sum{route="/classify"}') > 0
 
 
 def test_an_uploaded_photo_is_answered_as_predict_answers_it(site, photos):
