@@ -222,6 +222,17 @@ def test_a_student_that_answers_as_the_teacher_has_no_loss_and_no_gradient():
     assert logits.grad.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_run_listens_to_its_teacher_as_much_as_the_recipe_says(splits, tmp_path, weight):
+    chosen = Recipe(**QUICK | {"epochs": 1, "distill_weight": weight})
+    rows = np.zeros((36, 3), np.float16)
+    alone, taught = (
+        train(*splits, chosen, tmp_path / name, teacher=teacher).history[0].train_loss
+        for name, teacher in (("alone", None), ("taught", rows))
+    )
+    assert (alone == taught) == (weight == 0)
+
+
 # --- everything at once ------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from short_runs import assert_equal, recipe, weights_of
+from short_runs import assert_equal, recipe, weights_of, with_unreadable
 
 from ghostkit.artifacts import load
 from ghostkit.dataset import Sample, open_splits
@@ -18,8 +18,11 @@ from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.loop import train
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import pick_device
+from ghostkit.train.network.model import GhostNet
+from ghostkit.train.pictures.loader import batch_indices
 from ghostkit.train.recipe import Recipe
 from squares import QUICK, save_photos
+from tiny import BLUE, GREEN, RED, save_square
 
 # --- learning ----------------------------------------------------------------------------------
 
@@ -80,6 +83,55 @@ def test_dropout_works_on_the_head_and_is_off_in_validation(splits, tmp_path):
     assert runs[0].history[0].train_loss != runs[1].history[0].train_loss
     again = load(runs[1].folder / LAST)
     assert 100 * evaluate(again, splits[1]).top1.value == runs[1].history[0].eval_top1
+
+
+# --- what the network is given -----------------------------------------------------------------
+
+
+@pytest.fixture
+def given():
+    """The pixels of each training batch as the network gets them: (N * S * S, 3)."""
+    batches = []
+
+    def note(module, inputs):
+        if isinstance(module, GhostNet) and module.training:
+            batches.append(inputs[0].permute(0, 2, 3, 1).reshape(-1, 3))
+
+    noting = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    yield batches
+    noting.remove()
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """Two photos of nothing but red, two of green, two of blue, and the same to validate with."""
+    for part in ("train", "val"):
+        for name, color in {"red": RED, "green": GREEN, "blue": BLUE}.items():
+            for index in range(2):
+                save_square(tmp_path / "photos" / part / name / f"{index}.png", color)
+    return open_splits(tmp_path / "photos")
+
+
+PLAIN = {"color_jitter": 0.0, "batch_size": 6}
+
+
+def test_pictures_are_normalised_as_the_card_says(plain, tmp_path, given):
+    chosen = recipe(**PLAIN, epochs=1, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 1.0))
+    run = train(*plain, chosen, tmp_path / "run")
+    [pixels] = given
+    classifier = load(run.folder / LAST)
+    as_deployed = {
+        tuple(np.round(classifier.load(sample.path)[:, 0, 0], 4)) for sample in plain[0].samples
+    }
+    assert {tuple(np.round(each, 4)) for each in pixels.unique(dim=0).numpy()} == as_deployed
+
+
+def test_pictures_are_mixed_up_to_the_epoch_that_the_recipe_names(plain, tmp_path, given):
+    as_they_are = {"mean": (0, 0, 0), "std": (1, 1, 1)}
+    chosen = recipe(**PLAIN, **as_they_are, epochs=2, mixup=1.0, mixup_off_epoch=1)
+    train(*plain, chosen, tmp_path / "run")
+    mixed, pure = given
+    assert len(pure.unique()) == 2 < len(mixed.unique())
 
 
 # --- pictures ----------------------------------------------------------------------------------
@@ -143,9 +195,12 @@ def test_a_loss_that_is_no_number_names_the_batch_and_saves_nothing(splits, tmp_
     assert not (tmp_path / LAST).exists()
 
 
-@pytest.mark.parametrize("precision", ["off", "float16"])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [("off", 0), ("float16", 0.05)],  # the scale of a float16 loss is halved: others round
+)
 def test_a_bad_step_is_undone_noted_with_its_files_and_the_run_goes_on(
-    splits, tmp_path, monkeypatch, precision
+    splits, tmp_path, monkeypatch, precision, tolerance
 ):
     """One batch whose loss is no number: the run is the one that never saw it."""
     poisoned = []
@@ -158,12 +213,14 @@ def test_a_bad_step_is_undone_noted_with_its_files_and_the_run_goes_on(
             poisoned.append(samples)
             return loss
 
+    chosen, device = recipe(epochs=1), pick_device("cpu", precision)
+    never_seen = with_unreadable(splits[0], set(batch_indices(36, chosen, 0)[1]), tmp_path)
+    without = train(never_seen, splits[1], chosen, tmp_path / "without", device=device)
     monkeypatch.setattr(loop, "Objective", Poisoned)
-    run = train(*splits, recipe(epochs=1), tmp_path, device=pick_device("cpu", precision))
-    assert np.isfinite(run.history[0].train_loss)
-    weights = open_checkpoint(run.folder / LAST).weights
-    assert all(tensor.isfinite().all() for tensor in weights.values() if tensor.is_floating_point())
-    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    run = train(*splits, chosen, tmp_path / "run", device=device)
+    weights = (weights_of(each.folder / LAST) for each in (run, without))
+    torch.testing.assert_close(*weights, rtol=0, atol=tolerance)
+    events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
     [bad] = [event for event in events if event["event"] == "bad step"]
     assert (bad["epoch"], bad["step"], bad["what"]) == (0, 2, "loss")
     paths = [splits[0].samples[i].path for i in poisoned[1].tolist()]

@@ -1,5 +1,6 @@
 """Starting from weights: the backbone whole, and of the head the rows of classes known by name."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,35 @@ import torch
 from short_runs import assert_equal, recipe, weights_of
 
 from ghostkit.card import ModelCard
+from ghostkit.dataset import open_splits
 from ghostkit.errors import CheckpointError, DatasetError, UsageError
 from ghostkit.run_files import BEST, LAST
 from ghostkit.train.checkpoint import open_checkpoint
-from ghostkit.train.loop import train
+from ghostkit.train.loop import CPU, train
 from ghostkit.train.network.architectures import build
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.start import Pretrained, _load_optimizer, first_card, start_from
+from ghostkit.train.start import (
+    Pretrained,
+    _load_optimizer,
+    first_card,
+    first_state,
+    start_from,
+)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.25])
+def test_what_bottlenecks_add_begins_as_weakly_as_the_recipe_says(splits, gamma):
+    state, _ = first_state(recipe(residual_gamma=gamma), splits[0], CPU, None)
+    last = {name: t for name, t in state.model.state_dict().items() if "ghost2" in name}
+    scales = [t for name, t in last.items() if name.endswith("1.weight")]  # of batch norms
+    assert scales and all(scale.eq(gamma).all() for scale in scales)
+
+
+def test_the_card_calls_the_classes_as_the_datas_list_of_titles_does(photos, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    (folder / "words.txt").write_text("red\tscarlet\ngreen\tlime\nblue\tnavy\n")
+    train_data, _ = open_splits(folder)
+    assert first_card(recipe(), train_data, None, None).titles == ("navy", "lime", "scarlet")
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """What the optimizer is given: gradients of windows of batches, of few pictures, of float16."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
-from short_runs import recipe
+from short_runs import recipe, with_unreadable
 
-from ghostkit.dataset import Sample
 from ghostkit.errors import ModelError
 from ghostkit.run_files import LAST
 from ghostkit.train import loop
@@ -15,6 +13,7 @@ from ghostkit.train.checkpoint import open_checkpoint
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import pick_device
 from ghostkit.train.pictures.loader import batch_indices
+from ghostkit.train.schedule import learning_rate
 
 PLAIN = {"epochs": 1, "clip_grad": None, "drop": 0.0, "smoothing": 0.0}
 
@@ -52,18 +51,6 @@ def test_an_update_is_the_mean_of_its_batches(
     assert seen == pytest.approx([1.0] * updates)
 
 
-def with_unreadable(data, indices, folder):
-    broken = folder / "broken.png"
-    broken.write_bytes(b"no picture")
-    return replace(
-        data,
-        samples=tuple(
-            Sample(str(broken), sample.target) if index in indices else sample
-            for index, sample in enumerate(data.samples)
-        ),
-    )
-
-
 @pytest.mark.parametrize("position", [0, 2])
 def test_a_batch_without_two_pictures_costs_no_other_batch_its_update(
     splits, tmp_path, seen, position
@@ -84,6 +71,35 @@ def test_a_window_without_a_readable_batch_is_no_update(splits, tmp_path, seen):
         with_unreadable(train_data, unreadable, tmp_path), val_data, chosen, tmp_path / "run"
     )
     assert seen == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.parametrize("most", [1e-3, 1e-2])
+def test_the_gradient_of_an_update_is_as_long_as_the_recipe_allows(
+    splits, tmp_path, monkeypatch, most
+):
+    lengths, update = [], torch.optim.SGD.step
+
+    def step(self, *args, **kwargs):
+        gradients = [each.grad for group in self.param_groups for each in group["params"]]
+        lengths.append(torch.nn.utils.get_total_norm(gradients).item())
+        return update(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    loop.train(*splits, recipe(epochs=1, clip_grad=most), tmp_path)
+    assert lengths == pytest.approx([most] * 4, rel=1e-2)
+
+
+def test_the_rate_is_that_of_each_steps_place_in_the_run(splits, tmp_path, monkeypatch):
+    rates, update = [], torch.optim.SGD.step
+
+    def step(self, *args, **kwargs):
+        rates.append(self.param_groups[0]["lr"])
+        return update(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    chosen = recipe(epochs=2)
+    loop.train(*splits, chosen, tmp_path)
+    assert rates == pytest.approx([learning_rate(chosen, step / 4) for step in range(8)])
 
 
 class FiniteLossWithoutGradient(Objective):

@@ -32,15 +32,23 @@ def test_the_view_depends_on_seed_epoch_and_sample_alone():
         assert not np.array_equal(once, augment(PICTURE, RECIPE, sample_generator(*other)))
 
 
-def test_flips_come_as_often_as_asked():
-    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, :, None], (64, 64, 3))
-    still = Recipe(img_size=64, scale=(1, 1), ratio=(1, 1), color_jitter=0, hflip=0.25)
-    flipped = sum(augment(ramp, still, sample_generator(0, 0, i))[0, 0, 0] > 32 for i in range(400))
+STILL = {"img_size": 64, "scale": (1, 1), "ratio": (1, 1), "color_jitter": 0, "hflip": 0}
+
+
+@pytest.mark.parametrize(("flip", "axis"), [("hflip", 1), ("vflip", 0)])
+def test_flips_come_as_often_as_asked(flip, axis):
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    sometimes, flipped = Recipe(**STILL | {flip: 0.25}), 0
+    for index in range(400):
+        view = augment(picture, sometimes, sample_generator(0, 0, index))
+        if not np.array_equal(view, picture):
+            assert np.array_equal(view, np.flip(picture, axis))
+            flipped += 1
     assert 70 <= flipped <= 130
 
 
 def test_no_augmentation_at_all_gives_the_picture():
-    still = Recipe(img_size=64, scale=(1, 1), ratio=(1, 1), color_jitter=0, hflip=0)
+    still = Recipe(**STILL)
     picture = PICTURE[:, :48].repeat(2, 0)[:64].repeat(2, 1)[:, :64]
     assert np.array_equal(augment(picture, still, sample_generator(0, 0, 0)), picture)
 
