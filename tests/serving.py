@@ -13,7 +13,7 @@ import uvicorn
 
 from ghostkit.classifier import Classifier
 from ghostkit.serve.admission import Admission
-from ghostkit.serve.running import config_of, listen
+from ghostkit.serve.running import bind, config_of
 from ghostkit.serve.server import Server
 
 STARTED_S = 20
@@ -54,16 +54,16 @@ def running(
     admission = Admission(**bounds)
     with (
         Server(models, batch_size=batch_size, workers=workers, admission=admission) as server,
-        listen("127.0.0.1", 0) as listening,
+        bind("127.0.0.1", 0) as bound,
     ):
         serving = uvicorn.Server(config_of(server))
-        thread = threading.Thread(target=lambda: asyncio.run(serving.serve([listening])))
+        thread = threading.Thread(target=lambda: asyncio.run(serving.serve([bound])))
         thread.start()
         end = time.monotonic() + STARTED_S
         while not serving.started and thread.is_alive() and time.monotonic() < end:
             time.sleep(0.005)
         try:
-            yield Site(listening.getsockname()[1], server)
+            yield Site(bound.getsockname()[1], server)
         finally:
             serving.should_exit = True
             thread.join()

@@ -6,7 +6,7 @@ from ghostkit.cli import run
 from ghostkit.cloud.settings import settings_for
 from ghostkit.errors import UsageError
 from ghostkit.serve.client import RemoteClassifier
-from ghostkit.serve.running import listen
+from ghostkit.serve.running import bind
 from ghostkit.train.published.download import download
 from ghostkit.web import parts_of
 
@@ -28,7 +28,7 @@ def test_what_is_no_url_is_refused_wherever_one_is_taken(url, tmp_path):
 
 def test_a_host_that_no_name_server_can_be_asked_for_is_not_listened_on():
     with pytest.raises(UsageError, match=r"cannot listen on a\.\.b port 0: "):
-        listen("a..b", 0)
+        bind("a..b", 0)
 
 
 def test_a_batch_that_no_memory_holds_is_one_message(capsys, monkeypatch, tmp_path):

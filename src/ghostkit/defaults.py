@@ -16,3 +16,5 @@ REQUEST_MIB = 256  # the largest request
 REQUESTS_AT_ONCE = 4  # of the largest ones, that fit in together
 WAITING_PICTURES = 256  # of each model, that no thread has taken yet
 ANSWER_S = 30.0  # from a request to its answer
+KEEP_ALIVE_S = 75  # of silence before the next request of a connection; proxies keep 60
+DRAIN_S = 3.0  # in which it still takes requests after SIGTERM

@@ -94,6 +94,32 @@ def test_requests_that_came_before_the_end_are_answered(make_model, start, tmp_p
     assert process.wait(STOP_S) == 0
 
 
+def test_after_sigterm_it_is_not_ready_and_still_answers(make_model, start, tmp_path):
+    photo = save_square(tmp_path / "r.png", RED).read_bytes()
+    process, _, port = start(make_model(), "--drain-s", 60)
+    process.send_signal(signal.SIGTERM)
+    end = time.monotonic() + STOP_S
+    while (seen := got(port, "/v2/health/ready"))[0] == 200:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert seen == (503, "close")
+    assert got(port, "/v2/health/live") == (200, "close")
+    assert ask(port, "/classify", photo)[0] == 200
+    process.send_signal(signal.SIGTERM)  # once more: at once
+    assert process.wait(STOP_S) == 0
+
+
+def got(port, path):
+    """Its status, and whether the connection is kept."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=STOP_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.headers["Connection"]
+    finally:
+        connection.close()
+
+
 def test_a_served_model_is_verified_on_the_command_line(ghostkit, make_model, start, tmp_path):
     for name, color in (("r", RED), ("g", GREEN), ("b", BLUE)):
         save_square(tmp_path / "photos" / f"{name}.png", color)

@@ -19,7 +19,7 @@ from ghostkit.backend import FakeBackend
 from ghostkit.card import Output
 from ghostkit.classifier import Classifier
 from ghostkit.image.limits import Limits
-from ghostkit.serve.running import listen
+from ghostkit.serve.running import bind
 from serving import running
 from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad, write_odd
 
@@ -472,11 +472,11 @@ def test_a_request_that_does_not_begin_is_not_waited_for(photos):
         kept.close()
 
 
-def test_a_client_that_takes_no_answer_keeps_nobody_out(monkeypatch):
+def test_a_client_that_takes_no_answer_is_cut_off(monkeypatch):
     def narrow(host, port):
-        listening = listen(host, port)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        return listening
+        bound = bind(host, port)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return bound
 
     images = np.zeros((4000, 3, 8, 8), "<f4")
     given = {"name": "image", "datatype": "FP32", "shape": list(images.shape)}
@@ -485,8 +485,7 @@ def test_a_client_that_takes_no_answer_keeps_nobody_out(monkeypatch):
     size = len(head) + images.nbytes
     lines = f"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n"
     lines += f"Inference-Header-Content-Length: {len(head)}\r\n\r\n"
-    monkeypatch.setattr("serving.listen", narrow)
-    monkeypatch.setattr("ghostkit.serve.running.MOST_CONNECTIONS", 3)
+    monkeypatch.setattr("serving.bind", narrow)
     with running({"tiny": tiny()}, read_s=1.0) as site, ExitStack() as stack:
         for _ in range(2):
             deaf = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
@@ -495,10 +494,54 @@ def test_a_client_that_takes_no_answer_keeps_nobody_out(monkeypatch):
         while b'infer",status="200"} 2.0' not in site.server.metrics.text():
             assert time.monotonic() < end
             time.sleep(0.02)
-        assert site.ask("GET", "/v2/health/live")[0] == 503
-        while site.ask("GET", "/v2/health/live")[0] == 503:
+        assert metric(site, "ghostkit_connections") == 3
+        while metric(site, "ghostkit_connections") > 1:  # that of this request
             assert time.monotonic() < end
             time.sleep(0.1)
+
+
+def test_silent_connections_keep_nobody_out(photos):
+    with running({"tiny": tiny()}, connections=5) as site, ExitStack() as stack:
+        address = ("127.0.0.1", site.port)
+        at_work = stack.enter_context(socket.create_connection(address, 10))
+        at_work.sendall(head_of(len(photos["red"])))
+        silent = [stack.enter_context(socket.create_connection(address, 10)) for _ in range(9)]
+        for path in ("/v2/health/live", "/v2/health/ready", "/metrics"):
+            assert site.ask("GET", path)[0] == 200
+        assert metric(site, "ghostkit_evicted_connections_total") == 6
+        for connection in silent[:6]:
+            closed_after(connection)
+        at_work.sendall(photos["red"])
+        assert at_work.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_requests_above_the_bound_are_told_to_come_again_and_counted_but_no_probe(photos):
+    content = photos["red"]
+    with running({"tiny": tiny()}, requests=2) as site, ExitStack() as stack:
+        for _ in range(2):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", site.port), 10))
+            slow.sendall(head_of(len(content)))
+        end = time.monotonic() + 10
+        while (answer := site.ask("POST", "/classify", content))[0] == 200:
+            assert time.monotonic() < end
+        status, body, headers = answer
+        assert status == 503 and b"2 requests are being answered; try again" in body
+        assert headers["Retry-After"] == "1"
+        for path in ("/v2/health/live", "/v2/health/ready", "/metrics"):
+            assert site.ask("GET", path)[0] == 200
+        assert metric(site, 'ghostkit_requests_total{route="/classify",status="503"}') == 1
+        slow.sendall(content)
+        assert slow.recv(4096).startswith(b"HTTP/1.1 200")
+        assert site.ask("POST", "/classify", content)[0] == 200
+
+
+def test_a_connection_is_kept_after_an_answer_for_as_long_as_is_said(photos):
+    with running({"tiny": tiny()}, read_s=0.3, keep_alive_s=2) as site:
+        kept = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+        kept.request("POST", "/classify", photos["red"])
+        assert kept.getresponse().read()
+        assert 1.5 < closed_after(kept.sock) < 5
+        kept.close()
 
 
 def test_a_request_that_begins_in_time_may_take_longer(photos):

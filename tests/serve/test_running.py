@@ -1,39 +1,36 @@
 """The port that a server listens on."""
 
 import socket
-import struct
-import sys
 
 import pytest
 
 from ghostkit.backend import FakeBackend
 from ghostkit.classifier import Classifier
+from ghostkit.errors import UsageError
 from ghostkit.serve.admission import Admission
-from ghostkit.serve.running import config_of, listen
+from ghostkit.serve.running import bind, run
 from ghostkit.serve.server import Server
-from serving import running
 from tiny import tiny_card
 
 
-def queue_of(listening):
-    """How many connections the system keeps for it, from Linux's ``tcp_info``."""
-    return struct.unpack_from("<I", listening.getsockopt(socket.IPPROTO_TCP, 11, 104), 28)[0]
+def test_nobody_can_connect_before_it_serves():
+    """A balancer that only connects sends no request to a server that still loads its models."""
+    with bind("127.0.0.1", 0) as bound:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(bound.getsockname(), 5)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own record")
-def test_as_many_connections_wait_before_models_are_loaded_as_after(monkeypatch):
-    seen = []
+def test_a_port_that_another_took_in_the_meantime_is_said():
+    with bind("127.0.0.1", 0) as first, tiny_server() as server:
+        with bind(*first.getsockname()) as second:
+            first.listen()
+            with pytest.raises(UsageError, match="cannot listen on 127.0.0.1 port"):
+                run(server, second, lambda: None)
 
-    def noted(host, port):
-        seen.append(listen(host, port))
-        seen.append(queue_of(seen[0]))
-        return seen[0]
 
-    monkeypatch.setattr("serving.listen", noted)
-    with running({"tiny": Classifier(FakeBackend(), tiny_card())}) as site:
-        assert site.json("GET", "/v2/health/live")[0] == 200
-        assert queue_of(seen[0]) == seen[1] >= 128
-        assert config_of(site.server).limit_concurrency == 1000
+def tiny_server(**bounds):
+    models = {"a": Classifier(FakeBackend(), tiny_card())}
+    return Server(models, batch_size=1, workers=1, admission=Admission(**bounds))
 
 
 def test_a_classifier_that_is_served_keeps_its_own_limits():

@@ -17,7 +17,15 @@ from ghostkit.cli.options import (
     say,
     say_fallback,
 )
-from ghostkit.defaults import ANSWER_S, PICTURE_MIB, REQUEST_MIB, REQUESTS_AT_ONCE, WAITING_PICTURES
+from ghostkit.defaults import (
+    ANSWER_S,
+    DRAIN_S,
+    KEEP_ALIVE_S,
+    PICTURE_MIB,
+    REQUEST_MIB,
+    REQUESTS_AT_ONCE,
+    WAITING_PICTURES,
+)
 
 if TYPE_CHECKING:
     from ghostkit.classifier import Classifier
@@ -49,6 +57,18 @@ def serve(
     timeout_s: Annotated[
         float, typer.Option(min=0.1, help="Longest time from a request to its answer.")
     ] = ANSWER_S,
+    keep_alive_s: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="How long a silent connection is kept for its next request; longer than a proxy "
+            "keeps it.",
+        ),
+    ] = KEEP_ALIVE_S,
+    drain_s: Annotated[
+        float,
+        typer.Option(min=0.0, help="How long requests are still taken after SIGTERM, not ready."),
+    ] = DRAIN_S,
     max_picture_mb: Annotated[
         int, typer.Option(min=1, help="Largest picture file, in MiB.")
     ] = PICTURE_MIB,
@@ -68,7 +88,8 @@ def serve(
 ) -> None:
     """Answer pictures over HTTP: plain uploads, the Open Inference Protocol, a page, and metrics.
 
-    Ends with SIGTERM or Ctrl-C, after the requests that it has taken are answered.
+    Ends with SIGTERM or Ctrl-C, after the requests that it has taken are answered; after SIGTERM
+    it says for --drain-s that it is not ready, and still takes some.
 
     Example: ghostkit serve model.onnx, then: curl --data-binary @cat.jpg localhost:8000/classify
     """
@@ -79,20 +100,26 @@ def serve(
     from ghostkit.threads import available_cores
 
     try:
-        from ghostkit.serve.running import is_loopback, listen, run, url_of
+        from ghostkit.serve.connections import allowed_connections
+        from ghostkit.serve.running import bind, is_loopback, run, url_of
         from ghostkit.serve.server import Server
     except ModuleNotFoundError as error:
         raise MissingExtra("serve", str(error.name).partition(".")[0]) from error
 
+    connections = allowed_connections(Admission.connections)
     admission = Admission(
         picture=Limits(max_bytes=max_picture_mb * MEBIBYTE),
         request_bytes=max_request_mb * MEBIBYTE,
         all_bytes=REQUESTS_AT_ONCE * max_request_mb * MEBIBYTE,
         waiting=queue,
+        connections=connections,
+        requests=connections // 2,
         answer_s=timeout_s,
+        keep_alive_s=keep_alive_s,
+        drain_s=drain_s,
     )
     named = _named(models or ["default"])
-    with listen(host, port) as listening:
+    with bind(host, port) as bound:
         classifiers: dict[str, Classifier] = {}
         for name, model in named.items():
             classifiers[name] = load(
@@ -106,17 +133,17 @@ def serve(
             say_fallback(classifiers[name])
 
         def started() -> None:
-            url = url_of(listening)
+            url = url_of(bound)
             say(f"Serving {', '.join(named)} at {url}")
             say(f"try: curl --data-binary @PHOTO {url}/classify")
-            if not is_loopback(listening):
+            if not is_loopback(bound):
                 say("other machines may reach it: it asks for no password, and speaks no TLS")
 
         threads = available_cores() if workers is None else workers
         with Server(
             classifiers, batch_size=batch_size, workers=threads, admission=admission
         ) as server:
-            run(server, listening, started)
+            run(server, bound, started)
 
 
 def _named(models: list[str]) -> dict[str, str]:

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ghostkit.defaults import ANSWER_S, REQUEST_MIB, REQUESTS_AT_ONCE, WAITING_PICTURES
+from ghostkit.defaults import (
+    ANSWER_S,
+    DRAIN_S,
+    KEEP_ALIVE_S,
+    REQUEST_MIB,
+    REQUESTS_AT_ONCE,
+    WAITING_PICTURES,
+)
 from ghostkit.image.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
 from ghostkit.serve.refusals import Overloaded, Refused
 
@@ -23,8 +30,12 @@ class Admission:
         REQUESTS_AT_ONCE * REQUEST_MIB * MEBIBYTE
     )  # of requests that are being read or answered
     waiting: int = WAITING_PICTURES  # pictures that no thread has taken yet, of each model
+    connections: int = 2048  # that are open
+    requests: int = 1024  # that are read or answered, but for those of probes and metrics
     read_s: float = 30.0  # in which a request must have come
     answer_s: float = ANSWER_S  # from then on to its answer
+    keep_alive_s: int = KEEP_ALIVE_S  # in which the next request of a connection has to begin
+    drain_s: float = DRAIN_S  # in which requests are still taken after SIGTERM
 
 
 class Memory:

@@ -7,6 +7,7 @@ loads a model, fetches a URL or opens a path that a request names.
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -48,6 +49,8 @@ def make_app(server: Server) -> Starlette:
             server.metrics.requests.labels(path, str(response.status_code)).inc()
             server.metrics.seconds.labels(path).observe(time.perf_counter() - began)
             response.headers.update(_HEADERS)
+            if not server.ready:  # it stops soon, and the next request had better go elsewhere
+                response.headers["Connection"] = "close"
             return response
 
         return Route(path, endpoint, methods=[method])
@@ -82,7 +85,8 @@ def make_app(server: Server) -> Starlette:
 
 async def _answered(handler: Handler, server: Server, request: Request, share: Share) -> Response:
     try:
-        return await handler(server, request, share)
+        with nullcontext() if handler in _ALWAYS else server.under_way():
+            return await handler(server, request, share)
     except Refused as error:
         again = {"Retry-After": "1"} if error.status == 503 else None
         return JSONResponse({"error": str(error)}, error.status, again)
@@ -149,3 +153,6 @@ async def _describe(server: Server, request: Request, share: Share) -> Response:
 async def _card(server: Server, request: Request, share: Share) -> Response:
     _, batcher = server.model(**address(request))
     return Response(batcher.classifier.card.to_json(), media_type="application/json")
+
+
+_ALWAYS: tuple[Handler, ...] = (_live, _ready, _metrics)  # answered however many others there are

@@ -1,24 +1,52 @@
-"""Connections on which a request has to begin in time, and its answer has to be taken.
+"""Connections: how many may be open, which is closed for one more, how long each may be silent.
 
-uvicorn's own waits for ever for the first one, for the end of a head that has begun, and for a
-client that reads nothing; so many of them would keep everybody else out.
+uvicorn's own waits for ever for the first request, for the end of a head that has begun, and for a
+client that reads nothing; so many of them would use up the file descriptors.
 """
 
 import asyncio
+import resource
 from typing import TYPE_CHECKING, Any
+
+from ghostkit.serve.metrics import Metrics
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol as HTTPProtocol
 else:  # h11's, or that of httptools where it is installed
     from uvicorn.protocols.http.auto import AutoHTTPProtocol as HTTPProtocol
 
+_OTHER_DESCRIPTORS = 256  # of models, the event loop, logs
 
-def closing_after(seconds: float) -> type[asyncio.Protocol]:
-    """A protocol for uvicorn, which closes a connection that stands still for `seconds`.
 
-    That is: no whole head of a request comes, or an answer is not taken. One that is kept after an
-    answer, and is silent, is closed by uvicorn, and sooner.
+def allowed_connections(most: int) -> int:
+    """How many connections may be open: `most`, or fewer where file descriptors are short.
+
+    Half as many more may have been accepted before the first of them is closed, see `backlog_of`.
+    The soft limit of descriptors is raised as far as that needs and the hard one allows.
     """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = most + backlog_of(most) + _OTHER_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return most
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return min(most, max(4, (allowed - _OTHER_DESCRIPTORS) * 2 // 3))
+
+
+def backlog_of(connections: int) -> int:
+    """How many the system keeps until they are accepted; asyncio accepts all of them at once."""
+    return connections // 2
+
+
+def bounded(most: int, seconds: float, metrics: Metrics) -> type[asyncio.Protocol]:
+    """A protocol for uvicorn with `most` connections, none of which stands still for `seconds`.
+
+    One more closes that which has waited for its client the longest: for a request, for the rest
+    of its head, or for an answer to be taken. A connection stands still where no whole head of a
+    request comes, or an answer is not taken. One that is kept after an answer, and is silent, is
+    closed by uvicorn's own timer.
+    """
+    waiting: dict[HTTPProtocol, None] = {}  # for their clients, the longest first
 
     class Connection(HTTPProtocol):
         """Has a timer while it is the client's turn."""
@@ -29,7 +57,13 @@ def closing_after(seconds: float) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            metrics.connections.inc()
             self._watch()
+            if len(self.connections) > most:
+                longest = next(iter(waiting))  # this one where all others are answered
+                del waiting[longest]
+                metrics.evictions.inc()
+                longest.transport.abort()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -48,13 +82,20 @@ def closing_after(seconds: float) -> type[asyncio.Protocol]:
             self._watch()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            metrics.connections.dec()
             self._stop()
+            waiting.pop(self, None)
             super().connection_lost(exc)
 
         def _watch(self) -> None:
             at_work = self.cycle is not None and not self.cycle.response_complete
+            kept = self.timeout_keep_alive_task is not None
             if at_work and not self.flow.write_paused:
-                self._stop()  # a request is read or answered, in bounds of its own
+                waiting.pop(self, None)
+            else:
+                waiting.setdefault(self)
+            if (at_work or kept) and not self.flow.write_paused:
+                self._stop()  # a request is read or answered, or uvicorn's timer runs
             elif self._due is None:
                 self._due = self.loop.call_later(seconds, self.transport.abort)
 

@@ -40,6 +40,14 @@ class Metrics:
             buckets=_SIZES,
             registry=self._registry,
         )
+        self.connections = Gauge(
+            "ghostkit_connections", "Connections that are open", registry=self._registry
+        )
+        self.evictions = Counter(
+            "ghostkit_evicted_connections",
+            "Silent connections that were closed because too many were open",
+            registry=self._registry,
+        )
         self._waiting = Gauge(
             "ghostkit_waiting_pictures",
             "Pictures that no thread has taken yet",

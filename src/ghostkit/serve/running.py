@@ -2,24 +2,26 @@
 
 import asyncio
 import ipaddress
+import signal
 import socket
+import time
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
 from ghostkit.errors import UsageError
 from ghostkit.serve.app import make_app
-from ghostkit.serve.connections import closing_after
+from ghostkit.serve.connections import backlog_of, bounded
 from ghostkit.serve.server import Server
 from ghostkit.signals import handled_by
 
-MOST_CONNECTIONS = 1000  # uvicorn answers 503 to a request on one more
-WAITING_CONNECTIONS = 2048  # that the system keeps for us, and at the start while models are loaded
+TICK_S = 0.1
 STOP_S = 30  # for requests that are being answered when it is told to stop
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0 is any that is free.
+def bind(host: str, port: int) -> socket.socket:
+    """A socket of that port, where nobody can connect before `run`; port 0 is any that is free.
 
     Raises:
         UsageError: it cannot be had.
@@ -29,62 +31,91 @@ def listen(host: str, port: int) -> socket.socket:
         family, *_, address = found[0]
         # By its protocol asyncio knows it for TCP, and has answers leave at once; else the kernel
         # keeps the last piece of each until the one before is acknowledged, 40 ms later.
-        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(WAITING_CONNECTIONS)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
         except OSError:
-            listening.close()
+            bound.close()
             raise
-        return listening
+        return bound
     except (OSError, UnicodeError) as error:  # of a host that no name server can be asked for
-        said = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"cannot listen on {host} port {port}: {said}; choose another with --host or --port"
-        ) from error
+        raise _cannot_listen(host, port, error) from error
 
 
-def url_of(listening: socket.socket) -> str:
+def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> UsageError:
+    said = getattr(error, "strerror", None) or error
+    return UsageError(
+        f"cannot listen on {host} port {port}: {said}; choose another with --host or --port"
+    )
+
+
+def url_of(bound: socket.socket) -> str:
     """The address that a person opens."""
-    host, port = listening.getsockname()[:2]
+    host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def is_loopback(listening: socket.socket) -> bool:
+def is_loopback(bound: socket.socket) -> bool:
     """Whether this machine alone can reach it."""
-    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
+    return ipaddress.ip_address(bound.getsockname()[0]).is_loopback
 
 
 def config_of(server: Server) -> uvicorn.Config:
     """How uvicorn runs it."""
+    admission = server.admission
     return uvicorn.Config(
         make_app(server),
-        http=closing_after(server.admission.read_s),
-        backlog=WAITING_CONNECTIONS,
+        http=bounded(admission.connections, admission.read_s, server.metrics),
+        ws="none",
+        backlog=backlog_of(admission.connections),
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=admission.keep_alive_s,
         timeout_graceful_shutdown=STOP_S,
         lifespan="off",
     )
 
 
-def run(server: Server, listening: socket.socket, started: Callable[[], None]) -> None:
+class _Serving(uvicorn.Server):
+    """uvicorn's, which goes on for a while after SIGTERM: not ready, but answering."""
+
+    def __init__(self, server: Server, started: Callable[[], None]) -> None:
+        super().__init__(config_of(server))
+        self._served, self._started, self._drains = server, started, False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._drains = sig == signal.SIGTERM and not self.should_exit  # the second one ends that
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._served.ready = False
+        end = time.monotonic() + self._served.admission.drain_s
+        while self._drains and time.monotonic() < end:
+            await asyncio.sleep(TICK_S)
+            await self.on_tick(0)  # which sets the time that answers say
+        await super().shutdown(sockets)
+
+
+def run(server: Server, bound: socket.socket, started: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM; what is being answered then is answered.
 
     Args:
         server: within its block.
         started: called when requests are answered.
+
+    Raises:
+        UsageError: another process listens there since.
     """
-
-    class Telling(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                started()
-
-    running = Telling(config_of(server))
+    try:
+        bound.listen(backlog_of(server.admission.connections))
+    except OSError as error:
+        raise _cannot_listen(*bound.getsockname()[:2], error) from error
     with handled_by(lambda number, frame: None):  # uvicorn raises them again at its end
-        asyncio.run(running.serve([listening]))
+        asyncio.run(_Serving(server, started).serve([bound]))

@@ -3,7 +3,8 @@
 In: classifiers by name; out: what `app` answers requests with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Self
 
@@ -15,7 +16,7 @@ from ghostkit.serve.admission import Admission, Memory
 from ghostkit.serve.batcher import Batcher
 from ghostkit.serve.metrics import Metrics
 from ghostkit.serve.protocol import VERSION
-from ghostkit.serve.refusals import Refused
+from ghostkit.serve.refusals import Overloaded, Refused
 
 _GREY = np.full((64, 64, 3), 128, np.uint8)
 
@@ -40,6 +41,7 @@ class Server:
         self.memory = Memory(admission.all_bytes)
         self.metrics = Metrics(lambda: self.memory.held)
         self.ready = False
+        self._requests = 0  # under way; of the event loop alone
         self.batchers: dict[str, Batcher] = {}
         for name, given in models.items():
             classifier = Classifier(
@@ -80,6 +82,21 @@ class Server:
         self.ready = False
         for batcher in self.batchers.values():
             batcher.close()
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """One request more until the end of the block.
+
+        Raises:
+            Overloaded: there are as many as may be.
+        """
+        if self._requests >= self.admission.requests:
+            raise Overloaded(f"{self._requests} requests are being answered; try again")
+        self._requests += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
 
     def model(self, name: str | None = None, version: str = VERSION) -> tuple[str, Batcher]:
         """The model of that name, or the first.
