@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from ghostkit import threads
-from ghostkit.threads import available_cores, batched, cpu_quota, every, ordered_map, shared_out
+from ghostkit.threads import available_cores, batched, every, ordered_map, shared_out
 
 
 def test_results_keep_their_order_when_later_items_finish_first():
@@ -44,34 +44,6 @@ def test_every_item_is_shared_out_once_and_few_are_read_ahead(count, size, worke
 
 def test_cores_are_at_least_one_and_at_most_those_of_the_machine():
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
-
-
-@pytest.mark.parametrize(
-    ("group", "files", "quota"),
-    [
-        ("", {}, None),
-        ("0::/\n", {"cpu.max": "150000 100000"}, 1.5),  # a container's
-        ("0::/a/b\n", {"cpu.max": "max 100000", "a/cpu.max": "50000 100000"}, 0.5),  # a service's
-        ("0::/a/b\n", {"a/b/cpu.max": "300000 100000", "a/cpu.max": "200000 100000"}, 2),
-        ("0::/a\n", {"b/cpu.max": "50000 100000"}, None),  # somebody else's
-        (
-            "4:cpu,cpuacct:/docker/1\n0::/\n",  # version 1, where a container sees its own alone
-            {"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"},
-            4,
-        ),
-        (
-            "4:cpu,cpuacct:/job\n",
-            {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"},
-            None,
-        ),
-    ],
-)
-def test_the_quota_is_that_of_the_groups_of_this_process(tmp_path, group, files, quota):
-    files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
-    for name, text in (files | {"proc/self/cgroup": group}).items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert cpu_quota(tmp_path) == quota
 
 
 def test_a_quota_below_the_affinity_is_rounded_up(monkeypatch):

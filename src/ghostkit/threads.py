@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from threading import Event, Thread
 from typing import TypeVar
+
+from ghostkit.control_groups import cpu_quota
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -94,37 +95,3 @@ def available_cores() -> int:
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = cpu_quota()
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
-
-
-def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Cores' worth of time that the control groups of this process allow, or None.
-
-    `root` holds the machine's /proc and /sys.
-    """
-    allowed = []
-    for folder in control_groups("cpu", root):
-        names = ("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")
-        words = " ".join(text_of(folder / name) for name in names).split()
-        if len(words) == 2 and all(each.isdigit() for each in words):  # not "max", not -1
-            allowed.append(int(words[0]) / int(words[1]))
-    return min(allowed, default=None)
-
-
-def control_groups(controller: str, root: Path = Path("/")) -> Iterator[Path]:
-    """Where the limits of this process stand: its own group and those above, in both versions."""
-    own = {"": "/", controller: "/"}  # version 2, version 1
-    for line in text_of(root / "proc/self/cgroup").splitlines():
-        _, controllers, group = line.split(":", 2)
-        own |= {each: group for each in controllers.split(",") if each in own}
-    for name, group in own.items():
-        top = root / "sys/fs/cgroup" / name
-        lowest = top / group.strip("/")
-        yield from (each for each in (lowest, *lowest.parents) if each.is_relative_to(top))
-
-
-def text_of(path: Path) -> str:
-    """The file's text, or nothing where there is none."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ghostkit.control_groups import cpu_quota, memory_limit, text_of
 from ghostkit.doctor.finding import Finding, State
 from ghostkit.files import cache_folder
-from ghostkit.threads import control_groups, cpu_quota, text_of
 
 ROOM = "this machine"
 MIB, GIB = 2**20, 2**30
@@ -89,14 +89,9 @@ def _memory(root: Path) -> Finding:
     total, free = table.get("MemTotal"), table.get("MemAvailable")
     if total is None or free is None:
         return Finding(ROOM, "memory", "note", detail="unknown: no /proc/meminfo")
-    limits = (
-        text_of(folder / name)
-        for folder in control_groups("memory", root)
-        for name in ("memory.max", "memory.limit_in_bytes")
-    )
-    limit = min((int(text) for text in limits if text.isdigit()), default=total)
+    limit = memory_limit(root)
     words = f"{total / GIB:.1f} GiB, {free / GIB:.1f} GiB available"
-    if limit < total:
+    if limit is not None and limit < total:
         words += f"; the control group allows {limit / GIB:.1f} GiB"
     return Finding(ROOM, "memory", "works", detail=words)
 
