@@ -12,6 +12,7 @@ DEFAULT_CHIP = "Ascend310"  # what ATC compiles for
 
 # Of a server:
 PICTURE_MIB = 64  # the largest picture file, on the command line too
+MEGAPIXELS = 89.478485  # of a picture, where it is decoded; beyond them Pillow warns
 REQUEST_MIB = 256  # the largest request
 REQUESTS_AT_ONCE = 4  # of the largest ones, that fit in together
 WAITING_PICTURES = 256  # of each model, that no thread has taken yet

@@ -1,5 +1,7 @@
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -293,3 +295,60 @@ def test_reasons_say_what_is_wrong():
     assert reason(every_kind()["BMP"][:28] + b"\x03" + every_kind()["BMP"][29:]) == (
         "unreadable BMP: Unsupported BMP pixel depth (3)"
     )
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from ghostkit.image import Limits, decode
+
+def status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
+
+claims = []
+small, large = (Path(name).read_bytes() for name in sys.argv[1:])
+decode(small)  # what is imported and kept is not the picture's
+before = status("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")  # the peak is now
+decode(large, limits=Limits(claim=claims.append))
+print(status("VmHWM") - before, *claims)
+"""
+TURNED = {"exif": exif(6)}
+PEAKS = {
+    "jpg": ("RGB", TURNED),
+    "cmyk.jpg": ("CMYK", {}),
+    "progressive.jpg": ("CMYK", {"progressive": True}),
+    "png": ("RGBA", TURNED),
+    "webp": ("RGBA", {"method": 0}),
+    "bmp": ("RGB", {}),
+    "gif": ("P", {}),
+    "tif": ("RGBA", {"compression": "tiff_lzw"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/clear_refs")
+@pytest.mark.parametrize("name", PEAKS)
+def test_what_is_claimed_before_decoding_is_not_exceeded(tmp_path, name):
+    mode, options = PEAKS[name]
+    for side in (16, 2000):
+        Image.new("RGB", (side, side), (200, 30, 10)).convert(mode).save(
+            tmp_path / f"{side}.{name}", **options
+        )
+    paths = [tmp_path / f"{side}.{name}" for side in (16, 2000)]
+    command = [sys.executable, "-c", MEASURED, *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    peak, claimed = map(int, done.stdout.split())
+    assert 3 * 2000 * 2000 <= peak <= claimed + 3_000_000  # bands of rows, of any picture
+
+
+def test_a_scaled_jpeg_claims_less_and_one_in_several_scans_all_coefficients():
+    claims = []
+    limits = Limits(claim=claims.append)
+    for options in ({}, {"progressive": True}):
+        data = encode(photo(400, 320), "JPEG", **options)
+        for short in (None, 100):
+            render(data, "JPEG", limits, short)
+            claims[-1] -= len(data)
+    assert claims == [8 * 400 * 320, 8 * 200 * 160, 12 * 400 * 320, 12 * 400 * 320]

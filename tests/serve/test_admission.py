@@ -1,11 +1,16 @@
 """What comes in is counted while it comes."""
 
 import asyncio
+import os
+import threading
+import time
 from concurrent.futures import Future
 
 import pytest
 
-from ghostkit.serve.admission import Memory, read_body
+from ghostkit.image.limits import Refusal
+from ghostkit.serve import admission
+from ghostkit.serve.admission import DecodingMemory, Memory, quarter_of_memory, read_body
 from ghostkit.serve.refusals import Overloaded, Refused
 
 
@@ -86,3 +91,46 @@ def test_a_share_grows_and_shrinks():
         assert refused.value.status == 413  # there will never be room for it
         assert memory.held == 30
     assert memory.held == 0
+
+
+def test_a_picture_waits_until_others_are_decoded_and_nobody_passes_it():
+    memory = DecodingMemory(100)
+    first, large, small = (memory.room() for _ in range(3))
+    order = []
+
+    def claim(room, count):
+        room.claim(count)
+        order.append(count)
+
+    first.claim(60)
+    threads = []
+    for room, count in ((large, 70), (small, 10)):
+        threads.append(threading.Thread(target=claim, args=(room, count)))
+        threads[-1].start()
+        time.sleep(0.05)
+    assert order == [] and memory.held == 60
+    first.empty()
+    for thread in threads:
+        thread.join()
+    assert order == [70, 10] and memory.held == 80
+    large.claim(20)  # the next picture of that thread, whose last one is done
+    assert memory.held == 30
+    for room in (first, large, small):
+        room.empty()
+    assert memory.held == 0
+
+
+def test_a_picture_that_never_fits_is_refused_and_holds_nothing():
+    memory = DecodingMemory(100)
+    room = memory.room()
+    room.claim(50)
+    with pytest.raises(Refusal, match="too many pixels: 0 MiB of memory would decode it"):
+        room.claim(101)
+    assert memory.held == 0
+
+
+def test_a_container_leaves_a_quarter_of_its_memory_for_requests(monkeypatch):
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit, quarter in ((2**30, 2**28), (None, there // 4), (2 * there, there // 4)):
+        monkeypatch.setattr(admission, "memory_limit", lambda limit=limit: limit)
+        assert quarter_of_memory() == quarter

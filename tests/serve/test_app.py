@@ -374,6 +374,20 @@ def test_a_picture_above_its_own_limit_is_refused(photos):
         assert status == 422 and "too many bytes" in record["reason"]
 
 
+def test_a_picture_of_more_pixels_than_are_allowed_is_refused(tmp_path):
+    content = save_square(tmp_path / "red.png", RED, (200, 100)).read_bytes()
+    for bounds, words in (
+        ({"picture": Limits(max_pixels=19_999)}, "too many pixels: 200x100"),
+        ({"decoding_bytes": 8 * 19_999}, "MiB of memory would decode it"),
+    ):
+        with running({"tiny": tiny()}, **bounds) as site:
+            status, record = site.json("POST", "/classify", content)
+            assert status == 422 and words in record["reason"]
+    with running({"tiny": tiny()}, decoding_bytes=8 * 20_000 + 1000) as site:
+        assert site.json("POST", "/classify", content)[0] == 200
+        assert metric(site, "ghostkit_decoding_bytes") == 0
+
+
 def test_answers_come_whatever_else_is_asked_at_once(site, photos):
     before = metric(site, 'ghostkit_pictures_total{model="tiny",status="answered"}')
     names = [*photos] * 30

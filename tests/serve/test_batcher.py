@@ -1,16 +1,20 @@
 """Pictures of many requests through one model: each has its own answer, and so many may wait."""
 
 import gc
+import io
 import threading
 import time
 import weakref
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import ghostkit.classifier
 from ghostkit.backend import Backend
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ImageRefused, ModelError
+from ghostkit.serve.admission import DecodingMemory
 from ghostkit.serve.batcher import Batcher
 from ghostkit.serve.refusals import Overloaded, Refused
 from tiny import tiny_card
@@ -56,6 +60,7 @@ def make(backend):
 
     def make(**options):
         asked = {"batch_size": 4, "workers": 1, "most_waiting": 16} | options
+        asked.setdefault("decoding", DecodingMemory(10**9))
         made.append(Batcher(Classifier(backend, tiny_card()), **asked))
         return made[-1]
 
@@ -175,6 +180,32 @@ def test_a_refused_picture_leaves_its_neighbours_alone(make, backend):
     assert (best(good), best(other)) == (0, 2)
     answer = bad.result(WAIT_S)
     assert isinstance(answer.error, ImageRefused) and answer.logits is None
+
+
+def test_pixels_are_held_while_a_picture_is_decoded_and_given_back(make, backend, monkeypatch):
+    backend.gate.set()
+    memory = DecodingMemory(8 * 100 * 100 + 10_000)
+    held = []
+    decode = ghostkit.classifier.decode
+    monkeypatch.setattr(
+        "ghostkit.classifier.decode",
+        lambda *given, **options: (decode(*given, **options), held.append(memory.held))[0],
+    )
+    batcher = make(decoding=memory, workers=3)
+    good, cut, large = png(100), png(100)[:-50], png(200)
+    futures = batcher.pictures([good, cut, good, large, good])
+    answers = [each.result(WAIT_S) for each in futures]
+    assert [each.error is None for each in answers] == [True, False, True, False, True]
+    assert "0 MiB of memory would decode it" in answers[3].error.reason
+    assert [8 * 100 * 100 <= each < 8 * 100 * 100 + 10_000 for each in held] == [True] * 3
+    batcher.close()
+    assert memory.held == 0
+
+
+def png(side):
+    stream = io.BytesIO()
+    Image.new("RGB", (side, side), (255, 0, 0)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def test_tensors_are_not_mixed_with_pictures(make, backend):

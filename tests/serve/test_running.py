@@ -1,8 +1,11 @@
 """The port that a server listens on."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
+from PIL import Image
 
 from ghostkit.backend import FakeBackend
 from ghostkit.classifier import Classifier
@@ -40,3 +43,33 @@ def test_a_classifier_that_is_served_keeps_its_own_limits():
     with Server({"a": classifier}, batch_size=1, workers=1, admission=bounds) as server:
         assert server.batchers["a"].classifier.limits.max_bytes == 7
     assert classifier.limits == before
+
+
+FOUR_THREADS = """
+import sys, threading
+from pathlib import Path
+from ghostkit.image import decode
+from ghostkit.serve.running import give_back_large_blocks
+
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024
+
+content = Path(sys.argv[1]).read_bytes()
+give_back_large_blocks()
+before = resident()
+for _ in range(4):
+    thread = threading.Thread(target=decode, args=(content,))
+    thread.start()
+    thread.join()
+print(resident() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_threads_keep_little_memory_of_the_pictures_that_they_decoded(tmp_path):
+    Image.new("RGBA", (6000, 6000)).save(tmp_path / "large.png", compress_level=1)  # 137 MiB
+    command = [sys.executable, "-c", FOUR_THREADS, tmp_path / "large.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100  # MiB

@@ -21,6 +21,7 @@ from ghostkit.defaults import (
     ANSWER_S,
     DRAIN_S,
     KEEP_ALIVE_S,
+    MEGAPIXELS,
     PICTURE_MIB,
     REQUEST_MIB,
     REQUESTS_AT_ONCE,
@@ -72,10 +73,15 @@ def serve(
     max_picture_mb: Annotated[
         int, typer.Option(min=1, help="Largest picture file, in MiB.")
     ] = PICTURE_MIB,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, help="Largest picture, in millions of pixels.")
+    ] = MEGAPIXELS,
     max_request_mb: Annotated[
         int,
         typer.Option(
-            min=1, help=f"Largest request, in MiB; {REQUESTS_AT_ONCE} of them fit in at once."
+            min=1,
+            help=f"Largest request, in MiB; {REQUESTS_AT_ONCE} of them fit in at once, where that "
+            "is no more than a quarter of the memory.",
         ),
     ] = REQUEST_MIB,
     backend: Backend = "auto",
@@ -95,8 +101,8 @@ def serve(
     """
     from ghostkit.artifacts import load
     from ghostkit.errors import MissingExtra
-    from ghostkit.image.limits import MEBIBYTE, Limits
-    from ghostkit.serve.admission import Admission
+    from ghostkit.image.limits import MEBIBYTE, MEGAPIXEL, Limits
+    from ghostkit.serve.admission import Admission, quarter_of_memory
     from ghostkit.threads import available_cores
 
     try:
@@ -108,9 +114,10 @@ def serve(
 
     connections = allowed_connections(Admission.connections)
     admission = Admission(
-        picture=Limits(max_bytes=max_picture_mb * MEBIBYTE),
+        picture=Limits(max_picture_mb * MEBIBYTE, round(max_megapixels * MEGAPIXEL)),
         request_bytes=max_request_mb * MEBIBYTE,
-        all_bytes=REQUESTS_AT_ONCE * max_request_mb * MEBIBYTE,
+        all_bytes=min(REQUESTS_AT_ONCE * max_request_mb * MEBIBYTE, quarter_of_memory()),
+        decoding_bytes=quarter_of_memory(),
         waiting=queue,
         connections=connections,
         requests=connections // 2,

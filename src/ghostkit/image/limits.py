@@ -4,9 +4,10 @@
 `ImageRefused` with the picture's name.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from ghostkit.defaults import PICTURE_MIB
+from ghostkit.defaults import MEGAPIXELS, PICTURE_MIB
 
 MEGAPIXEL = 1_000_000
 MEBIBYTE = 1024 * 1024
@@ -17,7 +18,9 @@ class Limits:
     """The most that one picture may ask for."""
 
     max_bytes: int = PICTURE_MIB * MEBIBYTE  # of the file; checked before more than this is read
-    max_pixels: int = 89_478_485  # width * height; checked before decoding. Pillow's warning limit
+    max_pixels: int = round(MEGAPIXELS * MEGAPIXEL)  # width * height; checked before decoding
+    claim: Callable[[int], None] | None = None  # told, before a file is decoded, how many bytes
+    # that takes at most; it may wait until there is room, or raise a `Refusal`
 
 
 DEFAULT_LIMITS = Limits()
@@ -45,3 +48,9 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
         raise Refusal(
             f"too many pixels: {width}x{height} = {size:.1f} megapixels, limit {most:.1f}"
         )
+
+
+def claim_memory(count: int, limits: Limits) -> None:
+    """Say that `count` bytes are needed, where somebody wants to know."""
+    if limits.claim is not None:
+        limits.claim(count)

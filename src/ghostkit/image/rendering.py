@@ -17,7 +17,7 @@ from PIL.ExifTags import Base
 
 from ghostkit.errors import one_line
 from ghostkit.image.jpeg import decode_fast, scale_for, scans
-from ghostkit.image.limits import Limits, Refusal, check_pixels
+from ghostkit.image.limits import Limits, Refusal, check_pixels, claim_memory
 
 _PLUGINS = {
     "JPEG": "Jpeg",
@@ -27,6 +27,15 @@ _PLUGINS = {
     "GIF": "Gif",
     "TIFF": "Tiff",
 }
+_PEAK_BYTES = {  # a pixel, measured: Pillow's pixels, its decoder's, and ours
+    "JPEG": 8,
+    "PNG": 8,
+    "WebP": 17,
+    "BMP": 8,
+    "GIF": 8,
+    "TIFF": 16,  # of which 8 are for a tile as large as `_check_tile` lets it be
+}
+_SCANS_PEAK_BYTES = 12  # of a JPEG in several scans, whose coefficients are all kept
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 322, 323  # tags of TIFF
 _MOST_SCANS = 100  # of a JPEG; encoders write about ten
 _BAND_PIXELS = 1 << 18
@@ -76,6 +85,7 @@ def _render_any(
 ) -> tuple[NDArray[np.uint8], object]:
     """The pixels as they are stored, (H, W, 3) RGB, and their orientation."""
     picture = _opened(data, kind, limits)
+    _claim(data, picture.size, _PEAK_BYTES[kind], limits)
     _load(picture, limits)
     return _rgb(picture), _orientation(picture)
 
@@ -87,6 +97,11 @@ def _render_jpeg(
     if (count := scans(data)) > _MOST_SCANS:  # each costs all the pixels
         raise Refusal(f"too many scans: {count}; expected {_MOST_SCANS} at most")
     scale = scale_for(picture.size, short)
+    if count > 1:
+        _claim(data, picture.size, _SCANS_PEAK_BYTES, limits)
+    else:
+        width, height = (-(-side // scale) for side in picture.size)
+        _claim(data, (width, height), _PEAK_BYTES[kind], limits)
     pixels = decode_fast(data, picture.mode, picture.size, scale)
     if pixels is None:
         if scale > 1:
@@ -100,8 +115,12 @@ def _render_jpeg(
 def _render_webp(
     data: bytes, kind: str, limits: Limits, short: int | None
 ) -> tuple[NDArray[np.uint8], object]:
-    check_pixels(*_webp_canvas(data), limits)  # Pillow makes room for it when it opens the file
-    return _render_any(data, kind, limits, short)
+    size = _webp_canvas(data)
+    check_pixels(*size, limits)
+    _claim(data, size, _PEAK_BYTES[kind], limits)  # Pillow makes room when it opens the file
+    picture = _opened(data, kind, limits)
+    _load(picture, limits)
+    return _rgb(picture), _orientation(picture)
 
 
 def _render_tiff(
@@ -109,6 +128,7 @@ def _render_tiff(
 ) -> tuple[NDArray[np.uint8], object]:
     picture = _opened(data, kind, limits)
     _check_tile(picture)
+    _claim(data, picture.size, _PEAK_BYTES[kind], limits)
     _load(picture, limits)
     return _rgb_of_tiff(picture, picture), _orientation(picture)
 
@@ -127,6 +147,10 @@ def _opened(data: bytes, kind: str, limits: Limits) -> ImageFile.ImageFile:
     picture = _opener(kind)(io.BytesIO(data))
     check_pixels(*picture.size, limits)
     return picture
+
+
+def _claim(data: bytes, size: tuple[int, int], peak_bytes: int, limits: Limits) -> None:
+    claim_memory(len(data) + size[0] * size[1] * peak_bytes, limits)
 
 
 def _load(picture: Image.Image, limits: Limits) -> None:

@@ -1,6 +1,7 @@
 """How much a server takes in: bytes of a request, counted while they come, and of all at once."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import Future
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ghostkit.control_groups import memory_limit
 from ghostkit.defaults import (
     ANSWER_S,
     DRAIN_S,
@@ -16,7 +18,7 @@ from ghostkit.defaults import (
     REQUESTS_AT_ONCE,
     WAITING_PICTURES,
 )
-from ghostkit.image.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
+from ghostkit.image.limits import DEFAULT_LIMITS, MEBIBYTE, Limits, Refusal
 from ghostkit.serve.refusals import Overloaded, Refused
 
 
@@ -29,6 +31,7 @@ class Admission:
     all_bytes: int = (
         REQUESTS_AT_ONCE * REQUEST_MIB * MEBIBYTE
     )  # of requests that are being read or answered
+    decoding_bytes: int = 1024 * MEBIBYTE  # of pictures that are being decoded
     waiting: int = WAITING_PICTURES  # pictures that no thread has taken yet, of each model
     connections: int = 2048  # that are open
     requests: int = 1024  # that are read or answered, but for those of probes and metrics
@@ -103,6 +106,70 @@ class Share:
             if self._holders:
                 return
         self.hold(0)
+
+
+def quarter_of_memory() -> int:
+    """Bytes: so much may requests take, and so much again pictures that are being decoded.
+
+    The rest is for models, batches and connections. Of what the control group allows, as of a
+    container, or else of the machine.
+    """
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    allowed = memory_limit()
+    return (there if allowed is None else min(there, allowed)) // 4
+
+
+class DecodingMemory:
+    """Bytes of pictures that are being decoded, one of each thread; the next one waits for room."""
+
+    def __init__(self, most: int) -> None:
+        self.held, self._most = 0, most
+        self._changed = threading.Condition()
+        self._first = threading.Lock()  # nobody passes one that needs more than is free
+
+    def room(self) -> "Room":
+        """For a thread."""
+        return Room(self)
+
+    def take(self, count: int) -> None:
+        """Wait until `count` bytes are free, and hold them.
+
+        Raises:
+            Refusal: there are not so many.
+        """
+        if count > self._most:
+            raise Refusal(
+                f"too many pixels: {count / MEBIBYTE:.0f} MiB of memory would decode it, and "
+                f"pictures may take {self._most / MEBIBYTE:.0f}"
+            )
+        with self._first, self._changed:
+            self._changed.wait_for(lambda: self.held + count <= self._most)
+            self.held += count
+
+    def give_back(self, count: int) -> None:
+        """Hold `count` bytes less."""
+        with self._changed:
+            self.held -= count
+            self._changed.notify_all()
+
+
+class Room:
+    """What one thread holds of a `DecodingMemory`, for one picture after another."""
+
+    def __init__(self, memory: DecodingMemory) -> None:
+        self._memory, self._held = memory, 0
+
+    def claim(self, count: int) -> None:
+        """Hold `count` bytes, for the next picture; waits, and raises, as `DecodingMemory.take`."""
+        self.empty()
+        self._memory.take(count)
+        self._held = count
+
+    def empty(self) -> None:
+        """The last picture's pixels are no longer needed."""
+        if self._held:
+            self._memory.give_back(self._held)
+            self._held = 0
 
 
 async def read_body(

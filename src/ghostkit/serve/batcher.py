@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ghostkit.classifier import Classifier
 from ghostkit.inferring import Answer, one_at_a_time
+from ghostkit.serve.admission import DecodingMemory, Room
 from ghostkit.serve.refusals import Overloaded, Refused
 
 File = bytes | bytearray | memoryview
@@ -39,6 +40,7 @@ class Batcher:
         batch_size: pictures that a thread takes at once, at most.
         workers: threads.
         most_waiting: pictures and tensors that no thread has taken yet; more are turned away.
+        decoding: what the threads take for pixels, together with those of other models.
         told: called with the size of each batch of pictures, on the thread that did it.
     """
 
@@ -49,6 +51,7 @@ class Batcher:
         batch_size: int,
         workers: int,
         most_waiting: int,
+        decoding: DecodingMemory,
         told: Callable[[int], None] = lambda size: None,
     ) -> None:
         self.classifier = classifier
@@ -57,6 +60,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._idle, self._closing = 0, False
         backend = classifier.backend
+        self._decoding = decoding
         self._infer = one_at_a_time(backend.infer) if backend.serial else backend.infer
         self._threads = [
             threading.Thread(target=self._work, name=f"answers {number}", daemon=True)
@@ -127,21 +131,26 @@ class Batcher:
                 self._jobs.pop(future, None)
 
     def _work(self) -> None:
-        while self._work_once():
+        room, given = self._decoding.room(), self.classifier
+        limits = replace(given.limits, claim=room.claim)
+        classifier = Classifier(given.backend, given.card, limits=limits, host_card=given.host_card)
+        while self._work_once(classifier, room):
             pass
 
-    def _work_once(self) -> bool:
+    def _work_once(self, classifier: Classifier, room: Room) -> bool:
         """Answer a batch, False at the end. A thread that waits for the next holds none of it."""
         jobs = self._next()
         taken = [job for job in jobs if job.future.set_running_or_notify_cancel()]
         if not taken:  # their clients have left
             return bool(jobs)
         try:
-            results = self._answers(taken)
+            results = self._answers(taken, classifier, room)
         except BaseException as error:  # whoever waits is told; the thread goes on
             for job in taken:
                 job.future.set_exception(error)
             return True
+        finally:
+            room.empty()
         for job, result in zip(taken, results, strict=True):
             job.future.set_result(result)
         return True
@@ -163,10 +172,14 @@ class Batcher:
                     break
             return jobs
 
-    def _answers(self, jobs: list[_Job]) -> Sequence[Any]:
+    def _answers(self, jobs: list[_Job], classifier: Classifier, room: Room) -> Sequence[Any]:
         images = jobs[0].images
         if images is not None:
             return [self._infer(images)]
+
+        def infer(images: NDArray[np.generic]) -> NDArray[np.float32]:
+            room.empty()  # all pictures of the batch are prepared
+            return self._infer(images)
+
         self._told(len(jobs))
-        pictures = [job.picture for job in jobs if job.picture is not None]
-        return self.classifier.batch(pictures, self._infer)
+        return classifier.batch([job.picture for job in jobs if job.picture is not None], infer)

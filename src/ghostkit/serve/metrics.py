@@ -12,7 +12,9 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 class Metrics:
     """One server's; each server has its own registry, so that several fit into a process."""
 
-    def __init__(self, held_bytes: Callable[[], float]) -> None:
+    def __init__(
+        self, held_bytes: Callable[[], float], decoding_bytes: Callable[[], float]
+    ) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "ghostkit_requests",
@@ -60,6 +62,12 @@ class Metrics:
             registry=self._registry,
         )
         held.set_function(held_bytes)
+        decoding = Gauge(
+            "ghostkit_decoding_bytes",
+            "Of pictures that are being decoded",
+            registry=self._registry,
+        )
+        decoding.set_function(decoding_bytes)
 
     def watch(self, model: str, waiting: Callable[[], float]) -> None:
         """Show how many pictures wait for a model."""

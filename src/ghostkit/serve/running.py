@@ -1,6 +1,7 @@
 """A server on a port, until it is told to stop."""
 
 import asyncio
+import ctypes
 import ipaddress
 import signal
 import socket
@@ -11,12 +12,14 @@ from types import FrameType
 import uvicorn
 
 from ghostkit.errors import UsageError
+from ghostkit.image.limits import MEBIBYTE
 from ghostkit.serve.app import make_app
 from ghostkit.serve.connections import backlog_of, bounded
 from ghostkit.serve.server import Server
 from ghostkit.signals import handled_by
 
 TICK_S = 0.1
+M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 8 * MEBIBYTE  # of glibc's malloc.h; Pillow takes 16 at once
 STOP_S = 30  # for requests that are being answered when it is told to stop
 
 
@@ -78,6 +81,17 @@ def config_of(server: Server) -> uvicorn.Config:
     )
 
 
+def give_back_large_blocks() -> None:
+    """Have glibc return freed blocks of 8 MiB or more to the system at once.
+
+    A picture's pixels are such blocks. By its own rule each thread keeps hundreds of MiB of them
+    for itself, above what is allowed for decoding.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # not on macOS, nor with musl
+    if set_option is not None:
+        set_option(M_MMAP_THRESHOLD, LARGE_BLOCK)
+
+
 class _Serving(uvicorn.Server):
     """uvicorn's, which goes on for a while after SIGTERM: not ready, but answering."""
 
@@ -113,6 +127,7 @@ def run(server: Server, bound: socket.socket, started: Callable[[], None]) -> No
     Raises:
         UsageError: another process listens there since.
     """
+    give_back_large_blocks()
     try:
         bound.listen(backlog_of(server.admission.connections))
     except OSError as error:

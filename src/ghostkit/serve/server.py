@@ -12,7 +12,7 @@ import numpy as np
 from prometheus_client import Histogram
 
 from ghostkit.classifier import Classifier
-from ghostkit.serve.admission import Admission, Memory
+from ghostkit.serve.admission import Admission, DecodingMemory, Memory
 from ghostkit.serve.batcher import Batcher
 from ghostkit.serve.metrics import Metrics
 from ghostkit.serve.protocol import VERSION
@@ -39,7 +39,8 @@ class Server:
     ) -> None:
         self.admission = admission
         self.memory = Memory(admission.all_bytes)
-        self.metrics = Metrics(lambda: self.memory.held)
+        decoding = DecodingMemory(admission.decoding_bytes)
+        self.metrics = Metrics(lambda: self.memory.held, lambda: decoding.held)
         self.ready = False
         self._requests = 0  # under way; of the event loop alone
         self.batchers: dict[str, Batcher] = {}
@@ -52,6 +53,7 @@ class Server:
                 batch_size=batch_size,
                 workers=workers,
                 most_waiting=admission.waiting,
+                decoding=decoding,
                 told=partial(self._tell, self.metrics.batches.labels(name)),
             )
             self.metrics.watch(name, partial(_waiting_in, batcher))
