@@ -294,3 +294,10 @@ def test_names():
     given = ["a", Path("b"), BytesPath(), b"", np.zeros(1), 3]
     expected = ["a", "b", "\udcff.jpg", "<bytes>", "<array>", "<int>"]
     assert [picture_name(each) for each in given] == expected
+
+
+def test_a_refused_pictures_answer_holds_nothing_of_where_it_was_refused():
+    """A job's answers wait for the writer; the frames would hold the picture's bytes."""
+    classifier = Classifier(FakeBackend(), tiny_card())
+    [answer] = classifier.answers([b"no picture"])
+    assert isinstance(answer.error, ImageRefused) and answer.error.__traceback__ is None

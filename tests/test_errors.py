@@ -12,6 +12,7 @@ from ghostkit.errors import (
     OutputError,
     listed,
     one_line,
+    without_frames,
 )
 
 
@@ -108,3 +109,21 @@ def test_what_another_package_says_becomes_one_short_printable_line():
 def test_of_many_names_the_first_are_listed_and_the_others_counted():
     assert listed(["a", "b"], 3) == listed(["a", "b"], 2) == "a, b"
     assert listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"
+
+
+def test_an_error_that_is_kept_holds_no_frame_of_its_own_nor_of_its_causes():
+    def raised():
+        try:
+            try:
+                raise ValueError("first")
+            except ValueError:
+                raise OutputError("second")
+        except OutputError as error:
+            raise ImageRefused("third", "a.jpg") from error
+
+    with pytest.raises(ImageRefused) as caught:
+        raised()
+    error = without_frames(caught.value)
+    chain = (error, error.__cause__, error.__cause__.__context__)
+    assert [str(each) for each in chain] == ["a.jpg: third", "second", "first"]
+    assert [each.__traceback__ for each in chain] == [None] * 3

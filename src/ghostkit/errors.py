@@ -22,6 +22,9 @@ wherever else a person reads them.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+Failure = TypeVar("Failure", bound=BaseException)
 
 
 def printable(text: object) -> str:
@@ -57,6 +60,19 @@ def did_you_mean(
 
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else otherwise
+
+
+def without_frames(error: Failure) -> Failure:
+    """`error`, to be kept: without the frames that raised it, and those that led to it.
+
+    Their variables are what was worked on, a picture's bytes for one, and would be kept with it.
+    """
+    chain: list[BaseException] = [error]
+    for each in chain:
+        each.__traceback__ = None
+        before = (each.__cause__, each.__context__)
+        chain += [other for other in before if other is not None and other not in chain]
+    return error
 
 
 class GhostkitError(Exception):

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.errors import GhostkitError, ImageRefused, ModelError
+from ghostkit.errors import GhostkitError, ImageRefused, ModelError, without_frames
 
 Source = TypeVar("Source")
 Images = NDArray[np.generic] | Sequence[NDArray[np.generic]]  # a batch, or images of several sizes
@@ -25,6 +25,10 @@ class Answer(Generic[Source]):
     source: Source
     logits: NDArray[np.float32] | None
     error: GhostkitError | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            without_frames(self.error)
 
 
 def one_at_a_time(infer: Infer) -> Infer:
@@ -71,7 +75,7 @@ def _infer(infer: Infer, images: Images) -> list[Row]:
         try:
             rows = np.array(infer(batch), np.float32)  # a copy: `batch` is written over later
         except ModelError as caught:
-            error = caught
+            error = without_frames(caught)
         else:
             if len(rows) == len(batch):
                 return list(rows)

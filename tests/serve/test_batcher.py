@@ -167,6 +167,34 @@ def test_a_thread_that_waits_keeps_nothing_of_what_it_did(make, backend):
         gc.collect()
 
 
+@pytest.mark.parametrize("failure", [None, ModelError("out of memory"), RuntimeError("a fault")])
+def test_nothing_is_kept_of_a_picture_that_has_no_answer(make, backend, monkeypatch, failure):
+    """Not even until garbage is collected: there may be too much of it by then."""
+    backend.gate.set()
+
+    def fails(images):
+        raise failure
+
+    picture = np.zeros((8, 8, 3), np.uint8 if failure else np.float64)  # the latter is refused
+    if failure is not None:
+        monkeypatch.setattr(backend, "infer", fails)
+        monkeypatch.setattr("ghostkit.serve.batcher._log.disabled", True)  # pytest keeps records
+    batcher, seen = make(), weakref.ref(picture)
+    gc.collect()
+    gc.disable()
+    try:
+        [future] = batcher.pictures([picture])
+        error = future.exception(WAIT_S) or future.result().error
+        assert isinstance(error, ImageRefused if failure is None else type(failure))
+        del picture, future
+        end = time.monotonic() + WAIT_S
+        while seen() is not None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        gc.enable()
+
+
 def test_more_than_may_ever_wait_is_not_told_to_come_again(make, backend):
     backend.gate.set()
     with pytest.raises(Refused, match="17 pictures; a request may have 16") as refused:

@@ -5,6 +5,7 @@ a batch at most, from bytes to answers, as a stream's does. Nothing waits for a 
 more comes than the workers do, batches fill by themselves.
 """
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -16,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.classifier import Classifier
+from ghostkit.errors import GhostkitError, without_frames
 from ghostkit.inferring import Answer, one_at_a_time
 from ghostkit.serve.admission import DecodingMemory, Room
 from ghostkit.serve.refusals import Overloaded, Refused
 
 File = bytes | bytearray | memoryview
 Pixels = NDArray[np.uint8]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -146,6 +150,9 @@ class Batcher:
         try:
             results = self._answers(taken, classifier, room)
         except BaseException as error:  # whoever waits is told; the thread goes on
+            if not isinstance(error, GhostkitError):
+                _log.exception("a batch of %d", len(taken))
+            without_frames(error)
             for job in taken:
                 job.future.set_exception(error)
             return True
