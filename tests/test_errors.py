@@ -117,7 +117,7 @@ def test_an_error_that_is_kept_holds_no_frame_of_its_own_nor_of_its_causes():
             try:
                 raise ValueError("first")
             except ValueError:
-                raise OutputError("second")
+                raise OutputError("second")  # noqa: B904  # its context is enough
         except OutputError as error:
             raise ImageRefused("third", "a.jpg") from error
 

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import struct
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from ghostkit.backend import FakeBackend
 from ghostkit.card import Output
 from ghostkit.classifier import Classifier
 from ghostkit.image.limits import Limits
+from ghostkit.serve import answering
 from ghostkit.serve.running import bind
 from serving import running
 from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad, write_odd
@@ -164,6 +166,42 @@ def test_every_picture_of_a_form_has_its_answer_in_order(site, photos, tmp_path)
             assert record["status"] == "refused" and reasons[record["path"]] in record["reason"]
         else:
             assert record["top"][0]["class_name"] + ".jpg" == record["path"]
+
+
+@pytest.mark.parametrize("place", ["answering.pictures_in", "answering._written"])
+def test_others_are_answered_while_a_form_is_read_and_its_answer_written(
+    photos, monkeypatch, place
+):
+    goes_on, came = threading.Event(), threading.Event()
+    function = getattr(answering, place.rpartition(".")[2])
+
+    def slow(*arguments):
+        came.set()
+        assert goes_on.wait(10)
+        return function(*arguments)
+
+    monkeypatch.setattr(f"ghostkit.serve.{place}", slow)
+    body, kind = form(("red.jpg", photos["red"]))
+    with running({"tiny": tiny()}) as site, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(site.json, "POST", "/classify", body, Content_Type=kind)
+        assert came.wait(10)
+        try:
+            assert site.ask("GET", "/v2/health/live")[0] == 200
+        finally:
+            goes_on.set()
+        status, answer = asked.result()
+        assert status == 200 and answer["predictions"][0]["top"][0]["class_name"] == "red"
+
+
+def test_an_answer_of_many_classes_is_held_as_what_it_becomes(photos):
+    content = photos["red"]
+    with running({"tiny": tiny()}, all_bytes=len(content) + 3 * 512 - 1) as site:
+        assert site.json("POST", "/classify?top_k=2", content)[0] == 200
+        status, answer = site.json("POST", "/classify?top_k=5", content)  # of three classes
+        assert status == 413 and "of memory" in answer["error"]
+        assert metric(site, "ghostkit_held_bytes") == 0
+    with running({"tiny": tiny()}, all_bytes=len(content) + 3 * 512) as site:
+        assert site.json("POST", "/classify?top_k=5", content)[0] == 200
 
 
 def test_large_files_of_a_form_are_not_put_on_a_disk(photos, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ tensors by the Open Inference Protocol.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from reprlib import repr as short
@@ -16,8 +16,10 @@ import numpy as np
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError
-from ghostkit.predictions import Prediction
+from ghostkit.inferring import Answer
+from ghostkit.predictions import Status
 from ghostkit.serve import protocol
 from ghostkit.serve.admission import Share, read_body
 from ghostkit.serve.json_cost import answers_cost
@@ -27,6 +29,7 @@ from ghostkit.serve.uploads import is_form, pictures_in
 
 Result = TypeVar("Result")
 
+VALUES_OF_A_CLASS = 4  # its index, name, title and probability
 MOST_NAMED = 1000  # classes that a request may ask for
 
 
@@ -51,7 +54,7 @@ async def infer(server: Server, request: Request, share: Share) -> Response:
         answers = await _outcome(server, request, share, batcher.pictures(asked.pictures))
         predictions = list(map(classifier.prediction, answers))
         for prediction in predictions:
-            _count(server, name, prediction)
+            _count(server, name, prediction.status)
         for number, prediction in enumerate(predictions):
             said = f"{protocol.PICTURE}: element {number}: {prediction.error}"
             if prediction.status == "refused":
@@ -74,27 +77,48 @@ async def classify(server: Server, request: Request, share: Share) -> Response:
     classifier = batcher.classifier
     top_k = _number(request.query_params.get("top_k", "5"))
     body = await _body(server, request, share)
-    if is_form(request.headers):
+    form = is_form(request.headers)
+    if form:
         share.hold(2 * len(body))  # its files beside it
-    uploads = await pictures_in(body, request.headers, server.admission.waiting)
-    share.hold(sum(len(content) for _, content in uploads))
+    uploads = await _aside(form, pictures_in, body, request.headers, server.admission.waiting)
+    answer = answers_cost(VALUES_OF_A_CLASS * len(uploads) * min(top_k, len(classifier.classes)))
+    share.hold(sum(len(content) for _, content in uploads) + answer)
     futures = batcher.pictures([content for _, content in uploads])
     answers = await _outcome(server, request, share, futures)
+    names = [filename for filename, _ in uploads]
+    statuses, content = await _aside(form, _written, classifier, names, answers, top_k)
+    for each in statuses:
+        _count(server, name, each)
+    status = 200 if form else {"answered": 200, "refused": 422, "failed": 500}[statuses[0]]
+    return Response(content, status, media_type="application/json")
+
+
+async def _aside(long: bool, function: Callable[..., Result], *arguments: Any) -> Result:
+    """What a function gives, on a thread where that takes `long`, so that others are answered."""
+    return await asyncio.to_thread(function, *arguments) if long else function(*arguments)
+
+
+def _written(
+    classifier: Classifier,
+    names: Sequence[str | None],
+    answers: Sequence[Answer[Any]],
+    top_k: int,
+) -> tuple[list[Status], str]:
+    """What became of each picture, and the JSON that says so; no form where the name is None."""
     extra = {"model": classifier.card.hash}
     if (fallback := classifier.backend.fallback) is not None:
         extra["fallback"] = fallback
-    records = []
-    for (filename, _), answer in zip(uploads, answers, strict=True):
+    statuses, texts = [], []
+    for filename, answer in zip(names, answers, strict=True):
         prediction = replace(classifier.prediction(answer), source=filename or "")
-        _count(server, name, prediction)
         record = prediction.to_record(top_k, **extra)
         if filename is None:
             del record["path"]
-        records.append(record)
-    if len(uploads) == 1 and uploads[0][0] is None:
-        status = {"answered": 200, "refused": 422, "failed": 500}[records[0]["status"]]
-        return _json(records[0], status)
-    return _json({"predictions": records})
+        statuses.append(prediction.status)
+        texts.append(json.dumps(record))  # each by itself: other threads stand still meanwhile
+    if names == [None]:
+        return statuses, texts[0]
+    return statuses, f'{{"predictions": [{", ".join(texts)}]}}'
 
 
 def address(request: Request) -> dict[str, str]:
@@ -103,12 +127,8 @@ def address(request: Request) -> dict[str, str]:
     return {names[each]: str(value) for each, value in request.path_params.items()}
 
 
-def _json(content: object, status: int = 200) -> Response:
-    return Response(json.dumps(content), status, media_type="application/json")
-
-
-def _count(server: Server, model: str, prediction: Prediction) -> None:
-    server.metrics.pictures.labels(model, prediction.status).inc()
+def _count(server: Server, model: str, status: Status) -> None:
+    server.metrics.pictures.labels(model, status).inc()
 
 
 def _number(text: str) -> int:

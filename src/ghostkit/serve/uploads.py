@@ -3,13 +3,16 @@
 In: a request's content and headers; out: (name, content) of each picture, for a `Batcher`.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, TypeVar
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ghostkit.image.limits import MEBIBYTE
 from ghostkit.serve.refusals import Refused
+
+Result = TypeVar("Result")
 
 FORM = "multipart/form-data"
 MOST_FIELDS = 16  # beside the files
@@ -45,20 +48,26 @@ def is_form(headers: Headers) -> bool:
     return headers.get("content-type", "").lower().startswith(FORM)
 
 
-async def pictures_in(
+def pictures_in(
     content: bytearray, headers: Headers, most: int
 ) -> list[tuple[str | None, bytes | bytearray]]:
     """The pictures, with the names that a form gives them; None where it is no form.
 
-    A form leaves nothing of `content`.
+    A form leaves nothing of `content`. A large one takes a second.
 
     Raises:
         Refused: the form is malformed or cut off, or has no file, or more than `most`.
     """
-    if not is_form(headers):
-        if not content:
-            raise Refused(400, "the request is empty; send a picture's bytes, or a form with files")
-        return [(None, content)]
+    if is_form(headers):
+        return _at_once(_files_of(content, headers, most))
+    if not content:
+        raise Refused(400, "the request is empty; send a picture's bytes, or a form with files")
+    return [(None, content)]
+
+
+async def _files_of(
+    content: bytearray, headers: Headers, most: int
+) -> list[tuple[str | None, bytes | bytearray]]:
     try:
         form = await _Parser(content, headers, most).parse()
     except (MultiPartException, KeyError, UnicodeError, LookupError) as error:
@@ -75,3 +84,13 @@ async def pictures_in(
     if not found:
         raise Refused(400, "the form has no file; send one as in: curl -F picture=@cat.jpg ADDRESS")
     return found
+
+
+def _at_once(work: Coroutine[Any, None, Result]) -> Result:
+    """The result of what never waits: Starlette's parser, of content that is all in memory."""
+    try:
+        work.send(None)
+    except StopIteration as ended:
+        result: Result = ended.value
+        return result
+    raise AssertionError("it waits for something")
