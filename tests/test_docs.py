@@ -3,6 +3,7 @@
 import ast
 import importlib
 import io
+import json
 import re
 import subprocess
 import textwrap
@@ -274,3 +275,16 @@ def test_the_program_for_a_folded_model_answers_as_ghostkit_does(tmp_path, monke
     exec(program, names)
     assert names["pixels"].shape == (96, 96, 3)
     assert names["best"] == load("folded.onnx")("photo.jpg").best[0]
+
+
+def test_the_sample_answers_of_serve_are_such_as_the_bundled_model_gives():
+    told = load("default").card
+    text = (DOCS / "serve.md").read_text()
+    [answer] = re.findall(r"^{.*}$", "".join(fences(DOCS / "serve.md", "")), re.MULTILINE)
+    record = json.loads(answer)
+    assert record["model"] == told.hash
+    for each in record["top"]:
+        index = each["class_index"]
+        assert (each["class_name"], each["title"]) == (told.classes[index], told.titles[index])
+    [(index, name)] = re.findall(r"`[\d.]+:(\d+):(\w+)`", text)
+    assert name == told.classes[int(index)]

@@ -120,6 +120,19 @@ def got(port, path):
         connection.close()
 
 
+def test_a_request_that_fails_is_a_line_with_its_time(make_model, start, tmp_path):
+    photo = save_square(tmp_path / "r.png", RED, (6000, 6000)).read_bytes()
+    process, _, port = start(make_model("tiny.onnx"), "--timeout-s", 0.1)
+    assert ask(port, "/classify", photo)[0] == 504
+    process.send_signal(signal.SIGINT)
+    assert process.wait(STOP_S) == 0
+    assert re.search(
+        r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} WARNING POST /classify status=504 model=tiny ",
+        process.stderr.read(),
+        re.MULTILINE,
+    )
+
+
 def test_a_served_model_is_verified_on_the_command_line(ghostkit, make_model, start, tmp_path):
     for name, color in (("r", RED), ("g", GREEN), ("b", BLUE)):
         save_square(tmp_path / "photos" / f"{name}.png", color)

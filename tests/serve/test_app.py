@@ -19,6 +19,7 @@ from ghostkit import load
 from ghostkit.backend import FakeBackend
 from ghostkit.card import Output
 from ghostkit.classifier import Classifier
+from ghostkit.errors import ModelError
 from ghostkit.image.limits import Limits
 from ghostkit.serve import answering
 from ghostkit.serve.running import bind
@@ -168,19 +169,19 @@ def test_every_picture_of_a_form_has_its_answer_in_order(site, photos, tmp_path)
             assert record["top"][0]["class_name"] + ".jpg" == record["path"]
 
 
-@pytest.mark.parametrize("place", ["answering.pictures_in", "answering._written"])
+@pytest.mark.parametrize("place", ["pictures_in", "_written"])
 def test_others_are_answered_while_a_form_is_read_and_its_answer_written(
     photos, monkeypatch, place
 ):
     goes_on, came = threading.Event(), threading.Event()
-    function = getattr(answering, place.rpartition(".")[2])
+    function = getattr(answering, place)
 
     def slow(*arguments):
         came.set()
         assert goes_on.wait(10)
         return function(*arguments)
 
-    monkeypatch.setattr(f"ghostkit.serve.{place}", slow)
+    monkeypatch.setattr(answering, place, slow)
     body, kind = form(("red.jpg", photos["red"]))
     with running({"tiny": tiny()}) as site, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(site.json, "POST", "/classify", body, Content_Type=kind)
@@ -334,6 +335,102 @@ def test_a_fault_that_nobody_thought_of_is_counted_and_written_down(photos, capl
         assert metric(site, 'ghostkit_requests_total{route="/classify",status="500"}') == 1
         assert site.json("POST", "/classify", photos["green"])[0] == 200
     assert "a secret path" in caplog.text
+
+
+class Failing(FakeBackend):
+    """Fails while it is told to."""
+
+    failure = None
+
+    def __init__(self):
+        super().__init__()
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def infer(self, images):
+        assert self.goes_on.wait(20)
+        if self.failure is not None:
+            raise self.failure
+        return super().infer(images)
+
+
+def test_what_fails_is_logged_with_its_id_which_the_answer_repeats(photos, caplog):
+    backend, content = Failing(), photos["red"]
+    with running({"tiny": tiny(backend)}) as site:
+        status, _, headers = site.ask("POST", "/classify", content, X_Request_Id="abc-1")
+        assert (status, headers["X-Request-Id"]) == (200, "abc-1") and caplog.text == ""
+        backend.failure = ModelError("CUDA failure 700\nand more")
+        for path in ("/classify", "/v2/models/tiny/infer"):
+            caplog.clear()
+            body = content if path == "/classify" else asking(content)
+            status, _, headers = site.ask("POST", path, body, X_Request_Id="abc-2")
+            assert (status, headers["X-Request-Id"]) == (500, "abc-2")
+            [line] = [each.getMessage() for each in caplog.records if "id=" in each.getMessage()]
+            assert re.search(r" status=500 model=tiny seconds=\d\.\d{3} id=abc-2: .*CUDA", line)
+            assert "\n" not in line
+        for given in ("", "a b", "\x7f", "a" * 129):
+            made = site.ask("GET", "/nothing", X_Request_Id=given)[2]["X-Request-Id"]
+            assert re.fullmatch("[0-9a-f]{32}", made)
+
+
+def test_a_model_that_goes_on_failing_is_not_ready_until_it_answers(photos, caplog):
+    backend, content = Failing(), photos["red"]
+    models = {"tiny": tiny(backend), "other": tiny()}
+    with running(models) as site:
+
+        def ready(name):
+            return site.ask("GET", f"/v2/models/{name}/ready")[0]
+
+        backend.failure = ModelError("CUDA failure 700")
+        for _ in range(2):
+            site.ask("POST", "/classify", content)
+        assert ready("tiny") == 200  # two may be chance
+        site.ask("POST", "/classify", content)
+        assert [ready("tiny"), ready("other")] == [503, 200]
+        assert site.ask("GET", "/v2/health/ready")[0] == 503
+        assert site.ask("GET", "/v2/health/live")[0] == 200
+        states = {each["name"]: each for each in site.json("POST", "/v2/repository/index")[1]}
+        assert states["tiny"]["state"] == "UNAVAILABLE" and "700" in states["tiny"]["reason"]
+        assert states["other"]["state"] == "READY"
+        assert metric(site, 'ghostkit_failed_batches{model="tiny"}') >= 3
+        backend.failure = None  # and nobody sends anything
+        assert site.ask("GET", "/v2/health/ready")[0] == 200
+        assert metric(site, 'ghostkit_failed_batches{model="tiny"}') == 0
+    said = [each.getMessage() for each in caplog.records if each.name.endswith("health")]
+    assert said[0].startswith("model tiny: 3 batches in a row failed")
+    assert said[1:] == ["model tiny answers again"]
+
+
+def test_what_clients_send_does_not_make_a_model_not_ready():
+    class Choosy(FakeBackend):
+        def infer(self, images):
+            if images.max() > 5:
+                raise ModelError("too bright")
+            return super().infer(images)
+
+    given = {"name": "image", "datatype": "FP32", "shape": [1, 3, 8, 8], "data": [9.0] * 192}
+    asked = json.dumps({"inputs": [given]}).encode()
+    with running({"tiny": tiny(Choosy())}) as site:
+        for _ in range(5):
+            assert site.json("POST", "/v2/models/tiny/infer", asked)[0] == 500
+            assert site.ask("GET", "/v2/health/ready")[0] == 200
+
+
+def test_a_model_that_hangs_after_failing_is_not_ready(photos):
+    backend = Failing()
+    with running({"tiny": tiny(backend)}, workers=1) as site:
+        backend.failure = ModelError("once")
+        for _ in range(3):
+            site.ask("POST", "/classify", photos["red"])
+        backend.goes_on.clear()
+        backend.failure = None
+        for _ in range(2):
+            assert site.ask("GET", "/v2/health/ready")[0] == 503
+        assert metric(site, "ghostkit_waiting_pictures") == 0  # it is asked once
+        backend.goes_on.set()
+        end = time.monotonic() + 10
+        while site.ask("GET", "/v2/health/ready")[0] == 503:
+            assert time.monotonic() < end
 
 
 def test_numbers_in_json_are_counted_as_what_they_become(photos):

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import logging
 import threading
 import time
 import weakref
@@ -178,7 +179,8 @@ def test_nothing_is_kept_of_a_picture_that_has_no_answer(make, backend, monkeypa
     picture = np.zeros((8, 8, 3), np.uint8 if failure else np.float64)  # the latter is refused
     if failure is not None:
         monkeypatch.setattr(backend, "infer", fails)
-        monkeypatch.setattr("ghostkit.serve.batcher._log.disabled", True)  # pytest keeps records
+        log = logging.getLogger("ghostkit.serve.batcher")
+        monkeypatch.setattr(log, "disabled", True)  # pytest keeps its records
     batcher, seen = make(), weakref.ref(picture)
     gc.collect()
     gc.disable()

@@ -1,5 +1,6 @@
 """``ghostkit serve``: models behind HTTP."""
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,7 @@ from ghostkit.defaults import (
 if TYPE_CHECKING:
     from ghostkit.classifier import Classifier
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a model, as it stands in addresses
 
 
@@ -112,6 +114,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise MissingExtra("serve", str(error.name).partition(".")[0]) from error
 
+    logging.basicConfig(format=LOG_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S%z")
     connections = allowed_connections(Admission.connections)
     admission = Admission(
         picture=Limits(max_picture_mb * MEBIBYTE, round(max_megapixels * MEGAPIXEL)),

@@ -16,13 +16,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ghostkit import __version__
-from ghostkit.errors import ModelError
+from ghostkit.errors import ModelError, without_frames
 from ghostkit.serve import protocol
 from ghostkit.serve.admission import Share
 from ghostkit.serve.answering import address, classify, infer
 from ghostkit.serve.metrics import CONTENT_TYPE
 from ghostkit.serve.page import SCRIPT, index_page
 from ghostkit.serve.refusals import Refused
+from ghostkit.serve.request_log import ID, id_of, log_failure
 from ghostkit.serve.server import Server
 
 Handler = Callable[[Server, Request, Share], Awaitable[Response]]
@@ -43,14 +44,18 @@ def make_app(server: Server) -> Starlette:
 
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         async def endpoint(request: Request) -> Response:
-            began = time.perf_counter()
+            began, request_id = time.perf_counter(), id_of(request.headers)
             with server.memory.share() as share:
-                response = await _answered(handler, server, request, share)
+                response = await _answered(handler, server, request, share, request_id)
+            seconds = time.perf_counter() - began
             server.metrics.requests.labels(path, str(response.status_code)).inc()
-            server.metrics.seconds.labels(path).observe(time.perf_counter() - began)
-            response.headers.update(_HEADERS)
+            server.metrics.seconds.labels(path).observe(seconds)
+            response.headers.update(_HEADERS | {ID: request_id})
             if not server.ready:  # it stops soon, and the next request had better go elsewhere
                 response.headers["Connection"] = "close"
+            if response.status_code >= 500 and handler is not _ready:
+                model = address(request).get("name") or next(iter(server.batchers))
+                log_failure(f"{method} {path}", model, response, request_id, seconds)
             return response
 
         return Route(path, endpoint, methods=[method])
@@ -83,28 +88,40 @@ def make_app(server: Server) -> Starlette:
     return app
 
 
-async def _answered(handler: Handler, server: Server, request: Request, share: Share) -> Response:
+async def _answered(
+    handler: Handler, server: Server, request: Request, share: Share, request_id: str
+) -> Response:
     try:
         with nullcontext() if handler in _ALWAYS else server.under_way():
             return await handler(server, request, share)
-    except Refused as error:
-        again = {"Retry-After": "1"} if error.status == 503 else None
-        return JSONResponse({"error": str(error)}, error.status, again)
-    except ClientDisconnect:
-        return Response(status_code=499)  # nobody reads it; counted
-    except ModelError as error:
-        return JSONResponse({"error": str(error)}, 500)
-    except Exception as error:  # a fault of ours, or of a model's; counted, and others are answered
-        _log.exception("%s %s", request.method, request.url.path)
-        said = f"unexpected {type(error).__name__}; the server has written down where"
-        return JSONResponse({"error": said}, 500)
+    except Exception as error:
+        response = _refusal(error, request_id)
+        without_frames(error)  # or what the request sent stays until garbage is collected
+        return response
+
+
+def _refusal(error: Exception, request_id: str) -> Response:
+    match error:
+        case Refused():
+            again = {"Retry-After": "1"} if error.status == 503 else None
+            return JSONResponse({"error": str(error)}, error.status, again)
+        case ClientDisconnect():
+            return Response(status_code=499)  # nobody reads it; counted
+        case ModelError():
+            return JSONResponse({"error": str(error)}, 500)
+    # a fault of ours, or of a model's; counted, and others are answered
+    _log.error("request %s", request_id, exc_info=error)
+    said = f"unexpected {type(error).__name__}; the server has written down where"
+    return JSONResponse({"error": said}, 500)
 
 
 def _no_such_address(request: Request, error: HTTPException) -> Response:
     said = {404: f"no such address: {request.url.path}", 405: f"{request.method} is not for it"}
     message = said.get(error.status_code, error.detail)
     return JSONResponse(
-        {"error": message}, error.status_code, {**(error.headers or {}), **_HEADERS}
+        {"error": message},
+        error.status_code,
+        {**(error.headers or {}), **_HEADERS, ID: id_of(request.headers)},
     )
 
 
@@ -131,17 +148,19 @@ async def _live(server: Server, request: Request, share: Share) -> Response:
 
 
 async def _ready(server: Server, request: Request, share: Share) -> Response:
+    names = list(server.batchers)
     if "model" in request.path_params:
-        server.model(**address(request))
-    return JSONResponse({"ready": server.ready}, 200 if server.ready else 503)
+        names = [server.model(**address(request))[0]]
+    ready = server.ready and all([await server.health[name].answers() for name in names])
+    return JSONResponse({"ready": ready}, 200 if ready else 503)
 
 
 async def _index(server: Server, request: Request, share: Share) -> Response:
-    state = "READY" if server.ready else "UNAVAILABLE"
-    found = [
-        {"name": name, "version": protocol.VERSION, "state": state, "reason": ""}
-        for name in server.batchers
-    ]
+    found = []
+    for name, health in server.health.items():
+        ready = server.ready and not health.failing
+        state, reason = "READY" if ready else "UNAVAILABLE", health.reason if not ready else ""
+        found.append({"name": name, "version": protocol.VERSION, "state": state, "reason": reason})
     return JSONResponse(found)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.classifier import Classifier
-from ghostkit.errors import GhostkitError, without_frames
+from ghostkit.errors import GhostkitError, ModelError, without_frames
 from ghostkit.inferring import Answer, one_at_a_time
 from ghostkit.serve.admission import DecodingMemory, Room
 from ghostkit.serve.refusals import Overloaded, Refused
@@ -46,6 +46,7 @@ class Batcher:
         most_waiting: pictures and tensors that no thread has taken yet; more are turned away.
         decoding: what the threads take for pixels, together with those of other models.
         told: called with the size of each batch of pictures, on the thread that did it.
+        noted: the same after each batch, with what the model failed with, or None.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Batcher:
         most_waiting: int,
         decoding: DecodingMemory,
         told: Callable[[int], None] = lambda size: None,
+        noted: Callable[[BaseException | None], None] = lambda failure: None,
     ) -> None:
         self.classifier = classifier
         self._batch_size, self._most_waiting, self._told = batch_size, most_waiting, told
@@ -64,7 +66,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._idle, self._closing = 0, False
         backend = classifier.backend
-        self._decoding = decoding
+        self._decoding, self._noted = decoding, noted
         self._infer = one_at_a_time(backend.infer) if backend.serial else backend.infer
         self._threads = [
             threading.Thread(target=self._work, name=f"answers {number}", daemon=True)
@@ -152,15 +154,28 @@ class Batcher:
         except BaseException as error:  # whoever waits is told; the thread goes on
             if not isinstance(error, GhostkitError):
                 _log.exception("a batch of %d", len(taken))
-            without_frames(error)
+            self._noted(without_frames(error))
             for job in taken:
                 job.future.set_exception(error)
             return True
         finally:
             room.empty()
+        self._note(results)
         for job, result in zip(taken, results, strict=True):
             job.future.set_result(result)
         return True
+
+    def _note(self, results: Sequence[Any]) -> None:
+        """Whether the model has answered anything; refused pictures say nothing of it."""
+        failure = None
+        for result in results:
+            answer = result if isinstance(result, Answer) else Answer(None, result)
+            if answer.logits is not None and np.isfinite(answer.logits).all():
+                return self._noted(None)
+            if isinstance(answer.error, ModelError):
+                failure = answer.error
+        if failure is not None:
+            self._noted(failure)
 
     def _next(self) -> list[_Job]:
         """Wait for work; none at the end."""

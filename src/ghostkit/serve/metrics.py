@@ -56,6 +56,12 @@ class Metrics:
             ["model"],
             registry=self._registry,
         )
+        self._failures = Gauge(
+            "ghostkit_failed_batches",
+            "Batches in a row, up to now, that the model failed at",
+            ["model"],
+            registry=self._registry,
+        )
         held = Gauge(
             "ghostkit_held_bytes",
             "Of requests that are read, answered or in a thread",
@@ -69,9 +75,12 @@ class Metrics:
         )
         decoding.set_function(decoding_bytes)
 
-    def watch(self, model: str, waiting: Callable[[], float]) -> None:
-        """Show how many pictures wait for a model."""
+    def watch(
+        self, model: str, waiting: Callable[[], float], failures: Callable[[], float]
+    ) -> None:
+        """Show how many pictures wait for a model, and how many of its batches failed in a row."""
         self._waiting.labels(model).set_function(waiting)
+        self._failures.labels(model).set_function(failures)
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

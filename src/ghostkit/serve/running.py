@@ -72,6 +72,7 @@ def config_of(server: Server) -> uvicorn.Config:
         http=bounded(admission.connections, admission.read_s, server.metrics),
         ws="none",
         backlog=backlog_of(admission.connections),
+        log_config=None,  # the command's, as of our own lines
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -4,16 +4,19 @@ In: classifiers by name; out: what `app` answers requests with.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from prometheus_client import Histogram
 
 from ghostkit.classifier import Classifier
+from ghostkit.inferring import Answer
 from ghostkit.serve.admission import Admission, DecodingMemory, Memory
 from ghostkit.serve.batcher import Batcher
+from ghostkit.serve.health import Health
 from ghostkit.serve.metrics import Metrics
 from ghostkit.serve.protocol import VERSION
 from ghostkit.serve.refusals import Overloaded, Refused
@@ -44,10 +47,12 @@ class Server:
         self.ready = False
         self._requests = 0  # under way; of the event loop alone
         self.batchers: dict[str, Batcher] = {}
+        self.health: dict[str, Health] = {}
         for name, given in models.items():
             classifier = Classifier(
                 given.backend, given.card, limits=admission.picture, host_card=given.host_card
             )
+            self.health[name] = health = Health(name, partial(self._own_picture, name))
             self.batchers[name] = batcher = Batcher(
                 classifier,
                 batch_size=batch_size,
@@ -55,8 +60,13 @@ class Server:
                 most_waiting=admission.waiting,
                 decoding=decoding,
                 told=partial(self._tell, self.metrics.batches.labels(name)),
+                noted=health.note,
             )
-            self.metrics.watch(name, partial(_waiting_in, batcher))
+            self.metrics.watch(name, partial(_waiting_in, batcher), partial(_failures_of, health))
+
+    def _own_picture(self, name: str) -> Future[Answer[Any]]:
+        [future] = self.batchers[name].pictures([_GREY])
+        return future
 
     def _tell(self, batches: Histogram, pictures: int) -> None:
         if self.ready:  # its own first picture is nobody's
@@ -69,8 +79,8 @@ class Server:
             GhostkitError: it does not.
         """
         try:
-            for batcher in self.batchers.values():
-                [answer] = [each.result() for each in batcher.pictures([_GREY])]
+            for name in self.batchers:
+                answer = self._own_picture(name).result()
                 if answer.error is not None:
                     raise answer.error
         except BaseException:
@@ -116,3 +126,7 @@ class Server:
 
 def _waiting_in(batcher: Batcher) -> int:
     return batcher.waiting
+
+
+def _failures_of(health: Health) -> int:
+    return health.failures
