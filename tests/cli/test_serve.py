@@ -4,10 +4,12 @@ import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -23,8 +25,17 @@ def start():
     """Starts a server, and gives its process and port."""
     processes = []
 
-    def start(*arguments):
-        command = [sys.executable, "-m", "ghostkit", "serve", *map(str, arguments), "--port", "0"]
+    def start(*arguments, under=()):
+        command = [
+            *under,
+            sys.executable,
+            "-m",
+            "ghostkit",
+            "serve",
+            *map(str, arguments),
+            "--port",
+            "0",
+        ]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         for line in process.stderr:
@@ -118,6 +129,19 @@ def got(port, path):
         return response.status, response.headers["Connection"]
     finally:
         connection.close()
+
+
+def test_silent_connections_leave_file_descriptors_for_others(make_model, start):
+    shell = ("sh", "-c", 'ulimit -n 600 && exec "$@"', "sh")
+    process, _, port = start(make_model(), under=shell)
+    with ExitStack() as stack:
+        for _ in range(500):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), STOP_S))
+        for path in ("/v2/health/live", "/v2/health/ready", "/metrics"):
+            assert got(port, path)[0] == 200
+    process.send_signal(signal.SIGINT)
+    assert process.wait(STOP_S) == 0
+    assert "Too many open files" not in process.stderr.read()
 
 
 def test_a_request_that_fails_is_a_line_with_its_time(make_model, start, tmp_path):

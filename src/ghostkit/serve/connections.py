@@ -15,27 +15,23 @@ if TYPE_CHECKING:
 else:  # h11's, or that of httptools where it is installed
     from uvicorn.protocols.http.auto import AutoHTTPProtocol as HTTPProtocol
 
-_OTHER_DESCRIPTORS = 256  # of models, the event loop, logs
+ACCEPTED_AT_ONCE = 64
+_OTHER_DESCRIPTORS = 512  # of models, the event loop, logs; of connections accepted while others
+# are closed, for which asyncio takes four turns
 
 
 def allowed_connections(most: int) -> int:
     """How many connections may be open: `most`, or fewer where file descriptors are short.
 
-    Half as many more may have been accepted before the first of them is closed, see `backlog_of`.
     The soft limit of descriptors is raised as far as that needs and the hard one allows.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = most + backlog_of(most) + _OTHER_DESCRIPTORS
+    needed = most + _OTHER_DESCRIPTORS
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return most
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    return min(most, max(4, (allowed - _OTHER_DESCRIPTORS) * 2 // 3))
-
-
-def backlog_of(connections: int) -> int:
-    """How many the system keeps until they are accepted; asyncio accepts all of them at once."""
-    return connections // 2
+    return max(4, allowed - _OTHER_DESCRIPTORS)
 
 
 def bounded(most: int, seconds: float, metrics: Metrics) -> type[asyncio.Protocol]:

@@ -26,7 +26,7 @@ def log_failure(
     route: str, model: str, response: Response, request_id: str, seconds: float
 ) -> None:
     """One line of a request that the server, or its model, is to blame for."""
-    said = json.loads(response.body)
+    said = json.loads(bytes(response.body))
     _log.log(
         logging.ERROR if response.status_code == 500 else logging.WARNING,
         "%s status=%d model=%s seconds=%.3f id=%s: %s",

@@ -14,10 +14,11 @@ import uvicorn
 from ghostkit.errors import UsageError
 from ghostkit.image.limits import MEBIBYTE
 from ghostkit.serve.app import make_app
-from ghostkit.serve.connections import backlog_of, bounded
+from ghostkit.serve.connections import ACCEPTED_AT_ONCE, bounded
 from ghostkit.serve.server import Server
 from ghostkit.signals import handled_by
 
+WAITING_CONNECTIONS = 2048  # that the system keeps until they are accepted
 TICK_S = 0.1
 M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 8 * MEBIBYTE  # of glibc's malloc.h; Pillow takes 16 at once
 STOP_S = 30  # for requests that are being answered when it is told to stop
@@ -71,7 +72,7 @@ def config_of(server: Server) -> uvicorn.Config:
         make_app(server),
         http=bounded(admission.connections, admission.read_s, server.metrics),
         ws="none",
-        backlog=backlog_of(admission.connections),
+        backlog=ACCEPTED_AT_ONCE,
         log_config=None,  # the command's, as of our own lines
         log_level="warning",
         access_log=False,
@@ -102,6 +103,8 @@ class _Serving(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for bound in sockets or ():  # asyncio lets no more wait than it accepts at once
+            bound.listen(WAITING_CONNECTIONS)
         if self.started:
             self._started()
 
@@ -130,8 +133,9 @@ def run(server: Server, bound: socket.socket, started: Callable[[], None]) -> No
     """
     give_back_large_blocks()
     try:
-        bound.listen(backlog_of(server.admission.connections))
+        bound.listen(WAITING_CONNECTIONS)
     except OSError as error:
-        raise _cannot_listen(*bound.getsockname()[:2], error) from error
+        host, port = bound.getsockname()[:2]
+        raise _cannot_listen(host, port, error) from error
     with handled_by(lambda number, frame: None):  # uvicorn raises them again at its end
         asyncio.run(_Serving(server, started).serve([bound]))
