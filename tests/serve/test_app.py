@@ -653,14 +653,18 @@ def test_silent_connections_keep_nobody_out(photos):
     with running({"tiny": tiny()}, connections=5) as site, ExitStack() as stack:
         address = ("127.0.0.1", site.port)
         at_work = stack.enter_context(socket.create_connection(address, 10))
-        at_work.sendall(head_of(len(photos["red"])))
+        at_work.sendall(head_of(len(photos["red"])) + photos["red"][:10])
+        end = time.monotonic() + 10
+        while site.server.memory.held < 10:
+            assert time.monotonic() < end
+            time.sleep(0.01)
         silent = [stack.enter_context(socket.create_connection(address, 10)) for _ in range(9)]
         for path in ("/v2/health/live", "/v2/health/ready", "/metrics"):
             assert site.ask("GET", path)[0] == 200
         assert metric(site, "ghostkit_evicted_connections_total") == 6
         for connection in silent[:6]:
             closed_after(connection)
-        at_work.sendall(photos["red"])
+        at_work.sendall(photos["red"][10:])
         assert at_work.recv(4096).startswith(b"HTTP/1.1 200")
 
 
