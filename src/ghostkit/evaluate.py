@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ghostkit.card import Measurement
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
+from ghostkit.dataset.learned import may_be_learned
 from ghostkit.errors import DatasetError
 from ghostkit.image import Picture
 from ghostkit.inferring import Answer
@@ -60,6 +61,7 @@ class Evaluation:
     fallback: str | None  # what ran instead of what was asked for, and why
     preprocessing: str  # the steps of the card, in words
     times: StageTimes = field(repr=False)
+    note: str | None = None  # why these may be photos that the model has learned
     accepted: Accuracy | None = None  # answers as sure as the card asks for; None: it does not ask
     accepted_top1: Accuracy | None = None  # of these
     confidences: tuple[ConfidenceBin, ...] = ()  # the 15 bins of the calibration error
@@ -111,6 +113,7 @@ class Evaluation:
         return {
             "data": self.data,
             "data_fingerprint": self.data_fingerprint,
+            "note": self.note,
             "backend": self.backend,
             "fallback": self.fallback,
             "preprocessing": self.preprocessing,
@@ -269,6 +272,7 @@ def _measure(
         fallback=classifier.backend.fallback,
         preprocessing=describe(classifier.card.steps),
         times=times,
+        note=may_be_learned(classifier.card, dataset),
         accepted=None if sure is None else accuracy(sure),
         accepted_top1=None if sure is None else accuracy(hits[sure]),
         confidences=confidence_bins(probabilities, targets),

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from tiny import BLUE, GREEN, RED, save_square, write_bad
+from ghostkit.dataset import open_dataset
+from tiny import BLUE, GREEN, RED, save_square, tiny_card, write_bad
 
 
 @pytest.fixture
@@ -128,3 +129,17 @@ def test_a_data_set_of_which_nothing_can_be_read(ghostkit, model, tmp_path):
     outcome = ghostkit("evaluate", model, tmp_path / "d")
     assert outcome.status == 2
     assert "none of 2 pictures could be answered; the first: " in outcome.err
+
+
+def test_photos_that_the_model_has_learned_are_told_and_written(
+    ghostkit, make_model, photos, tmp_path
+):
+    card = tiny_card()
+    learned = {"data": "photos", "data_fingerprint": open_dataset(photos).fingerprint}
+    trained = card.provenance.model_copy(update=learned)
+    model = make_model("own.onnx", card.model_copy(update={"provenance": trained}).to_json())
+    page = tmp_path / "page.html"
+    outcome = ghostkit("evaluate", model, photos, "--json", "--html", page)
+    assert "the model was trained on these very photos, photos" in outcome.err
+    assert "these very photos" in json.loads(outcome.out)["note"]
+    assert "note: the model was trained on these very photos" in page.read_text()

@@ -16,13 +16,14 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # see tests/train/conftest.py
 
 from ghostkit.locks import claimed  # noqa: E402
-from ghostkit.run_files import BEST, LAST, PREVIOUS  # noqa: E402
+from ghostkit.run_files import BEST, LAST, PREVIOUS, VALIDATION  # noqa: E402
 from ghostkit.train.checkpoint import open_checkpoint  # noqa: E402
 from ghostkit.train.recipe import Recipe  # noqa: E402
 from ghostkit.train.recipe.original_flags import ORIGINAL_FLAGS  # noqa: E402
 
 SMALL = QUICK | {"width": 0.12, "epochs": 1, "batch_size": 6}
-FILES = {"args.yaml", "curves.png", "events.jsonl", LAST, BEST, "recipe.toml", "summary.csv"}
+FILES = {"args.yaml", "curves.png", "events.jsonl", "recipe.toml", "summary.csv"}
+FILES |= {LAST, BEST, VALIDATION}
 
 
 def files(*epochs):

@@ -4,8 +4,11 @@ import pytest
 from ghostkit.backend import Backend, FakeBackend
 from ghostkit.classifier import Classifier
 from ghostkit.convert.budget import accuracy_judge, agreement_judge
+from ghostkit.convert.int8_search import _judge_for
+from ghostkit.convert.requested import Request
 from ghostkit.dataset import open_dataset
 from ghostkit.errors import DatasetError
+from ghostkit.progress import silent
 from networks import save_colours
 from tiny import tiny_card, write_bad
 
@@ -72,3 +75,22 @@ def test_pictures_that_cannot_be_read_do_not_judge(photos):
         DatasetError, match="none of the 5 pictures .*; the first: .*cut.jpg: trunc"
     ):
         agreement_judge(classifier(FakeBackend()), bad, 0)
+
+
+def test_photos_that_the_source_has_learned_are_told(photos, tmp_path):
+    card, said = tiny_card(), []
+    learned = {"data": "photos", "data_fingerprint": open_dataset(photos).fingerprint}
+    trained = card.provenance.model_copy(update=learned)
+    source = Classifier(FakeBackend(), card.model_copy(update={"provenance": trained}))
+    request = Request(
+        model=tmp_path,
+        output=tmp_path,
+        find_pictures=lambda: (),
+        max_drop=1.0,
+        overwrite=False,
+        bars=silent,
+        say=said.append,
+        data=photos,
+    )
+    _judge_for(request, source, None)
+    assert any("trained on these very photos" in line for line in said)

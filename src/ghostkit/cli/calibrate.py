@@ -17,6 +17,7 @@ from ghostkit.cli.options import (
     ValSplit,
     Workers,
     say,
+    say_notes,
 )
 from ghostkit.defaults import DEFAULT_SEED
 
@@ -194,15 +195,7 @@ def _open_data(
             f"{data}: it has a train part only, and the photos have to be such that the model was "
             "not trained on. Give --val-split and --seed as in training, or other photos"
         )
-    for note in dataset.notes:
-        say(note)
-    trained = card.provenance
-    share = trained.recipe.get("val_split")
-    if share and dataset.split == "all" and trained.data == f"{dataset.name}/train":
-        say(
-            f"the model was trained on {trained.data}, and these may be the same photos; take "
-            f"those that were held out: --val-split {share} --seed {trained.seed}"
-        )
+    say_notes(dataset, card)
     return dataset
 
 

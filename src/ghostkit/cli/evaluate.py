@@ -25,6 +25,7 @@ from ghostkit.cli.options import (
     Workers,
     say,
     say_fallback,
+    say_notes,
 )
 from ghostkit.defaults import DEFAULT_SEED
 
@@ -99,8 +100,7 @@ def evaluate(
         left_out=read_left_out(leave_out),
         bars=bars_for(),
     )
-    for note in dataset.notes:
-        say(note)
+    say_notes(dataset, classifier.card)
     evaluation = measure(
         classifier, dataset, batch_size=batch_size, workers=workers, bars=bars_for()
     )

@@ -19,11 +19,11 @@ from ghostkit.errors import UsageError
 from ghostkit.files import cache_folder, check_target, make_folder
 from ghostkit.locks import taking_turns
 from ghostkit.progress import Bars, Log
-from ghostkit.run_files import BEST, hold_a_run, holds_a_run
+from ghostkit.run_files import BEST, VALIDATION, hold_a_run, holds_a_run
 
 DISK = Path("/cache")  # of a ModelArts machine
 ONNX = "model_best.onnx"
-RECORDS = ("summary.csv", "args.yaml", "recipe.toml", "events.jsonl")
+RECORDS = ("summary.csv", "args.yaml", "recipe.toml", "events.jsonl", VALIDATION)
 
 Command = Callable[[Sequence[str]], int]
 """Runs a command line of ghostkit; its exit status."""

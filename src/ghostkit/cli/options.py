@@ -14,6 +14,8 @@ from ghostkit.errors import printable
 from ghostkit.progress import tell
 
 if TYPE_CHECKING:
+    from ghostkit.card import ModelCard
+    from ghostkit.dataset import Dataset
     from ghostkit.verify import Answering
 
 INTERRUPTED = 130  # exit status: what a shell reports for SIGINT
@@ -135,6 +137,14 @@ def say_fallback(classifier: "Answering") -> None:
     """Tell the person where a model does not run as it was asked to."""
     if (said := classifier.backend.fallback) is not None:
         say(f"fallback: {said}")
+
+
+def say_notes(dataset: "Dataset", card: "ModelCard") -> None:
+    """Tell the person what was found in the data that a model is measured on."""
+    from ghostkit.dataset.learned import notes_for
+
+    for note in notes_for(card, dataset):
+        say(note)
 
 
 def say(line: str) -> None:

@@ -15,6 +15,7 @@ from ghostkit.convert.requested import Request
 from ghostkit.convert.search import Form, Found, Maker, Settings, search
 from ghostkit.convert.source import Source, open_source
 from ghostkit.dataset.evaluation import open_evaluation
+from ghostkit.dataset.learned import notes_for
 from ghostkit.errors import ModelError, UsageError
 
 Made = TypeVar("Made", bound=Form)
@@ -70,7 +71,7 @@ def _judge_for(request: Request, source: Classifier, calibration: Calibration) -
     """By labelled pictures where some are named, else by agreement; says which."""
     if request.data is not None:
         dataset = open_evaluation(request.data)
-        for note in dataset.notes:
+        for note in notes_for(source.card, dataset):
             request.say(note)
         return accuracy_judge(source, dataset, request.max_drop, bars=request.bars)
     request.say(

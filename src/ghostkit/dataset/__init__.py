@@ -17,7 +17,7 @@ from ghostkit.dataset.folders import check_folder, find_pictures
 from ghostkit.dataset.label_file import classes_of, match, read_label_file
 from ghostkit.dataset.layouts import Layout, find_layout, read_part, read_tree
 from ghostkit.dataset.left_out import without
-from ghostkit.dataset.record import Dataset, Sample
+from ghostkit.dataset.record import Dataset, HoldOut, Sample
 from ghostkit.dataset.shards import is_packed, name_below, read_index, read_samples
 from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
 from ghostkit.defaults import DEFAULT_SEED
@@ -195,7 +195,14 @@ def _split(
 
     def side(keep: NDArray[np.bool_], split: Part) -> Dataset:
         kept = tuple(whole.samples[i] for i in np.flatnonzero(keep))
-        return replace(whole, samples=kept, split=split, notes=(*whole.notes, *notes), part="")
+        return replace(
+            whole,
+            samples=kept,
+            split=split,
+            notes=(*whole.notes, *notes),
+            part="",
+            hold_out=HoldOut(fraction, seed),
+        )
 
     return side(~held, "train"), side(held, "val")
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,13 @@ class Sample:
     target: int
 
 
+class HoldOut(NamedTuple):
+    """How pictures of a tree without parts were held out."""
+
+    share: float  # 0..1
+    seed: int
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The pictures of one data set, or of one part of it, in class order, then natural order."""
@@ -32,6 +40,7 @@ class Dataset:
     skipped: tuple[str, ...] = ()  # "PATH: REASON" of each file or label line that is left out
     notes: tuple[str, ...] = ()  # sentences that the user should see
     part: str = ""  # the part's folder below the root, e.g. "validation"; empty for one without
+    hold_out: HoldOut | None = None  # of the half of a tree without parts
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -22,7 +22,8 @@ def evaluation_page(evaluation: Evaluation, model: str) -> str:
         element("h1", text(f"How good is {model} on {evaluation.data}?")),
         element("p", text(evaluation.preprocessing), kind="soft"),
         element("p", text(f"run by {evaluation.backend}"), kind="soft"),
-        *_fallback(evaluation),
+        *_said("fallback", evaluation.fallback),
+        *_said("note", evaluation.note),
         tiles(_figures(evaluation)),
         element("h2", text("Is it as right as it is sure?")),
         element("div", reliability_diagram(evaluation.confidences), kind="box"),
@@ -36,10 +37,8 @@ def evaluation_page(evaluation: Evaluation, model: str) -> str:
     return page(f"ghostkit evaluate: {evaluation.data}", body)
 
 
-def _fallback(evaluation: Evaluation) -> list[Html]:
-    if evaluation.fallback is None:
-        return []
-    return [element("p", text(f"fallback: {evaluation.fallback}"))]
+def _said(what: str, words: str | None) -> list[Html]:
+    return [] if words is None else [element("p", text(f"{what}: {words}"))]
 
 
 def _figures(evaluation: Evaluation) -> list[tuple[str, str]]:

@@ -5,15 +5,18 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_splits
+from ghostkit.dataset.learned import may_be_learned
 from ghostkit.dataset.left_out import read_left_out
 from ghostkit.errors import UsageError
 from ghostkit.progress import Bars, Log, silent, unlogged
 from ghostkit.train.checkpoint import Checkpoint
 from ghostkit.train.distill import TeacherLogits, teacher_logits
+from ghostkit.train.held_out import check_same_hold_out
 from ghostkit.train.loop import CPU, TrainingResult, train
 from ghostkit.train.machines.devices import Device
 from ghostkit.train.machines.place import ONLY, Place
@@ -70,7 +73,13 @@ def train_from_paths(
         resumed = None if resume is None else Path(resume.path).parent
         if run_folder is not None and world.is_main:
             check_run_folder(run_folder, resumed)
+        if resume is not None:
+            check_same_hold_out(resume, recipe)
         train_data, val_data = open_data(data, recipe, labels, leave_out, bars=bars, log=log)
+        if weights is not None and weights.card is not None:
+            if learned := may_be_learned(weights.card, val_data):
+                log(f"validation: {learned}")
+                weights = replace(weights, remark=", which may have learned the validation photos")
         if num_classes is not None:
             _check_classes(train_data, num_classes)
         folder = run_folder or resumed or new_run_folder(output, recipe, world)

@@ -99,7 +99,7 @@ def train(
     reporter: Reporter = QuietReporter()
     if world.is_main:
         reporter = FolderReporter(folder, recipe, card, events, trackers, log)
-    reporter.begin(resume)
+    reporter.begin(val_data, resume)
     features, trained, measured = networks(recipe, state, train_data, device.name, bars, world)
     classifier = Classifier(TorchBackend(measured, device.name), card)
     network = as_called(trained, recipe, device, log)

@@ -32,7 +32,6 @@ from ghostkit.train.state import Position, RunState, build_optimizer
 # Recipe keys that a resume cannot change.
 FIXED = ("model", "width", "stem_stride", "freeze", "opt")
 WITHIN_AN_EPOCH = ("batch_size", "accumulate", "seed")  # nor these, but between two epochs
-
 SCALAR = torch.Size()  # of adamw's count of steps
 
 
@@ -43,6 +42,7 @@ class Pretrained:
     weights: Mapping[str, torch.Tensor]
     source: str
     card: ModelCard | None = None
+    remark: str = ""  # what the card of the run says of them
 
 
 def first_state(
@@ -235,7 +235,7 @@ def first_card(
     note = ""
     if pretrained is not None:
         parents = () if pretrained.card is None else (pretrained.card.hash,)
-        note = printable(f"started from {Path(pretrained.source).name}")
+        note = printable(f"started from {Path(pretrained.source).name}{pretrained.remark}")
     elif resume is not None:
         parents, note = resume.card.provenance.parents, resume.card.provenance.note
     return ModelCard(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ghostkit.card import ModelCard
+from ghostkit.dataset import Dataset
 from ghostkit.evaluate import Evaluation
 from ghostkit.files import write_text
 from ghostkit.progress import Log
@@ -18,6 +19,7 @@ from ghostkit.train.checkpoint import (
     save_recovery,
     write_arguments,
 )
+from ghostkit.train.held_out import other_validation, write_validation_list
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.recipe.file import to_toml
 from ghostkit.train.reporting.curves import CURVES, write_curves
@@ -30,8 +32,8 @@ from ghostkit.train.state import RunState
 class Reporter(Protocol):
     """What `loop` tells of a run."""
 
-    def begin(self, resume: Checkpoint | None) -> None:
-        """The run begins, or goes on from `resume`."""
+    def begin(self, validation: Dataset, resume: Checkpoint | None) -> None:
+        """The run begins, or goes on from `resume`; it is measured on `validation`."""
 
     def event(self, event: str, **details: Any) -> None:
         """Something happened, in all processes alike, that belongs into ``events.jsonl``."""
@@ -64,11 +66,15 @@ class FolderReporter:
         self._folder, self._recipe, self._card = folder, recipe, card
         self._events, self._trackers, self._log = events, trackers, log
 
-    def begin(self, resume: Checkpoint | None) -> None:
+    def begin(self, validation: Dataset, resume: Checkpoint | None) -> None:
         """See `Reporter.begin`."""
         if resume is not None and (left := resume_folder(self._folder, resume)):
             self._log(f"what the branch that is left had reached is kept: {', '.join(left)}")
             self.event("branch left", files=left)
+        if resume is not None:
+            if other := other_validation(Path(resume.path).parent, validation):
+                self._log(other)
+        write_validation_list(self._folder, validation)
         write_arguments(self._folder, self._recipe, self._card)
         write_text(self._folder / "recipe.toml", to_toml(self._recipe))
 
@@ -111,7 +117,7 @@ class QuietReporter:
     def __init__(self) -> None:
         self._kept: list[dict[str, Any]] = []
 
-    def begin(self, resume: Checkpoint | None) -> None:
+    def begin(self, validation: Dataset, resume: Checkpoint | None) -> None:
         """See `Reporter.begin`."""
 
     def event(self, event: str, **details: Any) -> None:
