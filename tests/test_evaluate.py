@@ -189,3 +189,20 @@ def test_a_model_of_many_classes_costs_no_matrix_unless_it_is_asked_for(photos):
     assert "confusion" not in vars(evaluation)
     wrong = evaluation.confusion.sum() - np.trace(evaluation.confusion)
     assert sum(count for _, _, count in frequent) == wrong
+
+
+def test_rare_classes_count_as_much_as_frequent_ones_and_those_without_a_photo_not_at_all(photos):
+    (photos / "green" / "1.png").unlink()
+    (photos / "green" / "2.png").unlink()
+    (photos / "green").rmdir()
+    evaluation = evaluate(model(), open_dataset(photos))
+    assert evaluation.mean_recall == pytest.approx((2 / 3 + 1) / 2)
+    assert evaluation.macro_f1 == pytest.approx((4 / 5 + 2 / 3) / 2)
+    record = evaluation.to_record()
+    assert (record["mean_recall"], record["classes_with_photos"]) == (evaluation.mean_recall, 2)
+    green = record["per_class"][1]
+    assert (green["class_name"], green["recall"], green["precision"]) == ("green", None, None)
+    printed = io.StringIO()
+    evaluation_tables(evaluation, Console(file=printed, width=200))
+    assert "83.3 % (mean of 2 of 3 classes; the others have no photo)" in printed.getvalue()
+    assert "top-5" not in printed.getvalue()  # of three classes it is always right

@@ -17,7 +17,7 @@ from ghostkit.metrics import (
     expected_calibration_error,
     macro_f1,
     majority_baseline,
-    mean_class_accuracy,
+    mean_recall,
     negative_log_likelihood,
     per_class,
     top_k_hits,
@@ -193,24 +193,32 @@ def test_the_per_class_table_agrees_with_scikit_learn(case):
     theirs = reference.precision_recall_fscore_support(
         targets, predicted, labels=labels, zero_division=0
     )
-    ours = [(s.precision, s.recall, s.f1, s.support) for s in per_class(matrix)]
+    scores = per_class(predicted, targets, num_classes)
+    ours = [(s.precision or 0, s.recall or 0, s.f1 or 0, s.support) for s in scores]
     assert np.array(ours) == pytest.approx(np.array(theirs).T)
-    assert [s.index for s in per_class(matrix)] == list(labels)
-    assert sum(s.answered for s in per_class(matrix)) == len(predicted)
+    assert [s.index for s in scores] == list(labels)
+    assert sum(s.answered for s in scores) == len(predicted)
 
 
 @quick
 @given(answers())
 def test_the_means_over_classes_agree_with_scikit_learn(case):
     predicted, targets, num_classes = case
-    matrix = confusion_matrix(predicted, targets, num_classes)
+    scores = per_class(predicted, targets, num_classes)
     present = np.unique(targets)
-    assert mean_class_accuracy(matrix) == pytest.approx(
+    assert mean_recall(scores) == pytest.approx(
         reference.recall_score(targets, predicted, labels=present, average="macro")
     )
-    assert macro_f1(matrix) == pytest.approx(
-        reference.f1_score(targets, predicted, average="macro", zero_division=0)
+    assert macro_f1(scores) == pytest.approx(
+        reference.f1_score(targets, predicted, labels=present, average="macro", zero_division=0)
     )
+
+
+def test_a_class_without_a_photo_or_an_answer_has_no_share_of_them():
+    absent, mistaken, silent = per_class(np.array([1, 1]), np.array([2, 2]), 3)
+    assert (absent.precision, absent.recall, absent.f1) == (None, None, None)
+    assert (mistaken.precision, mistaken.recall, mistaken.f1) == (0.0, None, None)
+    assert (silent.precision, silent.recall, silent.f1) == (None, 0.0, 0.0)
 
 
 @quick
@@ -258,8 +266,8 @@ def test_metrics_of_no_pictures_are_zero():
     nothing = np.zeros((0, 3)), np.zeros(0, dtype=int)
     assert expected_calibration_error(*nothing) == 0.0
     assert negative_log_likelihood(*nothing) == 0.0
-    matrix = confusion_matrix(nothing[1], nothing[1], 3)
-    assert (macro_f1(matrix), mean_class_accuracy(matrix)) == (0.0, 0.0)
+    scores = per_class(nothing[1], nothing[1], 3)
+    assert (macro_f1(scores), mean_recall(scores)) == (0.0, 0.0)
 
 
 def test_compare_paired_counts_the_four_cases():

@@ -18,12 +18,15 @@ from ghostkit.image import Picture
 from ghostkit.inferring import Answer
 from ghostkit.metrics import (
     Accuracy,
+    ClassScore,
     ConfidenceBin,
     accuracy,
     confidence_bins,
     confusion_matrix,
     expected_calibration_error,
+    macro_f1,
     majority_baseline,
+    mean_recall,
     negative_log_likelihood,
     per_class,
     top_k_hits,
@@ -70,9 +73,37 @@ class Evaluation:
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """Pictures (K, K): rows = truth, columns = answer."""
-        targets = np.array([each.target for each in self.judged], np.int64)
+        return confusion_matrix(*self._answers_and_truths(), len(self.classes))
+
+    @cached_property
+    def scores(self) -> list[ClassScore]:
+        """Of each class, in index order."""
+        return per_class(*self._answers_and_truths(), len(self.classes))
+
+    def _answers_and_truths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Class indices (N,) of the answered pictures."""
         answers = np.array([each.answer for each in self.judged], np.int64)
-        return confusion_matrix(answers, targets, len(self.classes))
+        return answers, np.array([each.target for each in self.judged], np.int64)
+
+    @property
+    def classes_with_photos(self) -> int:
+        """How many classes the means over classes are over."""
+        return sum(score.support > 0 for score in self.scores)
+
+    @property
+    def mean_recall(self) -> float:
+        """0..1; each class with photos counts alike."""
+        return mean_recall(self.scores)
+
+    @property
+    def macro_f1(self) -> float:
+        """0..1, over the same classes."""
+        return macro_f1(self.scores)
+
+    @property
+    def top5_tells(self) -> bool:
+        """Whether some class can be missing among the best five."""
+        return len(self.classes) > 5
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,6 +152,9 @@ class Evaluation:
             "top1": _record(self.top1),
             "top5": _record(self.top5),
             "majority_baseline": _record(self.majority),
+            "mean_recall": self.mean_recall,
+            "macro_f1": self.macro_f1,
+            "classes_with_photos": self.classes_with_photos,
             "loss": self.loss,
             "calibration_error": self.calibration_error,
             "accepted": None if self.accepted is None else _record(self.accepted),
@@ -130,7 +164,7 @@ class Evaluation:
                 for name, title, row in zip(
                     self.classes,
                     self.titles or (None,) * len(self.classes),
-                    per_class(self.confusion),
+                    self.scores,
                     strict=True,
                 )
             ],

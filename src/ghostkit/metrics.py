@@ -50,12 +50,12 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One row of the per-class table; a ratio without a denominator is 0."""
+    """One row of the per-class table; None where there is nothing to take a share of."""
 
     index: int
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None  # None: no picture was given this class
+    recall: float | None  # None, and so f1: no picture truly is of this class
+    f1: float | None
     support: int  # pictures that truly are of this class
     answered: int  # pictures that were given this class
 
@@ -136,31 +136,39 @@ def majority_baseline(targets: Ints, num_classes: int) -> Accuracy:
 
 def confusion_matrix(predicted: Ints, targets: Ints, num_classes: int) -> npt.NDArray[np.int64]:
     """Counts (K, K): row = truth, column = answer."""
-    predicted, targets = _indices(predicted, num_classes), _indices(targets, num_classes)
-    if predicted.shape != targets.shape:
-        raise UsageError(f"{predicted.size} answers for {targets.size} truths: expected as many")
+    predicted, targets = _pairs(predicted, targets, num_classes)
     pairs = np.bincount(targets * num_classes + predicted, minlength=num_classes**2)
     return pairs.reshape(num_classes, num_classes).astype(np.int64, copy=False)
 
 
-def per_class(confusion: Ints) -> list[ClassScore]:
-    """Precision, recall and F1 of each class of a confusion matrix."""
-    correct = np.diagonal(confusion)
-    support, answered = confusion.sum(axis=1), confusion.sum(axis=0)
-    precision, recall = _ratio(correct, answered), _ratio(correct, support)
-    f1 = _ratio(2 * correct, support + answered)
-    columns = (a.tolist() for a in (precision, recall, f1, support, answered))
-    return [ClassScore(i, *row) for i, row in enumerate(zip(*columns, strict=True))]
+def per_class(predicted: Ints, targets: Ints, num_classes: int) -> list[ClassScore]:
+    """Precision, recall and F1 of each class."""
+    predicted, targets = _pairs(predicted, targets, num_classes)
+    correct, support, answered = (
+        np.bincount(each, minlength=num_classes).tolist()
+        for each in (targets[predicted == targets], targets, predicted)
+    )
+    return [
+        ClassScore(
+            index=index,
+            precision=right / given if given else None,
+            recall=right / true if true else None,
+            f1=2 * right / (true + given) if true else None,
+            support=true,
+            answered=given,
+        )
+        for index, (right, true, given) in enumerate(zip(correct, support, answered, strict=True))
+    ]
 
 
-def mean_class_accuracy(confusion: Ints) -> float:
-    """Mean recall over the classes that have pictures: each class counts alike, rare ones too."""
-    return _mean([score.recall for score in per_class(confusion) if score.support])
+def mean_recall(scores: Sequence[ClassScore]) -> float:
+    """Over the classes that have pictures: each class counts alike, rare ones too."""
+    return _mean([score.recall for score in scores if score.recall is not None])
 
 
-def macro_f1(confusion: Ints) -> float:
-    """Mean F1 over the classes that occur among the truths or the answers."""
-    return _mean([score.f1 for score in per_class(confusion) if score.support or score.answered])
+def macro_f1(scores: Sequence[ClassScore]) -> float:
+    """Mean F1 over the classes that have pictures."""
+    return _mean([score.f1 for score in scores if score.f1 is not None])
 
 
 def negative_log_likelihood(probabilities: Floats, targets: Ints) -> float:
@@ -241,6 +249,14 @@ def _rows(values: Floats, targets: Ints) -> tuple[Floats, Ints]:
             f"row {row} of {len(values)} holds nan or infinity: expected finite values"
         )
     return values, targets
+
+
+def _pairs(predicted: Ints, targets: Ints, num_classes: int) -> tuple[Ints, Ints]:
+    """As many answers as truths, indices of classes."""
+    predicted, targets = _indices(predicted, num_classes), _indices(targets, num_classes)
+    if predicted.shape != targets.shape:
+        raise UsageError(f"{predicted.size} answers for {targets.size} truths: expected as many")
+    return predicted, targets
 
 
 def _indices(targets: Ints, num_classes: int) -> Ints:

@@ -94,3 +94,13 @@ def test_of_many_classes_the_most_frequent_confusions_are_listed(photos):
     classifier = Classifier(Wide(), card.model_copy(update={"classes": names}))
     page = Reader(evaluation_page(evaluate(classifier, open_dataset(photos)), "wide.onnx"))
     assert "answered as" in page.text
+
+
+def test_a_class_without_photos_that_is_answered_has_no_recall(photos):
+    for picture in (photos / "blue").iterdir():
+        picture.unlink()
+    (photos / "blue").rmdir()
+    _, page = read(photos)
+    assert "recall, mean of 2 of 3 classes; the others have no photo" in page.text
+    cells = page.text.split("blue")[1]
+    assert cells.split()[:4] == ["-", "0.0", "%", "-"] and "top-5" not in page.text

@@ -12,7 +12,7 @@ from rich.table import Table
 from ghostkit.benchmark import Speed
 from ghostkit.errors import printable
 from ghostkit.evaluate import Evaluation
-from ghostkit.metrics import per_class
+from ghostkit.report.evaluation import class_rows, means_are_over, share
 from ghostkit.verify import Agreement, Disagreement
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
     rows = [
         ("data", f"{evaluation.data} ({total} photos, {evaluation.top1.total} answered)"),
         ("top-1", str(evaluation.top1)),
-        ("top-5", str(evaluation.top5)),
+        *([("top-5", str(evaluation.top5))] if evaluation.top5_tells else []),
+        ("mean recall", f"{share(evaluation.mean_recall)} ({means_are_over(evaluation)})"),
+        ("macro F1", f"{evaluation.macro_f1:.3f} ({means_are_over(evaluation)})"),
         ("majority baseline", str(evaluation.majority)),
         ("loss", f"{evaluation.loss:.4f}"),
         ("calibration error", f"{100 * evaluation.calibration_error:.1f} %"),
@@ -47,13 +49,8 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
         *_fallbacks(evaluation.fallback),
     ]
     console.print(plain_table(("", ""), rows, header=False))
-    scores = per_class(evaluation.confusion)
-    classes = [
-        (name, _percent(s.recall), _percent(s.precision), f"{s.f1:.3f}", str(s.support))
-        for name, s in zip(evaluation.names, scores, strict=True)
-        if s.support or s.answered
-    ]
-    console.print(plain_table(("class", "recall", "precision", "F1", "photos"), classes))
+    columns = ("class", "recall", "precision", "F1", "photos")
+    console.print(plain_table(columns, class_rows(evaluation)))
     confusions = [(t, a, str(count)) for t, a, count in evaluation.confusions(CONFUSIONS_SHOWN)]
     console.print(plain_table(("truth", "answered as", "photos"), confusions))
 
@@ -199,7 +196,3 @@ def open_console() -> Console:
 def _difference(disagreement: Disagreement) -> str:
     difference = disagreement.probability_difference
     return "" if difference is None else f"{difference:.3g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -4,7 +4,7 @@ In: an `Evaluation`; out: one HTML file as text.
 """
 
 from ghostkit.evaluate import Evaluation, Judged
-from ghostkit.metrics import Accuracy, per_class
+from ghostkit.metrics import Accuracy
 from ghostkit.report.charts import percent
 from ghostkit.report.page import Html, element, page, table, text, tiles
 from ghostkit.report.photos import figure
@@ -43,38 +43,61 @@ def _said(what: str, words: str | None) -> list[Html]:
 
 def _figures(evaluation: Evaluation) -> list[tuple[str, str]]:
     figures = [
-        (_short(evaluation.top1), f"top-1, {_interval(evaluation.top1)}"),
-        (_short(evaluation.top5), f"top-5, {_interval(evaluation.top5)}"),
-        (_short(evaluation.majority), "always answering the largest class"),
-        (f"{100 * evaluation.calibration_error:.1f} %", "calibration error"),
+        (share(evaluation.top1.value), f"top-1, {_interval(evaluation.top1)}"),
+        (share(evaluation.mean_recall), f"recall, {means_are_over(evaluation)}"),
+        (f"{evaluation.macro_f1:.3f}", f"F1, {means_are_over(evaluation)}"),
+        (share(evaluation.majority.value), "always answering the largest class"),
+        (share(evaluation.calibration_error), "calibration error"),
         (f"{evaluation.loss:.3f}", "loss, nats"),
         (f"{evaluation.top1.total}", f"photos answered, {len(evaluation.unanswered)} not"),
     ]
+    if evaluation.top5_tells:
+        figures.insert(1, (share(evaluation.top5.value), f"top-5, {_interval(evaluation.top5)}"))
     if evaluation.accepted is not None and evaluation.accepted_top1 is not None:
         figures += [
-            (_short(evaluation.accepted), "of the answers are accepted"),
-            (_short(evaluation.accepted_top1), "top-1 of the accepted"),
+            (share(evaluation.accepted.value), "of the answers are accepted"),
+            (share(evaluation.accepted_top1.value), "top-1 of the accepted"),
         ]
     return figures
 
 
-def _short(value: Accuracy) -> str:
-    return f"{100 * value.value:.1f} %"
+def share(value: float | None) -> str:
+    """In percent; a dash where there is nothing to take a share of."""
+    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def _interval(value: Accuracy) -> str:
     return f"{100 * value.low:.1f} to {100 * value.high:.1f}"
 
 
+def means_are_over(evaluation: Evaluation) -> str:
+    """In words, the classes that the mean recall and the macro F1 are over."""
+    measured, all_classes = evaluation.classes_with_photos, len(evaluation.classes)
+    if measured == all_classes:
+        return f"mean of {all_classes} classes"
+    return f"mean of {measured} of {all_classes} classes; the others have no photo"
+
+
+def class_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str, str]]:
+    """Name, recall, precision, F1 and photos of each class that has photos or answers."""
+    return [
+        (
+            name,
+            share(score.recall),
+            share(score.precision),
+            "-" if score.f1 is None else f"{score.f1:.3f}",
+            str(score.support),
+        )
+        for name, score in zip(evaluation.names, evaluation.scores, strict=True)
+        if score.support or score.answered
+    ]
+
+
 def _classes(evaluation: Evaluation) -> Html:
-    rows, marked = [], []
-    for name, score in zip(evaluation.names, per_class(evaluation.confusion), strict=True):
-        if score.support or score.answered:
-            values = (score.recall, score.precision)
-            shares = (f"{100 * value:.1f} %" for value in values)
-            rows.append((name, *shares, f"{score.f1:.3f}", str(score.support)))
-            marked.append(score.support > 0 and score.recall < 0.5)
-    return table(("class", "recall", "precision", "F1", "photos"), rows, marked)
+    shown = [score for score in evaluation.scores if score.support or score.answered]
+    marked = [score.recall is not None and score.recall < 0.5 for score in shown]
+    columns = ("class", "recall", "precision", "F1", "photos")
+    return table(columns, class_rows(evaluation), marked)
 
 
 def _confusions(evaluation: Evaluation) -> Html:
