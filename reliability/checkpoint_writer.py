@@ -37,16 +37,16 @@ from ghostkit.train.checkpoint import (
     LAST,
     PREVIOUS,
     Checkpoint,
-    best_epoch,
     open_checkpoint,
     save_epoch,
     save_recovery,
 )
+from ghostkit.train.history import EpochRow, best_epoch
 from ghostkit.train.loop import CPU
 from ghostkit.train.recipe import Recipe
 from ghostkit.train.resuming import open_resume, resume_folder
 from ghostkit.train.start import first_card, first_state
-from ghostkit.train.state import EpochRow, Position, RunState
+from ghostkit.train.state import Position, RunState
 
 WITHIN = 3  # checkpoints inside an epoch
 WRITING_S = 0.006  # about as long as a file is half written
@@ -281,7 +281,10 @@ def inspect(run: Run, folder: Path, done: Moment, begun: Moment, account: Accoun
         lost.append(f"{LAST} of epoch {done.epoch}: it is of epoch {last.epoch}")
     if previous.epoch != last.epoch - 1 and not (previous == last and begun > done):
         lost.append(f"{PREVIOUS} of epoch {last.epoch - 1}: it is of epoch {previous.epoch}")
-    bests = {best_epoch([row(n) for n in range(epoch)]) + 1 for epoch in (done.epoch, begun.epoch)}
+    bests = {
+        best_epoch([row(n) for n in range(epoch)], "top1") + 1
+        for epoch in (done.epoch, begun.epoch)
+    }
     if sound.get(BEST, Moment(0, 0)).epoch not in bests:
         lost.append(f"{BEST} of an epoch of {bests}: it is of {sound.get(BEST)}")
     with open(folder / "summary.csv", newline="") as stream:

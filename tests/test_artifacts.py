@@ -18,7 +18,7 @@ from tiny import GREEN, save_square, tiny_card
 def checkpoint(tmp_path):
     """A checkpoint of a GhostNet with random weights, in the keys that training writes."""
     torch = pytest.importorskip("torch")
-    from ghostkit.train.checkpoint import EpochRow
+    from ghostkit.train.history import EpochRow
 
     torch.manual_seed(0)
     card = ModelCard(

@@ -139,6 +139,7 @@ def test_all_wrong_values_are_told_at_once(ghostkit, photos):
         (["--resume", "gone.pth.tar"], "gone.pth.tar"),
         (["--pretrained-weight", "gone.pth"], "gone.pth"),
         (["oops"], "'oops' is not of the form key=value"),
+        (["--track", "wandb"], "tracker 'wandb' is unknown; choose from: tensorboard, mlflow"),
         (["--freeze", "backbone"], "freeze=backbone keeps weights that the run starts from"),
     ],
 )

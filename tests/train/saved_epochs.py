@@ -2,8 +2,9 @@
 
 import torch
 
+from ghostkit.train.history import EpochRow
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.state import EpochRow, Position, RunState
+from ghostkit.train.state import Position, RunState
 from squares import QUICK
 
 RECIPE = Recipe(**QUICK | {"clip_grad": None})

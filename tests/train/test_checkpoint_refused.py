@@ -9,8 +9,8 @@ from ghostkit.card import CHECKPOINT_KEY
 from ghostkit.errors import CardError, CheckpointError
 from ghostkit.run_files import LAST
 from ghostkit.train.checkpoint import open_checkpoint
+from ghostkit.train.history import EpochRow
 from ghostkit.train.network.architectures import build_carded
-from ghostkit.train.state import EpochRow
 
 ROW = vars(EpochRow(0, 1.5, 1.25, 1.0, 100.0))
 

@@ -123,3 +123,8 @@ def test_a_teacher_may_be_a_checkpoint_and_other_weights_are_another_teacher(
     content["state_dict"]["classifier.bias"] += 1  # the card stays as it is
     torch.save(content, tmp_path / "other.pth.tar")
     assert (answers(tmp_path / "other.pth.tar") - rows).round().tolist() == [[1, 1, 1]] * len(rows)
+
+
+def test_a_tracker_that_is_unknown_is_told_before_the_pictures_are_looked_at(tmp_path):
+    with pytest.raises(UsageError, match="tracker 'wandb' is unknown"):
+        train_from_paths(tmp_path / "gone", Recipe(), load=load, track=["wandb"])

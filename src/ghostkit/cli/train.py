@@ -100,7 +100,7 @@ def train(
     log, bars = (say, bars_for()) if place.rank == 0 else (unlogged, silent)
     resume_path = _path_named(resume, options.get("resume"))
     checkpoint = _open_resume(resume_path, options, log)
-    base = {} if checkpoint is None else checkpoint.card.provenance.recipe
+    base = {} if checkpoint is None else checkpoint.recipe
     base = base | arguments[0].recipe
     effective = load_recipe(recipe, overrides or (), arguments[1].recipe, base=base)
     _say_notes(arguments, effective, log)

@@ -29,9 +29,10 @@ from ghostkit.files import (
 )
 from ghostkit.run_files import BEST, LAST, PREVIOUS, RECOVERIES
 from ghostkit.train.files.checksum import checksum
+from ghostkit.train.history import EpochRow, best_epoch
 from ghostkit.train.network.weights import read_checkpoint
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.state import EpochRow, Position, RunState
+from ghostkit.train.state import Position, RunState
 
 FORMAT_VERSION = 2  # of the original's checkpoint dict: the stored epoch is the finished one
 CHECKED = ("state_dict", "optimizer", "state_dict_ema", "ema_updates", "amp_scaler")
@@ -51,9 +52,9 @@ def save_epoch(folder: Path, state: RunState, recipe: Recipe, card: ModelCard) -
     if last.exists():
         link_over(last, folder / PREVIOUS)
     link_over(new, last)
-    if best_epoch(state.history) == state.epoch - 1:
+    if best_epoch(state.history, recipe.best_by) == state.epoch - 1:
         link_over(last, folder / BEST)
-    ranked = sorted(state.history, key=lambda row: (-row.eval_top1, row.epoch))
+    ranked = sorted(state.history, key=lambda row: (-row.quality(recipe.best_by), row.epoch))
     for row in ranked[recipe.checkpoint_hist :]:
         (folder / epoch_name(row.epoch)).unlink(missing_ok=True)
     for recovery in _recoveries(folder):
@@ -90,11 +91,6 @@ def _save(path: Path, state: RunState, recipe: Recipe, card: ModelCard) -> None:
         stream.write(written.getbuffer())
 
 
-def best_epoch(history: Sequence[EpochRow]) -> int:
-    """The first of the epochs that share the best top-1."""
-    return max(range(len(history)), key=lambda epoch: history[epoch].eval_top1)
-
-
 def original_arguments(recipe: Recipe, card: ModelCard) -> dict[str, Any]:
     """The recipe under the original's argument names, as its readers expect them in ``args``."""
     return recipe.model_dump(mode="json") | {
@@ -127,6 +123,11 @@ class Checkpoint:
     def epoch(self) -> int:
         """The last finished epoch, counted from 0; -1 within the first."""
         return len(self.history) - 1
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Of the run; before `best_by` was a key, the best epoch was always that of top-1."""
+        return {"best_by": "top1", **self.card.provenance.recipe}
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -203,7 +204,12 @@ def _history(rows: Any, position: Position, source: str) -> list[EpochRow]:
     """The epochs that the checkpoint has behind it, in order and without a gap."""
     try:
         history = [EpochRow(**row) for row in rows]
-        numbers = [number for row in history for number in vars(row).values()]
+        numbers = [
+            number
+            for row in history
+            for key, number in vars(row).items()
+            if (key, number) != ("eval_mean_recall", None)
+        ]
         whole = all(isinstance(number, int | float) for number in numbers)
         if (
             (history or position.step)

@@ -19,6 +19,7 @@ from ghostkit.image import decode, prepare, resize_and_crop
 from ghostkit.progress import Bars, silent
 from ghostkit.steps import Normalize
 from ghostkit.stream import answers
+from ghostkit.train.history import is_over
 from ghostkit.train.machines.world import ALONE, World
 from ghostkit.train.network.model import HEAD_CHANNELS, GhostNet
 from ghostkit.train.network.torch_backend import TorchBackend
@@ -35,7 +36,7 @@ def networks(
     recipe: Recipe, state: RunState, data: Dataset, device: str, bars: Bars, world: World
 ) -> tuple["Features | None", nn.Module, nn.Module]:
     """The features where the recipe asks for them, what is trained, and what is measured."""
-    if not recipe.feature_views or state.epoch >= recipe.total_epochs:
+    if not recipe.feature_views or is_over(state.history, recipe):
         return None, state.model, state.measured
     features = compute_features(state.model, data, recipe, device, bars=bars, world=world)
     return features, Head(state.model), RememberingBackbone(state.measured)

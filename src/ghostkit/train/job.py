@@ -25,7 +25,7 @@ from ghostkit.train.network.carded import card_in, measured_weights
 from ghostkit.train.network.weights import read_checkpoint
 from ghostkit.train.published.catalogue import resolve
 from ghostkit.train.recipe import Recipe
-from ghostkit.train.reporting.trackers import open_trackers
+from ghostkit.train.reporting.trackers import check_trackers, open_trackers
 from ghostkit.train.run_folder import alone_in, check_run_folder, new_run_folder
 from ghostkit.train.start import Pretrained
 
@@ -69,6 +69,8 @@ def train_from_paths(
                 f"{world.size} processes of {recipe.batch_size} pictures each: "
                 f"{world.size * recipe.batch_size} in a step"
             )
+        trackers_named = track if world.is_main else ()
+        check_trackers(trackers_named)
         weights = None if pretrained is None else open_pretrained(pretrained)
         resumed = None if resume is None else Path(resume.path).parent
         if run_folder is not None and world.is_main:
@@ -86,7 +88,6 @@ def train_from_paths(
         teacher = open_teacher(
             recipe, train_data, folder, load=load, bars=bars, log=log, world=world
         )
-        trackers_named = track if world.is_main else ()
         finished = 0 if resume is None else len(resume.history)
         with (
             alone_in(folder, world),

@@ -20,6 +20,7 @@ from ghostkit.train.checkpoint import Checkpoint
 from ghostkit.train.distill import TeacherLogits
 from ghostkit.train.features import networks
 from ghostkit.train.health import require_finite_weights, require_progress
+from ghostkit.train.history import EpochRow, best_epoch, is_over
 from ghostkit.train.interruption import Stopped, stop_on_signal
 from ghostkit.train.loss import Objective
 from ghostkit.train.machines.devices import Device
@@ -36,7 +37,7 @@ from ghostkit.train.reporting.events import EventLog
 from ghostkit.train.reporting.trackers import Tracker
 from ghostkit.train.schedule import accumulation_window, learning_rate, save_is_due
 from ghostkit.train.start import Pretrained, check, first_card, first_state, go_on
-from ghostkit.train.state import EpochRow, RunState, set_rate, set_training_mode
+from ghostkit.train.state import RunState, set_rate, set_training_mode
 from ghostkit.train.stepping import Inputs, Run, take_step
 from ghostkit.train.validation import Validation
 
@@ -125,9 +126,9 @@ def train(
             bars=bars,
             world=world,
         )
-        if state.epoch < recipe.total_epochs:
+        if not is_over(state.history, recipe):
             reporter.event("start", epoch=state.epoch, step=state.position.step, device=device.name)
-        while state.epoch < recipe.total_epochs:
+        while not is_over(state.history, recipe):
             images_per_s = _train_epoch(run, state, network)
             world.broadcast(state.statistics())
             evaluation = validation.measure(lambda: stop.requested)
@@ -137,8 +138,13 @@ def train(
             run.refused.update(evaluation.unanswered)
             state.finish_epoch(evaluation)
             reporter.epoch(state, evaluation, images_per_s)
-            if world.any(stop.requested) and state.epoch < recipe.total_epochs:
+            if world.any(stop.requested) and not is_over(state.history, recipe):
                 raise _stopped(run, state, LAST)
+    if state.epoch < recipe.total_epochs:
+        log(
+            f"no epoch after {best_epoch(state.history, recipe.best_by) + 1} was better, which is "
+            f"what patience={recipe.patience} waits for; for more: --resume {folder} --patience N"
+        )
     return TrainingResult(
         folder=folder,
         best_checkpoint=folder / BEST,

@@ -14,7 +14,6 @@ from ghostkit.progress import Log
 from ghostkit.run_files import BEST, EPOCHS, LAST, PREVIOUS, RECOVERIES
 from ghostkit.train.checkpoint import (
     Checkpoint,
-    best_epoch,
     epoch_name,
     epoch_of,
     link_over,
@@ -22,7 +21,8 @@ from ghostkit.train.checkpoint import (
     recovery_position,
     summary_csv,
 )
-from ghostkit.train.state import EpochRow
+from ghostkit.train.history import EpochRow, best_epoch
+from ghostkit.train.recipe import BestBy
 
 LEFT = "left-branch"  # the folder, in a run's, of what an abandoned branch had reached; then -2, …
 
@@ -67,7 +67,9 @@ def _written_last(folder: Path, furthest: Checkpoint) -> Checkpoint | None:
     return written if written.history[:-1] == furthest.history else None
 
 
-def resume_folder(folder: Path, checkpoint: Checkpoint) -> tuple[str, ...]:
+def resume_folder(
+    folder: Path, checkpoint: Checkpoint, best_by: BestBy = "top1"
+) -> tuple[str, ...]:
     """Make `folder` what it was when `checkpoint` was written, whatever was lost since.
 
     ``model_best`` is the best of the checkpoint's own epochs, from beside it; where it is not
@@ -82,7 +84,7 @@ def resume_folder(folder: Path, checkpoint: Checkpoint) -> tuple[str, ...]:
     """
     remove_leftovers(folder)
     here, history, step = Path(checkpoint.path), checkpoint.history, checkpoint.position.step
-    best = _best_of(checkpoint) if history else None
+    best = _best_of(checkpoint, best_by) if history else None
     left = _left_behind(folder, history, step)
     apart = _new_folder(folder) if left else folder
     for path in left:
@@ -131,9 +133,9 @@ def _left_behind(folder: Path, history: Sequence[EpochRow], step: int) -> list[P
     return sorted(later) + sorted(recoveries) + named
 
 
-def _best_of(checkpoint: Checkpoint) -> Path:
+def _best_of(checkpoint: Checkpoint, best_by: BestBy) -> Path:
     """The file that holds the best of the checkpoint's epochs, or the checkpoint in its place."""
-    here, best = Path(checkpoint.path), best_epoch(checkpoint.history)
+    here, best = Path(checkpoint.path), best_epoch(checkpoint.history, best_by)
     if checkpoint.position.step == 0 and best == checkpoint.epoch:
         return here
     for name in (epoch_name(best), BEST):

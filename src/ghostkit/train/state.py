@@ -11,19 +11,9 @@ from torch import nn
 
 from ghostkit.evaluate import Evaluation
 from ghostkit.train.averaging import AveragedWeights
+from ghostkit.train.history import EpochRow
 from ghostkit.train.network.model import GhostNet
 from ghostkit.train.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class EpochRow:
-    """One line of summary.csv; accuracies in percent, as the original writes them."""
-
-    epoch: int
-    train_loss: float
-    eval_loss: float
-    eval_top1: float
-    eval_top5: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +51,7 @@ class RunState:
             eval_loss=evaluation.loss,
             eval_top1=100 * evaluation.top1.value,
             eval_top5=100 * evaluation.top5.value,
+            eval_mean_recall=100 * evaluation.mean_recall,
         )
         self.history.append(row)
         self.position = Position(

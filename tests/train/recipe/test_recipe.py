@@ -108,3 +108,12 @@ def test_a_shipped_recipe_is_one_and_its_command_is_its_own(path):
     head = path.read_text().splitlines()[:6]
     assert load_recipe(path).epochs
     assert any("Command:" in line for line in head) and f"recipes/{path.name}" in "".join(head)
+
+
+@pytest.mark.parametrize("balance", ["weights", "prior"])
+def test_a_balanced_training_is_judged_by_mean_recall_unless_another_is_asked_for(balance):
+    assert load_recipe(overrides=[f"balance={balance}"]).best_by == "mean-recall"
+    assert load_recipe(overrides=[f"balance={balance}", "best_by=top1"]).best_by == "top1"
+    assert load_recipe(overrides=["balance=none"]).best_by == Recipe().best_by == "top1"
+    base = {"best_by": "top1"}  # a checkpoint's
+    assert load_recipe(overrides=[f"balance={balance}"], base=base).best_by == "top1"

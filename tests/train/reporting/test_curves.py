@@ -1,9 +1,12 @@
 """The picture of a run: its lines are where its numbers are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from ghostkit.train.history import EpochRow
 from ghostkit.train.reporting.curves import (
     BLUE,
     CURVES,
@@ -15,7 +18,6 @@ from ghostkit.train.reporting.curves import (
     ticks,
     write_curves,
 )
-from ghostkit.train.state import EpochRow
 
 
 def rows(values):
@@ -86,3 +88,19 @@ def test_the_file_is_a_picture_and_is_replaced(tmp_path):
 )
 def test_ticks_are_round_and_hold_the_range(low, high, expected):
     assert ticks(low, high, 6) == pytest.approx(expected)
+
+
+def test_what_the_best_epoch_is_chosen_by_is_what_is_drawn():
+    history = [
+        replace(row, eval_mean_recall=recall)
+        for row, recall in zip(
+            rows([(1.0, 1.0, 90.0), (1.0, 1.0, 80.0)]), (10.0, 70.0), strict=True
+        )
+    ]
+    resumed = [replace(history[0], eval_mean_recall=None), history[1]]
+    y, x = where(draw_curves(history, "mean-recall"), GREEN)
+    assert y[x == x.max()].mean() < y[x == x.min()].mean()  # it rises
+    assert draw_curves(resumed, "mean-recall").size == (
+        2 * PANEL_PX[0],
+        PANEL_PX[1],
+    )

@@ -27,6 +27,7 @@ Positive = Annotated[float, Field(gt=0, le=1e30)]  # float32 ends at 3e38
 COSINES = ("cosine", "cosine-shifted")  # schedules with a cooldown
 OFF = '"none"'  # in TOML, which has no null
 NotNegativeInt = Annotated[int, Field(ge=0)]
+BestBy = Literal["top1", "mean-recall"]
 Amp = Literal["off", "auto", "bfloat16", "float16"]
 NotNegative = Annotated[float, Field(ge=0, le=1e30)]
 
@@ -148,6 +149,9 @@ class Recipe(BaseModel):
     min_lr: NotNegative = 1e-5
     """Rate at the end of a cosine."""
 
+    patience: NotNegativeInt = 0
+    """The run ends after so many epochs without a better best one; 0: it goes to its end."""
+
     # run
     seed: Annotated[int, Field(ge=0, lt=2**63)] = DEFAULT_SEED
     """Seed of everything that is drawn."""
@@ -165,6 +169,8 @@ class Recipe(BaseModel):
     """On CUDA: record the passes of a step once and replay them, for small networks much faster."""
     save_every_steps: NotNegativeInt = 0
     """Steps between two recovery checkpoints inside an epoch; 0: at its end alone."""
+    best_by: BestBy = "top1"
+    """What makes an epoch the best: top1, or mean-recall, the default where `balance` is on."""
     checkpoint_hist: Annotated[int, Field(ge=1)] = 10
     """How many of the best epochs' checkpoints are kept."""
     max_bad_steps: NotNegativeInt = 5
@@ -173,9 +179,14 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _words(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """TOML has no null: ``"none"`` switches a key off that can be off; see also `model`."""
+        """TOML has no null: ``"none"`` switches a key off that can be off.
+
+        See also `model` and `best_by`.
+        """
         if isinstance(content.get("model"), str):
             content = content | {"model": content["model"].lower()}
+        if content.get("balance", "none") != "none":
+            content = {"best_by": "mean-recall"} | content
         kinds = {name: get_args(field.annotation) for name, field in cls.model_fields.items()}
         return {
             key: None if value == "none" and NoneType in kinds.get(key, ()) else value

@@ -161,7 +161,12 @@ NO_EFFECT = (
     _no_effect("--channels-last", bool, "the network is always in channels_last"),
     _no_effect("--log-interval", int, "the progress is shown by time", 50),
     _no_effect("--recount", int, "it counts random erasing, which the original cannot turn on", 1),
-    _no_effect("--patience-epochs", int, "it belongs to the schedule plateau alone", 10),
+    _no_effect(
+        "--patience-epochs",
+        int,
+        "it belongs to the schedule plateau alone; `--patience N` ends a run early",
+        10,
+    ),
     _no_effect("--gp", str, NOT_BUILT),
     _no_effect("--drop-path", float, NOT_BUILT),
     _no_effect("--drop-block", float, NOT_BUILT),
@@ -194,7 +199,10 @@ REFUSED = (
     _refused("--mixup-mode", str, "a batch is mixed as a whole; leave it out", "batch"),
     _refused("--save-images", bool, "no pictures are written; look at `ghostkit predict`"),
     _refused(
-        "--eval-metric", str, "the best epoch is that of the best top-1; see summary.csv", "top1"
+        "--eval-metric",
+        str,
+        "the best epoch is that of the best top-1, or of --best-by mean-recall",
+        "top1",
     ),
     _refused("--tta", int, "one view is measured, the one that is deployed; leave it out", 0),
     _refused("--torchscript", bool, "use --compile true, or `ghostkit export` for a deployed form"),

@@ -26,6 +26,7 @@ from ghostkit.train.reporting.curves import CURVES, write_curves
 from ghostkit.train.reporting.events import EventLog
 from ghostkit.train.reporting.trackers import Tracker
 from ghostkit.train.resuming import resume_folder
+from ghostkit.train.schedule import learning_rate
 from ghostkit.train.state import RunState
 
 
@@ -68,10 +69,10 @@ class FolderReporter:
 
     def begin(self, validation: Dataset, resume: Checkpoint | None) -> None:
         """See `Reporter.begin`."""
-        if resume is not None and (left := resume_folder(self._folder, resume)):
-            self._log(f"what the branch that is left had reached is kept: {', '.join(left)}")
-            self.event("branch left", files=left)
         if resume is not None:
+            if left := resume_folder(self._folder, resume, self._recipe.best_by):
+                self._log(f"what the branch that is left had reached is kept: {', '.join(left)}")
+                self.event("branch left", files=left)
             if other := other_validation(Path(resume.path).parent, validation):
                 self._log(other)
         write_validation_list(self._folder, validation)
@@ -91,15 +92,20 @@ class FolderReporter:
         row = state.history[-1]
         card = self._card.model_copy(update={"measurements": (evaluation.measurement(),)})
         save_epoch(self._folder, state, self._recipe, card)
-        write_curves(self._folder / CURVES, state.history)
-        self.event("epoch", **vars(row), images_per_s=images_per_s)
+        write_curves(self._folder / CURVES, state.history, self._recipe.best_by)
+        rate = learning_rate(self._recipe, row.epoch)  # of the epoch's first step
+        self.event("epoch", **vars(row), lr=rate, images_per_s=images_per_s)
         for tracker in self._trackers:
-            tracker.epoch(row)
-        speed = "" if images_per_s is None else f", {images_per_s:.0f} images/s"
+            tracker.epoch(row, rate, images_per_s)
+        told = [f"top-1 {evaluation.top1}"]
+        if self._recipe.best_by == "mean-recall":
+            told.append(f"mean recall {100 * evaluation.mean_recall:.1f} %")
+        if images_per_s is not None:
+            told.append(f"{images_per_s:.0f} images/s")
         self._log(
             f"epoch {row.epoch + 1}/{self._recipe.total_epochs}: "
             f"training loss {row.train_loss:.3f}, validation loss {row.eval_loss:.3f}, "
-            f"top-1 {evaluation.top1}{speed}"
+            + ", ".join(told)
         )
 
     def recovery(self, state: RunState) -> str:

@@ -1,4 +1,4 @@
-"""``curves.png``: the loss and the top-1 accuracy of each epoch, drawn with Pillow alone."""
+"""``curves.png``: the loss and the accuracy of each epoch, drawn with Pillow alone."""
 
 import io
 import math
@@ -9,9 +9,11 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from ghostkit.files import write_bytes
-from ghostkit.train.state import EpochRow
+from ghostkit.train.history import EpochRow, best_epoch
+from ghostkit.train.recipe import BestBy
 
 CURVES = "curves.png"
+NAMES: dict[BestBy, str] = {"top1": "top-1", "mean-recall": "mean recall"}
 SCALE = 2  # drawn so much larger and then shrunk, which smooths the lines
 PANEL_PX = (460, 340)  # width and height of one of the two panels
 MARGINS_PX = (58, 44, 18, 46)  # left, top, right, bottom of a panel, around its plot
@@ -29,15 +31,15 @@ class Curve(NamedTuple):
     values: list[float]
 
 
-def write_curves(path: Path, history: Sequence[EpochRow]) -> None:
+def write_curves(path: Path, history: Sequence[EpochRow], best_by: BestBy = "top1") -> None:
     """Draw the epochs that are done, in place of the picture before."""
     content = io.BytesIO()
-    draw_curves(history).save(content, "PNG", optimize=True)
+    draw_curves(history, best_by).save(content, "PNG", optimize=True)
     write_bytes(path, content.getvalue())
 
 
-def draw_curves(history: Sequence[EpochRow]) -> Image.Image:
-    """Two panels beside each other, losses and accuracy, RGB."""
+def draw_curves(history: Sequence[EpochRow], best_by: BestBy = "top1") -> Image.Image:
+    """Two panels beside each other, losses and what the best epoch is chosen by, RGB."""
     width, height = PANEL_PX
     picture = Image.new("RGB", (2 * width * SCALE, height * SCALE), WHITE)
     draw = ImageDraw.Draw(picture)
@@ -46,11 +48,10 @@ def draw_curves(history: Sequence[EpochRow]) -> Image.Image:
         Curve("training", BLUE, [row.train_loss for row in history]),
         Curve("validation", ORANGE, [row.eval_loss for row in history]),
     ]
-    top1 = [row.eval_top1 for row in history]
-    best = max(range(len(top1)), key=lambda index: top1[index])
-    title = f"top-1 in %, best {top1[best]:.1f} at epoch {epochs[best]}"
+    values, best = [row.quality(best_by) for row in history], best_epoch(history, best_by)
+    title = f"{NAMES[best_by]} in %, best {values[best]:.1f} at epoch {epochs[best]}"
     _panel(draw, 0, "loss", epochs, losses)
-    _panel(draw, width, title, epochs, [Curve("validation", GREEN, top1)], mark=best)
+    _panel(draw, width, title, epochs, [Curve("validation", GREEN, values)], mark=best)
     return picture.resize((2 * width, height), Image.Resampling.LANCZOS)
 
 
