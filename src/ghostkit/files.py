@@ -147,6 +147,22 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink()
 
 
+def remove_oldest(folder: Path, most_bytes: int) -> None:
+    """Remove files of a cache, those not used for longest first, until the rest fits."""
+    found = []
+    for each in os.scandir(folder):
+        with suppress(OSError):
+            status = each.stat()
+            found.append((status.st_mtime_ns, status.st_size, each.path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= most_bytes:
+            return
+        with suppress(OSError):
+            os.unlink(path)
+            total -= size
+
+
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` durably to `path`."""
     with durable(path) as stream:

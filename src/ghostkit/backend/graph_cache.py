@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostkit.backend.processor import processor
-from ghostkit.files import cache_folder
+from ghostkit.files import cache_folder, remove_oldest
 
 LEAST_BYTES = 64 * 1024  # of a model file; smaller ones open at once
 MOST_BYTES = 512 * 1024 * 1024  # of all entries; no single one takes more than a quarter
@@ -87,7 +87,7 @@ def keep(key: str, notes: dict[str, str], folded: bool, graph: Path) -> None:
         if len(packed) <= MOST_BYTES // 4:
             graph.write_bytes(packed)
             os.replace(graph, _folder() / (key + SUFFIX))
-            _shrink(MOST_BYTES)
+            remove_oldest(_folder(), MOST_BYTES)
 
 
 def _folder() -> Path:
@@ -109,19 +109,3 @@ def _unpacked(data: bytes) -> Kept | None:
     end = data.index(b"\n", begin)
     head = json.loads(data[begin:end])
     return Kept(head["notes"], head["folded"], data[end + 1 :])
-
-
-def _shrink(most_bytes: int) -> None:
-    """Remove entries, and what killed processes have left, until the rest fits."""
-    found = []
-    for each in os.scandir(_folder()):
-        with suppress(OSError):
-            status = each.stat()
-            found.append((status.st_mtime_ns, status.st_size, each.path))
-    total = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if total <= most_bytes:
-            return
-        with suppress(OSError):
-            os.unlink(path)
-            total -= size

@@ -168,7 +168,9 @@ def _split(
     whole: Dataset, fraction: float, seed: int, copy_distance: int | None, bars: Bars
 ) -> tuple[Dataset, Dataset]:
     names = [name_below(sample.path, whole.root) for sample in whole.samples]
-    groups, unreadable = copy_groups([s.path for s in whole.samples], copy_distance, bars)
+    groups, unreadable = copy_groups(
+        [s.path for s in whole.samples], whole.root, copy_distance, bars
+    )
     held = hold_out(whole.targets, groups, fraction, seeded_order(seed, names))
     if not held.any():
         raise DatasetError(

@@ -12,17 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from ghostkit.dataset.hash_cache import keep_hashes, key_of, read_hashes
 from ghostkit.errors import ImageRefused
 from ghostkit.image import decode
 from ghostkit.near_duplicates import group, picture_hash
 from ghostkit.progress import Bars
-from ghostkit.threads import available_cores
+from ghostkit.threads import available_cores, batched
 
 AT_ONCE = 256  # pictures decoded between two steps of the progress bar
 
 
 def copy_groups(
-    paths: Sequence[str], max_distance: int | None, bars: Bars
+    paths: Sequence[str], root: str, max_distance: int | None, bars: Bars
 ) -> tuple[NDArray[np.int64], int]:
     """A group number per picture, shared by copies of one photo; how many are unreadable.
 
@@ -30,18 +31,36 @@ def copy_groups(
     """
     if max_distance is None:
         return np.arange(len(paths)), 0
-    hashes: list[int | None] = []
-    cores = available_cores()
-    with ThreadPoolExecutor(cores) as pool, bars("Comparing pictures", len(paths)) as bar:
-        for start in range(0, len(paths), AT_ONCE):
-            part = paths[start : start + AT_ONCE]
-            hashes += pool.map(_hash_of, part)
-            bar.advance(len(part))
+    hashes = _hashes(paths, root, bars)
     readable = np.array([value is not None for value in hashes], bool)
     groups = np.arange(len(paths)) + len(paths)
     known = np.array([value for value in hashes if value is not None], np.uint64)
     groups[readable] = group(known, max_distance)
     return np.unique(groups, return_inverse=True)[1].astype(np.int64), int((~readable).sum())
+
+
+def _hashes(paths: Sequence[str], root: str, bars: Bars) -> list[int | None]:
+    """Of each picture of the folder `root`; None where it cannot be decoded.
+
+    A picture that an earlier call has decoded, and that is as it was, is not decoded again.
+    """
+    kept, keys = read_hashes(root), [key_of(path, root) for path in paths]
+    hashes = [None if key is None else kept.get(key) for key in keys]
+    new = [index for index, value in enumerate(hashes) if value is None]
+    cores = available_cores()
+    try:
+        with ThreadPoolExecutor(cores) as pool, bars("Comparing pictures", len(paths)) as bar:
+            bar.advance(len(paths) - len(new))
+            for part in batched(new, AT_ONCE):
+                found = pool.map(_hash_of, [paths[index] for index in part])
+                for index, value in zip(part, found, strict=True):
+                    hashes[index] = value
+                bar.advance(len(part))
+    finally:  # what was done before it was interrupted is not done again
+        pairs = zip(keys, hashes, strict=True)
+        fresh = {key: value for key, value in pairs if key is not None and value is not None}
+        keep_hashes(root, fresh, kept)
+    return hashes
 
 
 def hold_out(
