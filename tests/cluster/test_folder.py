@@ -72,13 +72,13 @@ def test_a_part_that_is_done_is_found_again_and_its_account_too(folder):
 def test_the_mark_of_success_goes_as_soon_as_a_part_is_found_undone(folder):
     with closing(PartFolder(f"{folder}/", record())) as output:
         output.go_on(500)
-        output.done(FIRST)
+        done(output, FIRST)
         output.finish()
     with closing(PartFolder(f"{folder}/", record())) as of_more_pictures:
         of_more_pictures.go_on(500)
-        assert of_more_pictures.done(FIRST)
+        assert done(of_more_pictures, FIRST)
         assert (folder / "_SUCCESS").exists()
-        assert of_more_pictures.done(SECOND) is None
+        assert done(of_more_pictures, SECOND) is None
         assert not (folder / "_SUCCESS").exists()
 
 
