@@ -24,7 +24,9 @@ from ghostkit.steps import Normalize
 from tiny import tiny_card
 
 openvino = pytest.importorskip("openvino")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
+
+from onnx import numpy_helper  # noqa: E402
 
 from networks import write_network  # noqa: E402
 
@@ -198,6 +200,20 @@ def test_a_device_that_is_no_cpu_is_refused(make_model):
     with pytest.raises(UsageError, match="--device cuda:0: OpenVINO is used on the CPU alone"):
         load(make_model(), backend="openvino", device="cuda")
     assert load(make_model(), backend="openvino", device="cpu", strict=True)
+
+
+def test_weights_in_half_precision_are_computed_in_float32(network, tmp_path):
+    widened = onnx.load(network)
+    for tensor in widened.graph.initializer:
+        halves = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(halves.astype(np.float32), tensor.name))
+    onnx.save(widened, tmp_path / "widened.onnx")
+    path = saved_as_ir(network, tiny_card(), tmp_path, compress_to_fp16=True)
+    backend = OpenvinoBackend(path, choice=Choice(strict=True))
+    assert (backend.name, backend.fallback) == ("openvino CPU fp32", None)
+    images = random_images(3, 8)
+    expected = by_hand(tmp_path / "widened.onnx", images)
+    np.testing.assert_allclose(backend.infer(images), expected, atol=1e-5)
 
 
 class CoreWith:

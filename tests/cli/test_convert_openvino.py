@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -74,7 +75,10 @@ def test_fp16_halves_the_weights(ghostkit, network, photos, tmp_path):
     common = ("convert", network, "--to", "openvino", "--images", photos / "val")
     for precision in ("fp32", "fp16"):
         output = tmp_path / f"{precision}.xml"
-        assert ghostkit(*common, "--precision", precision, "-o", output).status == 0
+        outcome = ghostkit(*common, "--precision", precision, "-o", output)
+        assert outcome.status == 0
+        assert re.search(rf"weights +{precision} \(\d+\)", outcome.out)
+        assert re.search("computed in +fp32 *\n", outcome.out)
     full, half = (constants(tmp_path / f"{name}.xml") for name in ("fp32", "fp16"))
     assert full["f32"] > 200 and "f16" not in full
     assert half["f16"] > 200 and half.get("f32", 0) < 10
@@ -83,6 +87,17 @@ def test_fp16_halves_the_weights(ghostkit, network, photos, tmp_path):
     np.testing.assert_allclose(
         load(tmp_path / "fp16.xml")(picture).probabilities, expected, 0, 0.01
     )
+
+
+def test_a_source_in_half_precision_is_told_as_such(ghostkit, photos, tmp_path):
+    arguments = ("--to", "openvino", "--images", photos / "val", "-o", tmp_path / "m.xml")
+    outcome = ghostkit("convert", "default", *arguments, "--json")
+    assert outcome.status == 0, outcome
+    kinds = {"fp16": "f16", "fp32": "f32"}
+    sizes = constants(tmp_path / "m.xml")
+    weights = json.loads(outcome.out)["weights"]
+    assert weights == {name: sizes[kind] for name, kind in kinds.items()}
+    assert weights["fp16"] > 1000 * weights["fp32"]
 
 
 def test_a_result_beyond_the_tolerance_is_refused_and_leaves_nothing(

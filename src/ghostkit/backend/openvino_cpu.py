@@ -70,7 +70,8 @@ def computed_in(compiled: Any) -> tuple[str, ...]:
     for operation in compiled.get_runtime_model().get_ordered_ops():
         notes = operation.get_rt_info()
         if notes["layerType"].astype(str) in _HEAVY:
-            found.add(notes["runtimePrecision"].astype(str))
+            # kernel and the type of the values that it takes; runtimePrecision may be the weights'
+            found.add(notes["primitiveType"].astype(str).rpartition("_")[2].lower())
     if not found:  # nothing multiplies
         found = {compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()}
     return tuple(sorted(_COMPUTED_IN.get(each, each) for each in found))

@@ -4,6 +4,8 @@ Three files can be mixed up, so the card names the checksums of the other two. N
 """
 
 import os
+from collections import Counter
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from ghostkit.card import ModelCard, read_sidecar
 from ghostkit.errors import CardError, ModelError
 from ghostkit.files import sha256_of
 
+_FLOATS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
 _PASSING = ("Convert", "Reshape", "Squeeze", "Unsqueeze")  # operators that leave numbers alone
 RECORD_KEY = "openvino"  # in the recipe of the card's provenance: {"sha256": {"xml", "bin"}}
 
@@ -62,6 +65,17 @@ def read_ir_card(path: str) -> ModelCard:
                 f"{expected}; copy the .xml, the .bin and the .card.json together"
             )
     return card
+
+
+def weight_types(model: Any) -> dict[str, int]:
+    """How many numbers the constants of OpenVINO's `model` hold in each type of _FLOATS."""
+    counts: Counter[str] = Counter()
+    for operation in model.get_ops():
+        if operation.get_type_name() == "Constant":
+            kind = operation.get_element_type().get_type_name()
+            counts[_FLOATS.get(kind, "")] += prod(operation.get_output_shape(0))
+    del counts[""]
+    return dict(counts.most_common())
 
 
 def last_operator(model: Any, output: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ghostkit.backend.derived import derived
 from ghostkit.backend.openvino import OpenvinoBackend, require_openvino
-from ghostkit.backend.openvino_ir import weights_path
+from ghostkit.backend.openvino_ir import weight_types, weights_path
 from ghostkit.classifier import Classifier
 from ghostkit.convert.int8_report import Conversion, report_path
 from ghostkit.convert.int8_search import calibration_folder, search_for
@@ -49,11 +49,12 @@ def convert_to_openvino(request: Request) -> Outcome:
         backend = OpenvinoBackend(draft, cached=False)
         result = Classifier(backend, card)
         agreement = compare_draft(source.classifier, result, request, request.pictures, tolerance)
+        weights = weight_types(runtime.Core().read_model(draft))
         write_files(draft, request.output)
     return Outcome(
         summary=(
             ("written", f"{request.output}, {weights_path(request.output).name}, its card"),
-            ("weights", request.precision),
+            ("weights", ", ".join(f"{kind} ({count:,})" for kind, count in weights.items())),
             ("bytes", f"{len(content):,} -> {_size(request.output):,}"),
             ("computed in", "+".join(backend.precisions)),
             *agreement_rows(agreement),
@@ -61,6 +62,7 @@ def convert_to_openvino(request: Request) -> Outcome:
         record={
             "target": "openvino",
             "precision": request.precision,
+            "weights": weights,
             "source": str(request.model),
             "output": str(request.output),
             "bytes": {"source": len(content), "openvino": _size(request.output)},
