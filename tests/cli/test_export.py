@@ -2,6 +2,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from ghostkit.train.network.architectures import build  # noqa: E402
+
 
 @pytest.fixture
 def checkpoint(tmp_path):
@@ -40,6 +42,9 @@ def test_what_is_no_checkpoint_is_named_and_nothing_is_written(ghostkit, tmp_pat
 
 
 def test_weights_without_a_card_say_what_they_are_good_for(ghostkit, checkpoint, tmp_path):
+    message = ghostkit("export", checkpoint, "-o", tmp_path / "m.onnx").error
+    assert "not the weights of a GhostNet" in message and str(checkpoint) in message
+    torch.save(build("ghostnet", 0.12, 3).state_dict(), checkpoint)
     message = ghostkit("export", checkpoint, "-o", tmp_path / "m.onnx").error
     assert "carries no card" in message and "--pretrained-weight" in message
 

@@ -1,6 +1,7 @@
 """`ghostkit weights` and its sub-commands, against a server on this machine."""
 
 import json
+from argparse import Namespace
 
 import pytest
 
@@ -8,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from ghostkit.bundled import default_weights  # noqa: E402
 from ghostkit.cli import run  # noqa: E402
+from ghostkit.steps import evaluation_steps  # noqa: E402
 from ghostkit.train.network.architectures import build  # noqa: E402
 from ghostkit.train.network.carded import read_carded  # noqa: E402
 from ghostkit.train.published.catalogue import CATALOGUE  # noqa: E402
@@ -101,6 +103,68 @@ def test_add_of_weights_that_are_not_listed(cache, tmp_path, capsys):
     assert listed["mine-too"] == str(cache / "mine-too.safetensors")
     assert run(["weights"]) == 0
     assert f"mine\n    here          {cache / 'mine.safetensors'}\n" in capsys.readouterr().out
+
+
+STATED = {  # as timm's train.py keeps them; None and "" are left to the model's own
+    "model": "ghostnet_050",
+    "img_size": 64,
+    "input_size": None,
+    "crop_pct": 0.9,
+    "mean": [0.5, 0.5, 0.5],
+    "std": None,
+    "interpolation": "bilinear",
+}
+
+
+@pytest.fixture
+def timms(tmp_path):
+    """A checkpoint of timm's train.py."""
+    file = tmp_path / "tm.pth.tar"
+    weights = build("ghostnet", 0.5, 3).state_dict()
+    torch.save({"arch": "ghostnet_050", "args": Namespace(**STATED), "state_dict": weights}, file)
+    return file
+
+
+def test_the_args_in_a_checkpoint_say_how_its_pictures_are_prepared(timms, cache, capsys):
+    assert run(["weights", "add", str(timms), "--architecture", "ghostnet_050"]) == 0
+    _, card = read_carded(cache / "tm.safetensors")
+    std = (0.229, 0.224, 0.225)
+    assert card.steps == evaluation_steps(64, 0.9, "bilinear", (0.5, 0.5, 0.5), std)
+    assert (
+        "preprocessing: short side to 71 (bilinear), centre crop 64, normalise (stated by the "
+        "file: image size 64, crop fraction 0.9, filter bilinear, mean 0.5 0.5 0.5; assumed: std "
+        "0.229 0.224 0.225)" in capsys.readouterr().err
+    )
+    options = ["--image-size", "32", "--std", "0.2", "0.3", "0.4", "--overwrite"]
+    assert run(["weights", "add", str(timms), "--architecture", "ghostnet", *options]) == 0
+    _, card = read_carded(cache / "tm.safetensors")
+    assert card.steps == evaluation_steps(32, 0.9, "bilinear", (0.5, 0.5, 0.5), (0.2, 0.3, 0.4))
+    assert "given: image size 32, std 0.2 0.3 0.4; stated" in capsys.readouterr().err
+
+
+def test_what_is_advised_for_a_checkpoint_without_a_card_works(timms, cache, capsys):
+    assert run(["evaluate", str(timms), str(timms.parent)]) == 2
+    [_, advised] = capsys.readouterr().err.strip().split("give it a card: ghostkit ")
+    assert run(advised.split()) == 0
+    assert (cache / "tm.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "said"),
+    [
+        ({"crop_mode": "squash"}, (), "crop_mode 'squash'"),
+        ({"input_size": (3, 64, 96)}, (), "input_size 3 64 96"),
+        ({}, ("--std", "0.2", "0", "0.2"), "Input should be greater than 0"),
+        ({}, ("--architecture", "ghostnet_130"), "holds a ghostnet of width 0.5 with 3 classes;"),
+        ({}, ("--architecture", "resnet"), "choose ghostnet, ghostnetv2, ghostnetv3"),
+    ],
+)
+def test_what_the_steps_cannot_do_is_refused(timms, cache, capsys, changed, options, said):
+    content = torch.load(timms, weights_only=False)
+    torch.save(content | {"args": Namespace(**STATED | changed)}, timms)
+    assert run(["weights", "add", str(timms), "--architecture", "ghostnet", *options]) == 2
+    assert said in capsys.readouterr().err
+    assert list(cache.rglob("*.safetensors")) == []
 
 
 @pytest.mark.parametrize(

@@ -96,20 +96,33 @@ def add(
         typer.Option("--as", metavar="NAME", help="A listed name, or one of your own."),
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="The network of weights that are not listed.")
+        str | None,
+        typer.Option(help="The network of weights that are not listed; timm's names are known."),
     ] = None,
     labels: ClassNames = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="For --architecture: input side in pixels; 224.")
+        int | None,
+        typer.Option(min=1, help="For --architecture: input side in pixels; the file's, or 224."),
     ] = None,
     crop_fraction: Annotated[
         float | None,
         typer.Option(
-            min=0.1, max=1, help="For --architecture: input side by side before the crop; 0.875."
+            min=0.1,
+            max=1,
+            help="For --architecture: input side by side before the crop; the file's, or 0.875.",
         ),
     ] = None,
     filter: Annotated[
-        Filter | None, typer.Option(help="For --architecture: resize filter; bicubic.")
+        Filter | None,
+        typer.Option(help="For --architecture: resize filter; the file's, or bicubic."),
+    ] = None,
+    mean: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(help="For --architecture: of red, green, blue in 0..1; else ImageNet's."),
+    ] = None,
+    std: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(help="For --architecture: the same for the deviation."),
     ] = None,
     stem_stride: Annotated[
         int | None,
@@ -119,20 +132,26 @@ def add(
 ) -> None:
     """Check a weights file that you have, and keep it with a card.
 
+    What the args in a checkpoint of timm or the original say of its pictures holds unless an
+    option says otherwise; the rest is assumed. A line tells which is which.
+
     Example: ghostkit weights add ck_ghostnetv2_10.pth.tar --as ghostnetv2-1.0
     """
     from ghostkit.errors import UsageError
-    from ghostkit.steps import evaluation_steps
     from ghostkit.train import require_torch
     from ghostkit.train.published.catalogue import CATALOGUE
 
     require_torch()
+    from ghostkit.train.network.weights import read_checkpoint
+    from ghostkit.train.published import stated
     from ghostkit.train.published import weight_cache as cache
 
     described = {
         "--image-size": image_size,
         "--crop-fraction": crop_fraction,
         "--filter": filter,
+        "--mean": mean,
+        "--std": std,
         "--stem-stride": stem_stride,
     }
     if architecture is None and (said := [key for key, value in described.items() if value]):
@@ -146,15 +165,20 @@ def add(
             raise UsageError(f"the architecture of {name} is known; leave --architecture out")
         path = cache.adopt(file, CATALOGUE[name], classes=classes, overwrite=overwrite)
     elif architecture is not None:
+        given = stated.Preprocessing(image_size, crop_fraction, filter, mean, std)
+        steps, told = stated.steps_from(given, stated.stated_in(read_checkpoint(file)))
+        network, width = stated.named_by_timm(architecture) or (architecture, None)
         kept = cache.Kept(
             name or _stem(file),
-            architecture,
-            evaluation_steps(image_size or 224, crop_fraction or 0.875, filter or "bicubic"),
+            network,
+            steps,
+            width=width,
             classes=classes,
             stem_stride=1 if stem_stride == 1 else 2,
             note=f"added from {file.name}",
         )
         path = cache.keep(file, kept, overwrite=overwrite)
+        say(told)
     elif classes is not None:
         raise UsageError("--labels needs --architecture, or --as with a listed name")
     else:

@@ -109,10 +109,15 @@ def test_a_header_whose_length_begins_like_a_pickle(tmp_path):
     assert read_weights(path)["a"] == 1
 
 
-def test_no_card_or_a_broken_one(tmp_path):
+def test_no_card_or_a_broken_one(network, tmp_path):
     path = tmp_path / "x.safetensors"
+    save_file(network.state_dict(), path)
+    with pytest.raises(
+        CardError, match=r"carries no card.*weights add .*safetensors --architecture ghostnet$"
+    ):
+        read_carded(path)
     save_file({"a": torch.ones(1)}, path)
-    with pytest.raises(CardError, match="carries no card.*ghostkit weights add"):
+    with pytest.raises(CheckpointError, match="x.safetensors: .*not the weights of a GhostNet"):
         read_carded(path)
     save_file({"a": torch.ones(1)}, path, {"ghostkit.card": "{"})
     with pytest.raises(CardError, match="not JSON"):

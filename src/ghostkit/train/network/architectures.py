@@ -59,12 +59,17 @@ def build(
     Raises:
         UsageError: there is no such architecture, or an argument is out of range.
     """
+    check_name(name)
+    return ARCHITECTURES[name](width, num_classes, dropout=dropout, stem_stride=stem_stride)
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError, with the choices, where no architecture is called `name`."""
     if name not in ARCHITECTURES:
         hint = did_you_mean(name.lower(), ARCHITECTURES)
         raise UsageError(
             f"architecture {name!r} is unknown; choose {', '.join(ARCHITECTURES)}{hint}"
         )
-    return ARCHITECTURES[name](width, num_classes, dropout=dropout, stem_stride=stem_stride)
 
 
 def build_carded(card: ModelCard, weights: Mapping[str, Tensor], source: str) -> GhostNet:

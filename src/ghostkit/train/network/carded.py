@@ -15,6 +15,7 @@ from torch import Tensor
 from ghostkit.card import CHECKPOINT_KEY, ONNX_METADATA_KEY, ModelCard
 from ghostkit.errors import CardError, CheckpointError, MissingExtra
 from ghostkit.files import write_bytes
+from ghostkit.train.network.architectures import identify
 from ghostkit.train.network.weights import read_checkpoint, weights_in
 
 METADATA_KEY = ONNX_METADATA_KEY  # one name for the card in every file that has metadata
@@ -60,15 +61,30 @@ def read_carded(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], ModelC
         CheckpointError: unreadable or damaged.
         CardError: there is no card in it, or it is malformed.
     """
+    source = os.fspath(path)
     content = read_checkpoint(path)
-    card = card_in(content, os.fspath(path))
+    card = card_in(content, source)
+    weights = measured_weights(content, source)
     if card is None:
         raise CardError(
-            f"{os.fspath(path)}: the checkpoint carries no card, so its classes and preprocessing "
-            f"are unknown; train from its weights: ghostkit train DATA --pretrained-weight "
-            f"{os.fspath(path)}; or give it a card: ghostkit weights add {os.fspath(path)}"
+            f"{source}: the checkpoint carries no card, so its classes and preprocessing are "
+            f"unknown; train from its weights: ghostkit train DATA --pretrained-weight {source}; "
+            f"or give it a card: ghostkit weights add {source} "
+            f"--architecture {architecture_of(weights, source)}"
         )
-    return measured_weights(content, os.fspath(path)), card
+    return weights, card
+
+
+def architecture_of(weights: Mapping[str, Tensor], source: str) -> str:
+    """The architecture of the weights that the file `source` holds.
+
+    Raises:
+        CheckpointError: they are of none that ghostkit builds.
+    """
+    try:
+        return identify(weights).name
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}: {error}") from error
 
 
 def measured_weights(content: Mapping[str, Any], source: str) -> dict[str, Tensor]:

@@ -17,8 +17,8 @@ from ghostkit.card import Architecture, Input, ModelCard, Provenance
 from ghostkit.errors import CheckpointError, OutputError, UsageError
 from ghostkit.files import sha256_of
 from ghostkit.steps import Step, output_size
-from ghostkit.train.network.architectures import ARCHITECTURES, Shape, build, build_carded, identify
-from ghostkit.train.network.carded import card_in, measured_weights, write_carded
+from ghostkit.train.network.architectures import Shape, build, build_carded, check_name, identify
+from ghostkit.train.network.carded import architecture_of, card_in, measured_weights, write_carded
 from ghostkit.train.network.weights import load_into, read_checkpoint, weights_in
 from ghostkit.train.published.catalogue import Published, by_hand, path_of
 from ghostkit.train.published.download import Progress, download
@@ -116,6 +116,7 @@ def keep(file: str | os.PathLike[str], kept: Kept, *, overwrite: bool = False) -
         if kept.averaged
         else measured_weights(content, source)
     )
+    check_name(kept.architecture)
     shape = identify(weights)
     wanted = Shape(
         kept.architecture, kept.width or shape.width, kept.num_classes or shape.num_classes
@@ -142,12 +143,13 @@ def keep_carded(file: str | os.PathLike[str], name: str, *, overwrite: bool = Fa
     target, source = _free(name, overwrite), os.fspath(file)
     content = read_checkpoint(file)
     card = card_in(content, source)
+    weights = measured_weights(content, source)
     if card is None:
         raise UsageError(
             f"{source} carries no card, and {name!r} is not a name that 'ghostkit weights' lists; "
-            f"say what it is: --as NAME, or --architecture {'|'.join(ARCHITECTURES)}"
+            f"say what it is: --as NAME, or --architecture {architecture_of(weights, source)}"
         )
-    model = build_carded(card, measured_weights(content, source), source)
+    model = build_carded(card, weights, source)
     return write_carded(target, model.state_dict(), card)
 
 
