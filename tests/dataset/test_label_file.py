@@ -45,6 +45,49 @@ def test_lines_are_read(label_file, content, expected):
     assert answers(label_file(content)) == expected
 
 
+TABLE = "path,label\r\na.jpg,great white\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (TABLE, [("a.jpg", "great white")]),
+        ("\ufeff\nLabel;File Size;Filename\ncat;7;a, b.jpg\n", [("a, b.jpg", "cat")]),
+        ("image,class_id\na.jpg,7\n\nb.jpg,08\n", [("a.jpg", 7), ("b.jpg", 8)]),
+        ("image,class_id,class_name\na.jpg,7,cat\n", [("a.jpg", "cat")]),
+        ("image,label\na.jpg,7\nb.jpg,cat\n", [("a.jpg", "7"), ("b.jpg", "cat")]),
+        ("filename\tclass\na.jpg\tcat\n", [("a.jpg", "cat")]),
+        ('path,label\n"say ""a"",\u2028b.jpg",cat\n', [('say "a",\u2028b.jpg', "cat")]),
+    ],
+)
+def test_a_table_names_its_columns(label_file, content, expected):
+    assert answers(label_file(content)) == expected
+
+
+def test_rows_that_lack_a_cell_are_named(label_file):
+    with pytest.raises(DatasetError, match=r"line 3: \['b.jpg'\] lacks a path or a class"):
+        read_label_file(label_file(TABLE + "b.jpg\r\n"))
+
+
+def test_a_csv_without_names_of_its_columns_is_refused(tmp_path):
+    (tmp_path / "l.csv").write_text("a.jpg,cat\n")
+    with pytest.raises(DatasetError, match="first line, which is 'a.jpg,cat'; expected one of path"):
+        read_label_file(tmp_path / "l.csv")
+
+
+def test_names_are_below_the_folder(tmp_path, label_file):
+    folder, link = tmp_path / "photos", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    lines = ["./a.jpg", f"{folder}/b/b.jpg", f"{folder}/../photos/c.jpg", "b//d.jpg", "../e.jpg"]
+    path = label_file("".join(f"{line} 1\n" for line in lines))
+    names = ["a.jpg", "b/b.jpg", "c.jpg", "b/d.jpg", "../e.jpg"]
+    for root in (folder, link):
+        assert [name for name, _ in answers(path, folder=str(root))] == names
+    with pytest.raises(DatasetError, match="line 2: 'a.jpg' has class 2, but class 1 in line 1"):
+        read_label_file(label_file("a.jpg 1\n./a.jpg 2\n"), folder=str(folder))
+
+
 def test_boxes_are_left_unread(label_file):
     assert answers(label_file("a.JPEG\tn01\t0\t32\t44\t62\n"), boxes=True) == [("a.JPEG", "n01")]
 

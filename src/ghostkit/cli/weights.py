@@ -81,9 +81,10 @@ def get(
 
     entry = find(name)
     require_torch()
-    from ghostkit.train.published.weight_cache import fetch, read_labels
+    from ghostkit.dataset.class_names import read_class_names
+    from ghostkit.train.published.weight_cache import fetch
 
-    classes = None if labels is None else read_labels(labels)
+    classes = None if labels is None else read_class_names(labels)
     with _bar(entry.file) as progress:
         path = fetch(entry, classes=classes, mirror=mirror, overwrite=overwrite, progress=progress)
     _say_kept(path)
@@ -142,6 +143,7 @@ def add(
     from ghostkit.train.published.catalogue import CATALOGUE
 
     require_torch()
+    from ghostkit.dataset.class_names import read_class_names
     from ghostkit.train.network.weights import read_checkpoint
     from ghostkit.train.published import stated
     from ghostkit.train.published import weight_cache as cache
@@ -159,7 +161,7 @@ def add(
             f"{said[0]} describes weights of an --architecture; those of a listed name, or with a "
             "card, are known: leave it out"
         )
-    classes = None if labels is None else cache.read_labels(labels)
+    classes = None if labels is None else read_class_names(labels)
     if name in CATALOGUE:
         if architecture is not None:
             raise UsageError(f"the architecture of {name} is known; leave --architecture out")

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.dataset.folders import check_folder, find_pictures
-from ghostkit.dataset.label_file import classes_of, match, read_label_file
+from ghostkit.dataset.folders import check_folder
 from ghostkit.dataset.layouts import Layout, find_layout, read_part, read_tree
 from ghostkit.dataset.left_out import without
+from ghostkit.dataset.lists import Lists, lists_of, read_listed
 from ghostkit.dataset.record import Dataset, HoldOut, Sample
 from ghostkit.dataset.shards import is_packed, name_below, read_index, read_samples
 from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
@@ -37,6 +37,7 @@ def open_dataset(
     split: Part | None = None,
     *,
     labels: str | os.PathLike[str] | None = None,
+    val_labels: str | os.PathLike[str] | None = None,
     val_split: float | None = None,
     seed: int = DEFAULT_SEED,
     classes: Sequence[str] | None = None,
@@ -47,7 +48,8 @@ def open_dataset(
     """One part of the data set in `root`; all of it where `split` is None.
 
     Args:
-        labels: the label file of a flat folder of pictures.
+        labels: the label file of a folder of pictures; of the training ones, with `val_labels`.
+        val_labels: the label file of the validation pictures in the same folder.
         val_split: share of a data set without parts of its own to hold out as "val", 0..1.
         seed: of that split; by default that of the commands.
         classes: class names in the order of their indices; by default the folder says.
@@ -65,6 +67,7 @@ def open_dataset(
         halves = open_splits(
             root,
             labels=labels,
+            val_labels=val_labels,
             val_split=val_split,
             seed=seed,
             classes=classes,
@@ -73,11 +76,14 @@ def open_dataset(
             bars=bars,
         )
         return halves[PARTS.index(split)]
-    return without(_opened(os.fspath(root), split, labels, classes), left_out)
+    return without(_opened(os.fspath(root), split, lists_of(labels, val_labels), classes), left_out)
 
 
 def parts_in(
-    root: str | os.PathLike[str], *, labels: str | os.PathLike[str] | None = None
+    root: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    val_labels: str | os.PathLike[str] | None = None,
 ) -> tuple[Part, ...]:
     """The parts that are there, train before val; none in one tree, or in a flat folder.
 
@@ -86,8 +92,8 @@ def parts_in(
     """
     folder = os.fspath(root)
     check_folder(folder)
-    if labels is not None:
-        return ()
+    if (lists := lists_of(labels, val_labels)) is not None:
+        return () if lists.val is None else PARTS
     if is_packed(folder):
         there = {shard.part for shard in read_index(folder).shards}
     else:
@@ -96,32 +102,34 @@ def parts_in(
 
 
 def open_parts(
-    root: str | os.PathLike[str], *, labels: str | os.PathLike[str] | None = None
+    root: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    val_labels: str | os.PathLike[str] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> list[Dataset]:
     """All that is there: the training and the validation part, or one of them, or the whole.
 
     Raises:
         DatasetError: the folder or the label file cannot be understood.
     """
-    parts = parts_in(root, labels=labels)
-    return [open_dataset(root, part) for part in parts] or [open_dataset(root, labels=labels)]
+    parts: Sequence[Part | None] = parts_in(root, labels=labels, val_labels=val_labels) or (None,)
+    return [
+        open_dataset(root, part, labels=labels, val_labels=val_labels, classes=classes)
+        for part in parts
+    ]
 
 
 def _opened(
     folder: str,
     split: Part | None,
-    labels: str | os.PathLike[str] | None,
+    lists: Lists | None,
     classes: Sequence[str] | None,
 ) -> Dataset:
     check_folder(folder)
     _check_classes(classes)
-    if labels is not None:
-        if split is not None:
-            raise UsageError(
-                f"a label file labels all of {folder!r}; for its {split} part give val_split, of a "
-                "command --val-split, too"
-            )
-        return _labelled(folder, os.fspath(labels), classes)
+    if lists is not None:
+        return _listed(folder, lists, split, classes)
     if is_packed(folder):
         return _packed(folder, split, classes)
     layout = find_layout(folder)
@@ -134,6 +142,7 @@ def open_splits(
     root: str | os.PathLike[str],
     *,
     labels: str | os.PathLike[str] | None = None,
+    val_labels: str | os.PathLike[str] | None = None,
     val_split: float | None = None,
     seed: int = DEFAULT_SEED,
     classes: Sequence[str] | None = None,
@@ -144,7 +153,14 @@ def open_splits(
     """The train part and the val part of what is in `root`; arguments as for `open_dataset`."""
     if val_split is None:
         train, val = (
-            open_dataset(root, part, labels=labels, classes=classes, left_out=left_out)
+            open_dataset(
+                root,
+                part,
+                labels=labels,
+                val_labels=val_labels,
+                classes=classes,
+                left_out=left_out,
+            )
             for part in PARTS
         )
         return train, val
@@ -153,8 +169,11 @@ def open_splits(
     folder = os.fspath(root)
     check_folder(folder)
     _check_classes(classes)
-    if labels is not None:
-        whole = _labelled(folder, os.fspath(labels), classes)
+    lists = lists_of(labels, val_labels)
+    if lists is not None:
+        if lists.val is not None:
+            raise UsageError(f"{lists.val!r} is the val part; leave val_split out")
+        whole = _listed(folder, lists, None, classes)
     elif is_packed(folder):
         whole = _packed(folder, None, classes)
     else:
@@ -243,13 +262,11 @@ def _part(folder: str, layout: Layout, split: Part, classes: Sequence[str] | Non
     return _dataset(folder, split, name + "/", names, listing.pictures, listing.skipped, notes)
 
 
-def _labelled(folder: str, source: str, classes: Sequence[str] | None) -> Dataset:
-    entries, repeated = read_label_file(source)
-    names = tuple(classes) if classes is not None else classes_of(entries, source)
-    pictures, skipped = find_pictures(folder)
-    listing = match(entries, pictures, names, source)
-    left_out = [*skipped, *repeated, *listing.skipped]
-    return _dataset(folder, WHOLE, "", names, listing.pictures, left_out, [])
+def _listed(
+    folder: str, lists: Lists, split: Part | None, classes: Sequence[str] | None
+) -> Dataset:
+    names, listing, notes = read_listed(folder, lists, split, classes)
+    return _dataset(folder, split or WHOLE, "", names, listing.pictures, listing.skipped, notes)
 
 
 def _dataset(

@@ -1,13 +1,16 @@
-"""Label files: which picture of a flat folder has which class.
+"""Label files: which picture of a folder has which class.
 
-Three forms, told apart by the first line: ``NAME INDEX`` (one space; the name may hold spaces, the
-index is last), ``NAME<tab>CLASS``, and Tiny ImageNet's ``val_annotations.txt``, whose columns after
-the class give a box and are not read.
+Four forms, told apart by the first line: a table that names its columns there, ``NAME INDEX`` (one
+space; the name may hold spaces, the index is last), ``NAME<tab>CLASS``, and Tiny ImageNet's
+``val_annotations.txt``, whose columns after the class give a box and are not read.
 """
 
+import csv
+import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ghostkit.dataset.folders import Listing, check_distinct
@@ -16,6 +19,33 @@ from ghostkit.sources import natural_key
 
 NAMED_PROBLEMS = 8  # lines listed in one error message
 LARGEST_INDEX = 99_999  # an index beyond it is taken for a slip
+PATH_COLUMNS = (  # of a table, the first that is there
+    "path",
+    "file_path",
+    "filepath",
+    "file",
+    "file_name",
+    "filename",
+    "image_path",
+    "img_path",
+    "image",
+    "img",
+    "image_name",
+    "image_id",
+    "id",
+)
+CLASS_COLUMNS = (  # names before numbers
+    "class_name",
+    "label_name",
+    "class",
+    "label",
+    "category",
+    "target",
+    "class_id",
+    "label_id",
+    "class_index",
+    "index",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +58,13 @@ class Label:
 
 
 def read_label_file(
-    path: str | os.PathLike[str], *, boxes: bool = False
+    path: str | os.PathLike[str], *, folder: str | None = None, boxes: bool = False
 ) -> tuple[list[Label], list[str]]:
     """The labels in the order of the file, and a record of each line that only repeats one.
 
     Args:
+        folder: of the pictures, below which names are then plain: ``./a.jpg`` is ``a.jpg``, and so
+            is its absolute path.
         boxes: whether more columns than two are expected (Tiny ImageNet).
 
     Raises:
@@ -43,18 +75,13 @@ def read_label_file(
     labels: dict[str, Label] = {}
     repeated: list[str] = []
     problems: list[str] = []
-    lines = _read(source).split("\n")
-    tabs = "\t" in next((line for line in lines if line.strip()), "")
-    for number, line in enumerate(lines, 1):
-        text = line.removesuffix("\r")
-        if not text.strip():
-            continue
-        parsed = _tabbed(text, boxes) if tabs else _indexed(text)
+    text = _read(source)
+    for number, parsed, expected in _table(text, source) or _lines(text, boxes):
         if parsed is None:
-            expected = "NAME<tab>CLASS" if tabs else "NAME INDEX"
-            problems.append(f"line {number}: {text!r} is not {expected}")
+            problems.append(f"line {number}: {expected}")
             continue
-        label = Label(number, *parsed)
+        name, answer = parsed
+        label = Label(number, name if folder is None else _below(name, folder), answer)
         first = labels.setdefault(label.name, label)
         if first is label:
             continue
@@ -73,6 +100,15 @@ def read_label_file(
     return list(labels.values()), repeated
 
 
+def by_index(labels: Sequence[Label], classes: Sequence[str]) -> Sequence[Label]:
+    """The same labels; where all are numbers, and none the name of a class, they are indices."""
+    known = set(classes)
+    words = [label.answer for label in labels if isinstance(label.answer, str)]
+    if any(word in known or not _is_index(word) for word in words):
+        return labels
+    return [replace(label, answer=int(label.answer)) for label in labels]
+
+
 def classes_of(labels: Sequence[Label], source: str) -> tuple[str, ...]:
     """Class names from labels alone: names in natural order, or "0", "1", ... for indices."""
     names = {label.answer for label in labels if isinstance(label.answer, str)}
@@ -83,9 +119,17 @@ def classes_of(labels: Sequence[Label], source: str) -> tuple[str, ...]:
 
 
 def match(
-    labels: Sequence[Label], pictures: Sequence[str], classes: Sequence[str], source: str
+    labels: Sequence[Label],
+    pictures: Sequence[str],
+    classes: Sequence[str],
+    source: str,
+    *,
+    elsewhere: AbstractSet[str] = frozenset(),
 ) -> Listing:
     """The pictures that have a label; lines and pictures without their other half are records.
+
+    Args:
+        elsewhere: pictures that another list labels.
 
     Raises:
         DatasetError: a label's class is not among `classes`, or no line names a picture.
@@ -113,7 +157,8 @@ def match(
             f"line names {labels[0].name!r}, the folder holds {len(pictures)} pictures"
             + (f", the first is {pictures[0]!r}" if pictures else "")
         )
-    listing.skipped += [f"{path}: no label" for path in pictures if path not in targets]
+    unlabelled = [path for path in pictures if path not in targets and path not in elsewhere]
+    listing.skipped += [f"{path}: no label" for path in unlabelled]
     listing.pictures = [(path, targets[path]) for path in pictures if path in targets]
     listing.pictures.sort(key=lambda picture: picture[1])
     return listing
@@ -129,6 +174,70 @@ def _read(source: str) -> str:
     return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
+def _below(name: str, folder: str) -> str:
+    """What the picture `name` is called below `folder`."""
+    path = os.path.normpath(name)
+    for root in (os.path.abspath(folder), os.path.realpath(folder)):
+        if path.startswith(root + os.sep):
+            return os.path.relpath(path, root)
+    return path
+
+
+_Parsed = tuple[int, tuple[str, int | str] | None, str]  # line, name and class, else what is wrong
+
+
+def _lines(text: str, boxes: bool) -> Iterator[_Parsed]:
+    lines = text.split("\n")
+    tabs = "\t" in next((line for line in lines if line.strip()), "")
+    expected = "NAME<tab>CLASS" if tabs else "NAME INDEX"
+    for number, ended in enumerate(lines, 1):
+        line = ended.removesuffix("\r")
+        if line.strip():
+            parsed = _tabbed(line, boxes) if tabs else _indexed(line)
+            yield number, parsed, f"{line!r} is not {expected}"
+
+
+def _table(text: str, source: str) -> list[_Parsed] | None:
+    """The rows of a table whose first line names its columns; None: it is no table."""
+    first = text.lstrip("\r\n").split("\n", 1)[0].strip()
+    headers = {sign: [each.strip(' "').lower() for each in first.split(sign)] for sign in ",;\t"}
+    found = [
+        (sign, columns.index(path), columns.index(answer))
+        for sign, columns in headers.items()
+        if (path := next((each for each in PATH_COLUMNS if each in columns), None))
+        and (answer := next((each for each in CLASS_COLUMNS if each in columns), None))
+    ]
+    if not found:
+        if source.lower().endswith(".csv"):
+            raise DatasetError(
+                f"the label file {source!r}: a table names its columns in its first line, which is "
+                f"{first[:200]!r}; expected one of {', '.join(PATH_COLUMNS)}, and one of "
+                f"{', '.join(CLASS_COLUMNS)}"
+            )
+        return None
+    [(sign, path_at, class_at), *_] = found
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=sign)
+    rows: list[_Parsed] = []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                cells = [*(cell.strip() for cell in row), *[""] * len(headers[sign])]
+                name, answer = cells[path_at], cells[class_at]
+                parsed = (name, answer) if name and answer else None
+                rows.append((reader.line_num, parsed, f"{row!r} lacks a path or a class"))
+    except csv.Error as error:
+        raise DatasetError(f"the label file {source!r} is no table: {error}") from error
+    del rows[:1]
+    if all(parsed is None or _is_index(parsed[1]) for _, parsed, _ in rows):
+        return [(n, parsed and (parsed[0], int(parsed[1])), why) for n, parsed, why in rows]
+    return rows
+
+
+def _is_index(word: int | str) -> bool:
+    text = str(word)
+    return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= LARGEST_INDEX
+
+
 def _tabbed(line: str, boxes: bool) -> tuple[str, str] | None:
     name, *columns = line.split("\t")
     if not name or not columns or not columns[0].strip() or (len(columns) > 1 and not boxes):
@@ -139,9 +248,7 @@ def _tabbed(line: str, boxes: bool) -> tuple[str, str] | None:
 def _indexed(line: str) -> tuple[str, int] | None:
     name, _, index = line.rstrip(" ").rpartition(" ")
     name = name.rstrip(" ")  # aligned columns; a picture's name never ends in a space
-    if not name or not index.isascii() or not index.isdigit() or len(index) > 9:
-        return None
-    return (name, int(index)) if int(index) <= LARGEST_INDEX else None
+    return (name, int(index)) if name and _is_index(index) else None
 
 
 def _raise_for(source: str, problems: list[str]) -> None:

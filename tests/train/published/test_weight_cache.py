@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from ghostkit.dataset.class_names import read_class_names
 from ghostkit.errors import CheckpointError, OutputError, UsageError
 from ghostkit.steps import describe, evaluation_steps
 from ghostkit.train.network.architectures import ARCHITECTURES, build
 from ghostkit.train.network.carded import read_carded, write_carded
 from ghostkit.train.published.catalogue import CATALOGUE, find, folder, path_of, resolve
-from ghostkit.train.published.weight_cache import Kept, adopt, fetch, keep, keep_carded, read_labels
+from ghostkit.train.published.weight_cache import Kept, adopt, fetch, keep, keep_carded
 from weights_site import announcing, redirecting, serving
 
 WIDTH, CLASSES = 0.12, 5
@@ -220,7 +221,7 @@ def test_a_cache_that_cannot_be_made(site, monkeypatch, tmp_path):
 def test_class_names_are_put_in_the_card(tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text(" # a comment, as some lists begin\n" + "\r\n".join(NAMES) + "\n\n")
-    classes = read_labels(labels)
+    classes = read_class_names(labels)
     assert classes == ("tench", "crane (1)", "shark", "crane (3)", "ray")
     file = saved(tmp_path / "x.pth", weights_of("ghostnet"))
     _, card = read_carded(adopt(file, narrow("ghostnet-1.0"), classes=classes))
@@ -228,17 +229,6 @@ def test_class_names_are_put_in_the_card(tmp_path):
     assert "placeholders" not in card.provenance.note
     with pytest.raises(UsageError, match="4 class names are given, and .* has 5 classes"):
         adopt(file, narrow("ghostnet-1.0"), classes=classes[1:], overwrite=True)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"), [(b"a\n\nb\n", "name of class 1 is empty"), (b"\xff\xfe", "cannot read")]
-)
-def test_class_names_that_cannot_be_read(tmp_path, content, said):
-    (tmp_path / "labels.txt").write_bytes(content)
-    with pytest.raises(UsageError, match=said):
-        read_labels(tmp_path / "labels.txt")
-    with pytest.raises(UsageError, match="cannot read the class names in"):
-        read_labels(tmp_path / "none.txt")
 
 
 def test_weights_of_ones_own(tmp_path, cache):

@@ -6,7 +6,6 @@ the weights and the card and is written only after every entry has loaded into i
 
 import os
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -151,30 +150,6 @@ def keep_carded(file: str | os.PathLike[str], name: str, *, overwrite: bool = Fa
         )
     model = build_carded(card, weights, source)
     return write_carded(target, model.state_dict(), card)
-
-
-def read_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The class names in a text file, one a line in index order, e.g. ``tench, Tinca tinca``.
-
-    Comment lines (``#``) before the names are left out; a name that repeats, as ImageNet's "crane"
-    does, gets its index behind it.
-
-    Raises:
-        UsageError: the file cannot be read, or a line between two names is empty.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the class names in {os.fspath(path)!r}: {error}") from error
-    while lines and lines[0].lstrip().startswith("#"):
-        del lines[0]
-    names = [line.strip() for line in lines]
-    if "" in names:
-        raise UsageError(f"{os.fspath(path)}: the name of class {names.index('')} is empty")
-    counts = Counter(names)
-    return tuple(
-        name if counts[name] == 1 else f"{name} ({index})" for index, name in enumerate(names)
-    )
 
 
 def _card(kept: Kept, shape: Shape, classes: tuple[str, ...], digest: str) -> ModelCard:
