@@ -50,9 +50,7 @@ def claimed(path: Path, called: str | None = None) -> Iterator[None]:
         close_noted(descriptor)
 
 
-def claim(
-    path: str | os.PathLike[str], called: str | None = None, *, create: bool = False
-) -> int:
+def claim(path: str | os.PathLike[str], called: str | None = None, *, create: bool = False) -> int:
     """As `claimed`, until `close_noted` or the end of this process.
 
     Where the file system has no locks nobody is kept out.

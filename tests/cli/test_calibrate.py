@@ -47,6 +47,22 @@ def test_a_calibrated_model_gives_the_same_answers_with_other_probabilities(
     assert again.status == 2 and "exists" in again.err
 
 
+def test_a_list_is_the_folder(ghostkit, make_model, photos, tmp_path):
+    labels, names = tmp_path / "labels.csv", tmp_path / "names.txt"
+    names.write_text("green\nblue\nred\n")
+    indices = {"green": 0, "blue": 1, "red": 2}
+    rows = [f"{path},{indices[path.parent.name]}\n" for path in sorted(photos.rglob("*.png"))]
+    labels.write_text("path,label\n" + "".join(rows))
+    options = ("--labels", labels, "--classes", names)
+    common = ("calibrate", make_model(), photos, "--json", "-o")
+    records = [
+        json.loads(ghostkit(*common, tmp_path / f"{len(more)}.onnx", *more).out)
+        for more in ((), options)
+    ]
+    assert records[0]["temperature"] == pytest.approx(records[1]["temperature"])
+    assert records[0]["images"] == records[1]["images"] == 90
+
+
 def test_an_answer_below_the_threshold_is_not_accepted_anywhere(
     ghostkit, make_model, photos, tmp_path
 ):

@@ -107,6 +107,17 @@ def test_a_label_of_a_class_that_the_model_does_not_know(ghostkit, model, photos
     assert ghostkit("evaluate", model, photos / "red", "--labels", labels).status == 0
 
 
+def test_a_list_of_indices_has_names_of_its_own(ghostkit, model, photos, tmp_path):
+    labels, names = tmp_path / "labels.txt", tmp_path / "names.txt"
+    labels.write_text("1.png 2\n2.png 2\n")
+    names.write_text("blue\ngreen\nred\n")
+    (tmp_path / "words.txt").write_text("1.png\tred\n2.png\tred\n")
+    common = ("evaluate", model, photos / "red", "--labels")
+    expected = ghostkit(*common, tmp_path / "words.txt").out
+    assert ghostkit(*common, labels, "--classes", names).out == expected
+    assert ghostkit(*common, labels).out != expected  # the model's third class is blue
+
+
 def test_the_val_part_is_taken_where_there_is_one(ghostkit, model, photos, tmp_path):
     save_square(tmp_path / "d" / "train" / "red" / "1.png", BLUE)
     photos.rename(tmp_path / "d" / "val")

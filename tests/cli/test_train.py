@@ -15,6 +15,7 @@ from squares import QUICK, quick_flags, save_noise, save_photos
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # see tests/train/conftest.py
 
+from ghostkit.dataset import open_splits  # noqa: E402
 from ghostkit.locks import claimed  # noqa: E402
 from ghostkit.run_files import BEST, LAST, PREVIOUS, VALIDATION  # noqa: E402
 from ghostkit.train.checkpoint import open_checkpoint  # noqa: E402
@@ -75,6 +76,32 @@ def test_what_a_list_names_is_left_out(ghostkit, photos, tmp_path):
     assert outcome.status == 0, outcome.err
     assert "10 training and 6 validation photos of 3 classes" in outcome.err
     assert "2 pictures of train are left out by a list of 2" in outcome.err
+
+
+def test_lists_of_indices_and_a_file_of_names_are_the_folder(ghostkit, photos, tmp_path):
+    classes = tmp_path / "names.txt"
+    classes.write_text("blue\ngreen\nred\n")
+    lists = []
+    for option, part in (("--labels", "train"), ("--val-labels", "val")):
+        listed = tmp_path / f"{part}.txt"
+        names = [f"./{path.relative_to(photos)}" for path in sorted((photos / part).rglob("*.png"))]
+        indices = [("blue", "green", "red").index(name.split("/")[2]) for name in names]
+        listed.write_text("".join(map("{} {}\n".format, names, indices)))
+        lists += [option, listed]
+    folder = tmp_path / "out"
+    options = (*lists, "--classes", classes)
+    outcome = ghostkit("train", photos, "--run-folder", folder, *options, *flags())
+    assert outcome.status == 0, outcome.err
+    assert "12 training and 6 validation photos of 3 classes" in outcome.err
+    card = open_checkpoint(folder / BEST).card
+    train, _ = open_splits(photos)
+    assert card.classes == train.classes
+    assert card.provenance.data_fingerprint == train.fingerprint
+    checked = ghostkit("check", photos, *options, "-o", tmp_path / "out.jsonl").err
+    assert f"--labels {lists[1]} --val-labels {lists[3]} --classes {classes}" in checked
+    assert ghostkit("pack", photos, tmp_path / "packed", *options).status == 0
+    packed, _ = open_splits(tmp_path / "packed")
+    assert (packed.classes, len(packed)) == (train.classes, len(train))
 
 
 def test_two_runs_of_one_second_have_a_folder_each(ghostkit, photos, tmp_path, monkeypatch):

@@ -21,7 +21,12 @@ def test_a_name_a_line(tmp_path, content, names):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"a\n\nb\n", "name of class 1 is empty"), (b"\xff\xfe", "cannot read"), (b"# none\n", "no class name")]
+    ("content", "said"),
+    [
+        (b"a\n\nb\n", "name of class 1 is empty"),
+        (b"\xff\xfe", "cannot read"),
+        (b"# none\n", "no class name"),
+    ],
 )
 def test_class_names_that_cannot_be_read(tmp_path, content, said):
     (tmp_path / "labels.txt").write_bytes(content)

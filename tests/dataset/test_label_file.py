@@ -71,7 +71,7 @@ def test_rows_that_lack_a_cell_are_named(label_file):
 
 def test_a_csv_without_names_of_its_columns_is_refused(tmp_path):
     (tmp_path / "l.csv").write_text("a.jpg,cat\n")
-    with pytest.raises(DatasetError, match="first line, which is 'a.jpg,cat'; expected one of path"):
+    with pytest.raises(DatasetError, match="which is 'a.jpg,cat'; expected one of path"):
         read_label_file(tmp_path / "l.csv")
 
 

@@ -15,7 +15,7 @@ from squares import QUICK, save_noise, save_photos
 
 def opened(root, **changes):
     said = []
-    parts = open_data(root, Recipe(**QUICK | changes), None, bars=silent, log=said.append)
+    parts = open_data(root, Recipe(**QUICK | changes), bars=silent, log=said.append)
     return parts, said
 
 

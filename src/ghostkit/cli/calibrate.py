@@ -8,6 +8,7 @@ import typer
 from ghostkit.cli.options import (
     WRITTEN,
     BatchSize,
+    Classes,
     Data,
     Json,
     Labels,
@@ -43,6 +44,7 @@ def calibrate(
         Path, typer.Option("--output", "-o", help="The .onnx file to write."), WRITTEN
     ],
     labels: Labels = None,
+    classes: Classes = None,
     leave_out: LeaveOut = None,
     val_split: ValSplit = None,
     seed: SplitSeed = DEFAULT_SEED,
@@ -88,7 +90,7 @@ def calibrate(
         raise UsageError("--keep and --accuracy each choose the threshold; give one of them")
     check_target(output, overwrite=overwrite)
     classifier, content = _open(model)
-    dataset = _open_data(data, labels, leave_out, val_split, seed, classifier.card)
+    dataset = _open_data(data, labels, classes, leave_out, val_split, seed, classifier.card)
     answers = classifier.answers(
         [sample.path for sample in dataset.samples], batch_size=batch_size, workers=workers
     )
@@ -166,6 +168,7 @@ def _open(model: Path) -> tuple["Classifier", bytes]:
 def _open_data(
     data: Path,
     labels: Path | None,
+    class_names: Path | None,
     leave_out: Path | None,
     val_split: float | None,
     seed: int,
@@ -176,6 +179,7 @@ def _open_data(
     Raises:
         UsageError: there is a train part only.
     """
+    from ghostkit.dataset.class_names import read_class_names
     from ghostkit.dataset.evaluation import open_evaluation
     from ghostkit.dataset.left_out import read_left_out
     from ghostkit.errors import UsageError
@@ -186,7 +190,7 @@ def _open_data(
         labels=labels,
         val_split=val_split,
         seed=seed,
-        classes=card.classes if labels is not None else None,
+        classes=read_class_names(class_names) or (card.classes if labels else None),
         left_out=read_left_out(leave_out),
         bars=bars_for(),
     )

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import WRITTEN, Data, Json, Labels, Overwrite, Workers, next_training, say
+from ghostkit.cli.options import (
+    WRITTEN,
+    Classes,
+    Data,
+    Json,
+    Labels,
+    Overwrite,
+    ValLabels,
+    Workers,
+    next_training,
+    say,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -16,6 +27,8 @@ def register(app: typer.Typer) -> None:
 def check(
     data: Data,
     labels: Labels = None,
+    val_labels: ValLabels = None,
+    classes: Classes = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -46,12 +59,15 @@ def check(
     from ghostkit.cli.data_tables import report_tables
     from ghostkit.cli.standard_output import print_json
     from ghostkit.dataset import open_parts
+    from ghostkit.dataset.class_names import read_class_names
     from ghostkit.files import check_distinct_targets, json_bytes, write_bytes, write_text
     from ghostkit.inspection import inspect
     from ghostkit.progress import bars_for
 
     check_distinct_targets(output, html, overwrite=overwrite)
-    parts = open_parts(data, labels=labels)
+    parts = open_parts(
+        data, labels=labels, val_labels=val_labels, classes=read_class_names(classes)
+    )
     report = inspect(parts, copy_distance=copy_distance, workers=workers, bars=bars_for())
     for note in report.notes:
         say(note)
@@ -67,7 +83,8 @@ def check(
         report_tables(report)
     if output is not None:
         there = {part.split for part in parts}
-        say(f"left out: {output}{next_training(data, there, labels, output)}")
+        lists = {"labels": labels, "val_labels": val_labels, "classes": classes}
+        say(f"left out: {output}{next_training(data, there, output, **lists)}")
     if html is not None:
         say(f"page: {html}")
     raise typer.Exit(1 if report.left_out else 0)

@@ -9,6 +9,7 @@ from ghostkit.cli.options import (
     WRITTEN,
     Backend,
     BatchSize,
+    Classes,
     Data,
     Device,
     FastDecode,
@@ -40,6 +41,7 @@ def evaluate(
     data: Data,
     split: Split = None,
     labels: Labels = None,
+    classes: Classes = None,
     leave_out: LeaveOut = None,
     val_split: ValSplit = None,
     seed: SplitSeed = DEFAULT_SEED,
@@ -74,6 +76,7 @@ def evaluate(
     from ghostkit.cli.report import evaluation_tables
     from ghostkit.cli.results import name_unanswered
     from ghostkit.cli.standard_output import print_json
+    from ghostkit.dataset.class_names import read_class_names
     from ghostkit.dataset.evaluation import open_evaluation
     from ghostkit.dataset.left_out import read_left_out
     from ghostkit.evaluate import evaluate as measure
@@ -96,7 +99,7 @@ def evaluate(
         labels=labels,
         val_split=val_split,
         seed=seed,
-        classes=classifier.classes if labels is not None else None,
+        classes=read_class_names(classes) or (classifier.classes if labels else None),
         left_out=read_left_out(leave_out),
         bars=bars_for(),
     )

@@ -79,7 +79,19 @@ Data = Annotated[
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(help="Label file of a flat folder: lines NAME INDEX or NAME<tab>CLASS."),
+    typer.Option(
+        help="Label file of a folder: lines NAME INDEX or NAME<tab>CLASS, or a CSV with a header."
+    ),
+]
+ValLabels = Annotated[
+    Path | None,
+    typer.Option(help="Label file of the validation pictures; --labels: of the training ones."),
+]
+Classes = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes", metavar="FILE", help="Class names, one a line in the order of their indices."
+    ),
 ]
 LeaveOut = Annotated[
     Path | None,
@@ -116,18 +128,20 @@ def check_suffix(output: Path, suffix: str | None, command: str) -> None:
 def next_training(
     data: str | Path,
     parts: Collection[str],
-    labels: Path | None = None,
     left_out: Path | None = None,
+    **lists: Path | None,
 ) -> str:
     """The end of a message: the command that trains on `data`; nothing where val alone is there.
 
     Args:
         parts: that it has: ``train`` and ``val``, one of them, or ``all``.
+        lists: the options that name its label files and classes, where they are given.
     """
     if set(parts) == {"val"}:
         return ""
     words = ["ghostkit", "train", str(data)]
-    words += [] if labels is None else ["--labels", str(labels)]
+    for option, path in lists.items():
+        words += [] if path is None else [f"--{option.replace('_', '-')}", str(path)]
     words += [] if {"train", "val"} <= set(parts) else ["--val-split", "0.2"]
     words += [] if left_out is None else ["--leave-out", str(left_out)]
     return f"; next: {shlex.join(words)}"

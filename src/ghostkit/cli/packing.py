@@ -8,8 +8,8 @@ from ghostkit.cli.options import say
 from ghostkit.cloud.address import is_url, parse
 from ghostkit.cloud.stage import send
 from ghostkit.cloud.store import open_store
-from ghostkit.dataset import Dataset, open_dataset, open_splits
-from ghostkit.dataset.layouts import find_layout
+from ghostkit.dataset import Dataset, open_dataset, open_splits, parts_in
+from ghostkit.dataset.class_names import read_class_names
 from ghostkit.dataset.left_out import read_left_out
 from ghostkit.dataset.packing import pack
 from ghostkit.dataset.shards import INDEX, TarShard, is_packed
@@ -23,7 +23,10 @@ ELSEWHERE = "choose another place for the archives"
 def run(
     data: Path,
     target: str,
+    *,
     labels: Path | None,
+    val_labels: Path | None,
+    class_names: Path | None,
     leave_out: Path | None,
     val_split: float | None,
     shard_bytes: int,
@@ -33,7 +36,7 @@ def run(
     if labels is None and is_packed(str(data)):
         raise UsageError(f"{str(data)!r} is packed already; pack the folder that it was made of")
     left_out = read_left_out(leave_out)
-    parts = _parts(data, labels, left_out, val_split, seed)
+    parts = _parts(data, labels, val_labels, class_names, left_out, val_split, seed)
     for note in dict.fromkeys(note for part in parts.values() for note in part.notes):
         say(note)
     bars = bars_for()
@@ -66,21 +69,24 @@ def run(
 def _parts(
     data: Path,
     labels: Path | None,
+    val_labels: Path | None,
+    class_names: Path | None,
     left_out: Mapping[str, str] | None,
     val_split: float | None,
     seed: int,
 ) -> dict[str, Dataset]:
-    if val_split is not None:
+    classes = read_class_names(class_names)
+    if val_split is not None or len(parts_in(data, labels=labels, val_labels=val_labels)) == 2:
         both = open_splits(
             data,
             labels=labels,
+            val_labels=val_labels,
             val_split=val_split,
             seed=seed,
+            classes=classes,
             left_out=left_out,
             bars=bars_for(),
         )
         return dict(zip(("train", "val"), both, strict=True))
-    if labels is None and len(find_layout(str(data)).parts) == 2:
-        return dict(zip(("train", "val"), open_splits(data, left_out=left_out), strict=True))
-    whole = open_dataset(data, labels=labels, left_out=left_out)
+    whole = open_dataset(data, labels=labels, classes=classes, left_out=left_out)
     return {whole.split: whole}

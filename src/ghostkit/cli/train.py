@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ghostkit.cli.options import INTERRUPTED, WRITTEN, Data, Labels, LeaveOut, say
+from ghostkit.cli.options import (
+    INTERRUPTED,
+    WRITTEN,
+    Classes,
+    Data,
+    Labels,
+    LeaveOut,
+    ValLabels,
+    say,
+)
 from ghostkit.errors import GhostkitError, UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +61,8 @@ def train(
         Path | None, typer.Option(help="Exactly this folder instead of a dated one."), WRITTEN
     ] = None,
     labels: Labels = None,
+    val_labels: ValLabels = None,
+    classes: Classes = None,
     leave_out: LeaveOut = None,
     pretrained_weight: Annotated[
         str | None,
@@ -117,6 +128,8 @@ def train(
                 effective,
                 load=load,
                 labels=labels,
+                val_labels=val_labels,
+                classes=classes,
                 leave_out=leave_out,
                 num_classes=options.get("num_classes"),
                 output=_path_named(output, options.get("output")) or Path("output"),

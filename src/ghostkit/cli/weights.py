@@ -84,7 +84,7 @@ def get(
     from ghostkit.dataset.class_names import read_class_names
     from ghostkit.train.published.weight_cache import fetch
 
-    classes = None if labels is None else read_class_names(labels)
+    classes = read_class_names(labels)
     with _bar(entry.file) as progress:
         path = fetch(entry, classes=classes, mirror=mirror, overwrite=overwrite, progress=progress)
     _say_kept(path)
@@ -161,7 +161,7 @@ def add(
             f"{said[0]} describes weights of an --architecture; those of a listed name, or with a "
             "card, are known: leave it out"
         )
-    classes = None if labels is None else read_class_names(labels)
+    classes = read_class_names(labels)
     if name in CATALOGUE:
         if architecture is not None:
             raise UsageError(f"the architecture of {name} is known; leave --architecture out")

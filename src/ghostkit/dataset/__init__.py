@@ -7,11 +7,7 @@ user's is moved or changed.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ghostkit.dataset.folders import check_folder
 from ghostkit.dataset.layouts import Layout, find_layout, read_part, read_tree
@@ -19,7 +15,7 @@ from ghostkit.dataset.left_out import without
 from ghostkit.dataset.lists import Lists, lists_of, read_listed
 from ghostkit.dataset.record import Dataset, HoldOut, Sample
 from ghostkit.dataset.shards import is_packed, name_below, read_index, read_samples
-from ghostkit.dataset.split import copy_groups, hold_out, seeded_order
+from ghostkit.dataset.split import copy_groups, hold_out, seeded_order, split_dataset
 from ghostkit.defaults import DEFAULT_SEED
 from ghostkit.errors import DatasetError, UsageError, listed
 from ghostkit.near_duplicates import MAX_DISTANCE
@@ -180,52 +176,7 @@ def open_splits(
         layout = find_layout(folder)
         layout.check_unsplit()
         whole = _part(folder, layout, "train", classes) if layout.parts else _tree(folder, classes)
-    return _split(without(whole, left_out), val_split, seed, copy_distance, bars)
-
-
-def _split(
-    whole: Dataset, fraction: float, seed: int, copy_distance: int | None, bars: Bars
-) -> tuple[Dataset, Dataset]:
-    names = [name_below(sample.path, whole.root) for sample in whole.samples]
-    groups, unreadable = copy_groups(
-        [s.path for s in whole.samples], whole.root, copy_distance, bars
-    )
-    held = hold_out(whole.targets, groups, fraction, seeded_order(seed, names))
-    if not held.any():
-        raise DatasetError(
-            f"{whole.root!r}: nothing can be held out, since all pictures of a class are copies of "
-            "one photo, or look so; lay out a val/ folder yourself, or in Python pass a smaller "
-            "copy_distance, or None to split picture by picture"
-        )
-    sizes = np.bincount(groups)
-    notes = [
-        f"{held.sum()} of {len(whole)} pictures are held out for validation (seed {seed}, "
-        f"asked for {fraction:.1%}, got {held.mean():.1%})"
-    ]
-    if copies := int(sizes[sizes > 1].sum()):
-        notes.append(
-            f"{copies} pictures are near-duplicates in {(sizes > 1).sum()} groups, the largest of "
-            f"{sizes.max()}; a group stays on one side"
-        )
-    if unreadable:
-        notes.append(f"{unreadable} pictures cannot be decoded and were not compared with others")
-    without = sorted(set(whole.targets.tolist()) - set(whole.targets[held].tolist()))
-    if without:
-        names_of = ", ".join(repr(whole.classes[target]) for target in without)
-        notes.append(f"no picture could be held out of {names_of}: too few, or all alike")
-
-    def side(keep: NDArray[np.bool_], split: Part) -> Dataset:
-        kept = tuple(whole.samples[i] for i in np.flatnonzero(keep))
-        return replace(
-            whole,
-            samples=kept,
-            split=split,
-            notes=(*whole.notes, *notes),
-            part="",
-            hold_out=HoldOut(fraction, seed),
-        )
-
-    return side(~held, "train"), side(held, "val")
+    return split_dataset(without(whole, left_out), val_split, seed, copy_distance, bars)
 
 
 def _packed(folder: str, split: Part | None, classes: Sequence[str] | None) -> Dataset:

@@ -4,12 +4,17 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
+from typing import overload
 
 from ghostkit.errors import UsageError
 
 
-def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The names, e.g. ``tench, Tinca tinca``.
+@overload
+def read_class_names(path: None) -> None: ...
+@overload
+def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]: ...
+def read_class_names(path: str | os.PathLike[str] | None) -> tuple[str, ...] | None:
+    """The names, e.g. ``tench, Tinca tinca``; None where no file is named.
 
     Comment lines (``#``) before the names are left out, and so are indices, where each line begins
     with its own, as PaddleClas writes them; a name that repeats, as ImageNet's "crane" does, gets
@@ -18,6 +23,8 @@ def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     Raises:
         UsageError: the file cannot be read or holds no name, or a line between two names is empty.
     """
+    if path is None:
+        return None
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,25 +1,79 @@
 """Which pictures are held out for validation: seeded, per class, with all copies of a photo.
 
-In: paths with their classes. Out: True for each picture that is held out. The order in which groups
-are tried comes from a hash of the seed and a path, so it is the same on every machine.
+In: a data set, or paths with their classes. Out: its two parts, or True for each picture that is
+held out. The order in which groups are tried comes from a hash of the seed and a path, so it is the
+same on every machine.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghostkit.dataset.hash_cache import keep_hashes, key_of, read_hashes
-from ghostkit.errors import ImageRefused
+from ghostkit.dataset.record import Dataset, HoldOut
+from ghostkit.dataset.shards import name_below
+from ghostkit.errors import DatasetError, ImageRefused
 from ghostkit.image import decode
 from ghostkit.near_duplicates import group, picture_hash
 from ghostkit.progress import Bars
 from ghostkit.threads import available_cores, batched
 
 AT_ONCE = 256  # pictures decoded between two steps of the progress bar
+
+
+def split_dataset(
+    whole: Dataset, fraction: float, seed: int, copy_distance: int | None, bars: Bars
+) -> tuple[Dataset, Dataset]:
+    """The train part and the val part, `fraction` of each class; `copy_distance` None: no groups.
+
+    Raises:
+        DatasetError: nothing can be held out.
+    """
+    names = [name_below(sample.path, whole.root) for sample in whole.samples]
+    groups, unreadable = copy_groups(
+        [s.path for s in whole.samples], whole.root, copy_distance, bars
+    )
+    held = hold_out(whole.targets, groups, fraction, seeded_order(seed, names))
+    if not held.any():
+        raise DatasetError(
+            f"{whole.root!r}: nothing can be held out, since all pictures of a class are copies of "
+            "one photo, or look so; lay out a val/ folder yourself, or in Python pass a smaller "
+            "copy_distance, or None to split picture by picture"
+        )
+    sizes = np.bincount(groups)
+    notes = [
+        f"{held.sum()} of {len(whole)} pictures are held out for validation (seed {seed}, "
+        f"asked for {fraction:.1%}, got {held.mean():.1%})"
+    ]
+    if copies := int(sizes[sizes > 1].sum()):
+        notes.append(
+            f"{copies} pictures are near-duplicates in {(sizes > 1).sum()} groups, the largest of "
+            f"{sizes.max()}; a group stays on one side"
+        )
+    if unreadable:
+        notes.append(f"{unreadable} pictures cannot be decoded and were not compared with others")
+    without = sorted(set(whole.targets.tolist()) - set(whole.targets[held].tolist()))
+    if without:
+        names_of = ", ".join(repr(whole.classes[target]) for target in without)
+        notes.append(f"no picture could be held out of {names_of}: too few, or all alike")
+
+    def side(keep: NDArray[np.bool_], split: str) -> Dataset:
+        kept = tuple(whole.samples[i] for i in np.flatnonzero(keep))
+        return replace(
+            whole,
+            samples=kept,
+            split=split,
+            notes=(*whole.notes, *notes),
+            part="",
+            hold_out=HoldOut(fraction, seed),
+        )
+
+    return side(~held, "train"), side(held, "val")
 
 
 def copy_groups(

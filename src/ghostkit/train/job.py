@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_splits
+from ghostkit.dataset.class_names import read_class_names
 from ghostkit.dataset.learned import may_be_learned
 from ghostkit.dataset.left_out import read_left_out
 from ghostkit.errors import UsageError
@@ -36,6 +37,8 @@ def train_from_paths(
     *,
     load: Callable[[str], Classifier],
     labels: Path | None = None,
+    val_labels: Path | None = None,
+    classes: Path | None = None,
     leave_out: Path | None = None,
     num_classes: int | None = None,
     output: Path = Path("output"),
@@ -52,6 +55,7 @@ def train_from_paths(
 
     Args:
         load: opens the teacher, whatever it is: `ghostkit.load`.
+        classes: a file of their names, one a line in the order of their indices.
         num_classes: how many the data are to have.
         output: where a new run folder is made, if `run_folder` names none and nothing is resumed.
         pretrained: weights to start from, by path or by a name of ``ghostkit weights``.
@@ -77,7 +81,16 @@ def train_from_paths(
             check_run_folder(run_folder, resumed)
         if resume is not None:
             check_same_hold_out(resume, recipe)
-        train_data, val_data = open_data(data, recipe, labels, leave_out, bars=bars, log=log)
+        train_data, val_data = open_data(
+            data,
+            recipe,
+            labels=labels,
+            val_labels=val_labels,
+            classes=classes,
+            leave_out=leave_out,
+            bars=bars,
+            log=log,
+        )
         if weights is not None and weights.card is not None:
             if learned := may_be_learned(weights.card, val_data):
                 log(f"validation: {learned}")
@@ -120,9 +133,11 @@ def _check_classes(data: Dataset, expected: int) -> None:
 def open_data(
     root: Path,
     recipe: Recipe,
-    labels: Path | None,
-    leave_out: Path | None = None,
     *,
+    labels: Path | None = None,
+    val_labels: Path | None = None,
+    classes: Path | None = None,
+    leave_out: Path | None = None,
     bars: Bars,
     log: Log,
 ) -> tuple[Dataset, Dataset]:
@@ -130,6 +145,8 @@ def open_data(
     train, val = open_splits(
         root,
         labels=labels,
+        val_labels=val_labels,
+        classes=read_class_names(classes),
         left_out=read_left_out(leave_out),
         val_split=recipe.val_split,
         seed=recipe.seed,
