@@ -107,7 +107,7 @@ def test_resume_begins_a_job_and_then_goes_on_with_it(ghostkit, model, photos, t
 
 
 def test_a_job_that_differs_is_refused(ghostkit, model, photos, tmp_path):
-    output = tmp_path / "out.csv"
+    output = tmp_path / "out.jsonl"
     ghostkit("predict", model, photos, "-o", output)
     message = ghostkit("predict", model, photos, "-o", output, "--resume", "--top-k", "2").error
     assert "is of another job: --top-k was 5, is 2" in message

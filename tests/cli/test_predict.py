@@ -59,6 +59,32 @@ def test_a_path_that_does_not_exist_is_wrong_usage(ghostkit, model, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_a_table_of_the_best_class_has_no_others(ghostkit, model, tmp_path):
+    good = save_square(tmp_path / "a.png", GREEN)
+    for output in (("-o", tmp_path / "a.csv"), ("--format", "csv")):
+        message = ghostkit("predict", model, good, *output, "--top-k", "3").error
+        assert message.startswith("--top-k 3: a CSV holds the best class alone; for more")
+    assert not (tmp_path / "a.csv").exists()
+    assert ghostkit("predict", model, good, "-o", tmp_path / "a.csv", "--top-k", "1").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (("predict", "MODEL", "http://example.com/cat.jpg"), "curl -O http://example.com/cat.jpg"),
+        (("predict", "MODEL", "rtsp://cam/1"), "ffmpeg -i rtsp://cam/1 -vf fps=1 frames/%06d.jpg"),
+        (("predict", "https://example.com/m.onnx", "."), "curl -O https://example.com/m.onnx"),
+        (("predict", "-m", "gs://a/m.onnx", "."), "gs://a/m.onnx: gs:// is not fetched"),
+        (("evaluate", "MODEL", "https://example.com/data"), "curl -O https://example.com/data"),
+        (("verify", "MODEL", "MODEL", "--images", "http://a/b"), "curl -O http://a/b"),
+    ],
+)
+def test_a_url_that_is_not_fetched_is_told_what_to_do(ghostkit, model, words, advice):
+    words = [model if word == "MODEL" else word for word in words]
+    message = ghostkit(*words).error
+    assert "is not fetched (s3:// and obs:// are); " in message and advice in message
+
+
 def test_a_missing_picture_of_a_list_is_named_and_the_rest_goes_on(
     ghostkit, model, tmp_path, give_list
 ):

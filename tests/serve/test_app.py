@@ -468,6 +468,7 @@ def test_the_server_says_what_it_is_and_has(site):
         ("GET", "/v2/models/../../etc/passwd", 404, "no such address"),
         ("GET", "/classify", 405, "GET is not for it"),
         ("POST", "/classify?top_k=0", 400, "top_k '0'"),
+        ("POST", "/classify?topk=2", 400, "'topk' is unknown in the address; known is: top_k"),
         ("POST", "/v2/models/tiny/infer", 400, "the request: "),
     ],
 )

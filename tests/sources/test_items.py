@@ -62,11 +62,19 @@ def test_what_is_named_and_not_there_is_an_error_and_in_a_list_a_picture(here):
         ("b.bin/x.jpg", "no such file or folder"),
         ("broken.jpg", "a broken link"),
         ("no*.jpg", "the pattern 'no\\*.jpg' matches no file"),
+        ("http://example.com/cat.jpg?x=1", "curl -O http://example.com/cat.jpg\\?x=1, and name"),
     ):
         with pytest.raises(UsageError, match=words):
             sources("photos", name).check()
     with pytest.raises(UsageError, match="named twice"):
         sources("-", "-").check()
+
+
+def test_a_list_that_is_named_as_a_picture_is_told_how_to_be_read(here):
+    (here / "my list.txt").write_text("photos/2.jpg\n")
+    with pytest.raises(UsageError, match="ghostkit predict MODEL - < 'my list.txt'"):
+        sources("my list.txt").check()
+    sources("photos", "my list.txt").check()  # as a shell's pattern gives it: refused as a picture
 
 
 def test_a_parquet_file_without_pyarrow_is_told_before_the_work(here, monkeypatch):

@@ -9,10 +9,13 @@ import math
 from collections.abc import Iterator, Mapping
 from functools import cache, wraps
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from ghostkit.cloud.address import check_reachable
 
 COMMANDS = (  # in the order of the help
     "demo",
@@ -86,12 +89,12 @@ def _complete(name: str) -> Any:
     app = typer.Typer(context_settings=SETTINGS)
     _module(name).register(app)
     command = typer.main.get_group(app).commands[name]
-    _refuse_infinity(command)
+    _refuse_values(command)
     return command
 
 
-def _refuse_infinity(command: Any) -> None:
-    """Whatever its options' ranges: nan is in all of them, and infinity in those without an end."""
+def _refuse_values(command: Any) -> None:
+    """Refuse values of any option: infinity, nan, and a path that is a URL which is not fetched."""
     callback = command.callback
 
     @wraps(callback)
@@ -101,6 +104,8 @@ def _refuse_infinity(command: Any) -> None:
             for each in value if isinstance(value, list | tuple) else (value,):
                 if isinstance(each, float) and not math.isfinite(each):
                     raise typer.BadParameter(f"{each} is no finite number", param=parameter)
+                if isinstance(each, Path):
+                    check_reachable(str(each))
         return callback(**values)
 
     command.callback = checked

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ghostkit.artifacts import begins_as_model, names_model
 from ghostkit.card import ModelCard
-from ghostkit.cloud.address import is_url
+from ghostkit.cloud.address import check_reachable, is_url
 from ghostkit.errors import UsageError
 from ghostkit.image.formats import identify
 from ghostkit.image.limits import Refusal
@@ -26,6 +26,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]
             neither model nor source.
     """
     first, *others = arguments
+    check_reachable(first)
     if not _is_model(first, alone=not others):
         if late := [each for each in others if _is_named_as_model(each)]:
             raise UsageError(f"{late[0]} is a model: name it first, then the pictures")

@@ -106,11 +106,17 @@ def predict(
     from ghostkit.bundled import DEFAULT
     from ghostkit.cli.job import Job, run
     from ghostkit.cli.model_argument import about_default, split_arguments
+    from ghostkit.errors import UsageError
     from ghostkit.sources import Sources
     from ghostkit.sources.shards import parse_shard
     from ghostkit.sources.tables import Columns
     from ghostkit.writers import kind_of
 
+    if top_k not in (None, 1) and (format or (output and kind_of(output))) == "csv":
+        raise UsageError(
+            f"--top-k {top_k}: a CSV holds the best class alone; for more take -o FILE.jsonl or "
+            "FILE.parquet (--format jsonl, parquet)"
+        )
     named, sources = (model, arguments) if model is not None else split_arguments(arguments)
     part = None if shard is None else parse_shard(shard)
     asked = ray_options.Asked(

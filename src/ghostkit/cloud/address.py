@@ -1,5 +1,6 @@
 """``s3://bucket/key`` and ``obs://bucket/key``: what a URL on the command line names."""
 
+import os
 import re
 from typing import NamedTuple
 
@@ -7,6 +8,8 @@ from ghostkit.errors import UsageError
 
 SCHEMES = ("s3", "obs")
 _URL = re.compile(r"\s*(s3|obs):/{1,2}([^/\s]*)/?(.*)", re.DOTALL)  # one slash: through pathlib
+_FOREIGN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}[^/]")
+_STREAMS = ("rtsp", "rtsps", "rtmp", "rtp", "udp", "srt")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -33,6 +36,22 @@ class Address(NamedTuple):
     def below(self, path: str) -> "Address":
         """The address of `path`, relative with ``/``, in the folder of this name."""
         return self._replace(key=self.prefix + path)
+
+
+def check_reachable(name: str) -> None:
+    """Raise UsageError where `name` is a URL that is not fetched; says what to do in its place."""
+    found = _FOREIGN.match(name)
+    if found is None or is_url(name) or os.path.lexists(name):
+        return
+    scheme, rest = found[1].lower(), name[found.end(1) + 1 :].lstrip("/")
+    url = f"{found[1]}://{rest}"
+    if scheme in _STREAMS:
+        advice = f"take its pictures into a folder, e.g. ffmpeg -i {url} -vf fps=1 frames/%06d.jpg"
+    elif scheme in ("http", "https", "ftp"):
+        advice = f"fetch it first, e.g. curl -O {url}, and name the file"
+    else:
+        advice = "copy it here first, and name the file"
+    raise UsageError(f"{url}: {scheme}:// is not fetched (s3:// and obs:// are); {advice}")
 
 
 def is_url(name: str) -> bool:

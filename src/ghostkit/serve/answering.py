@@ -6,7 +6,7 @@ tensors by the Open Inference Protocol.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from reprlib import repr as short
@@ -75,7 +75,7 @@ async def classify(server: Server, request: Request, share: Share) -> Response:
     """A picture as the whole content, or the files of a form."""
     name, batcher = server.model(**address(request))
     classifier = batcher.classifier
-    top_k = _number(request.query_params.get("top_k", "5"))
+    top_k = _top_k(request.query_params)
     body = await _body(server, request, share)
     form = is_form(request.headers)
     if form:
@@ -131,7 +131,10 @@ def _count(server: Server, model: str, status: Status) -> None:
     server.metrics.pictures.labels(model, status).inc()
 
 
-def _number(text: str) -> int:
+def _top_k(asked: Mapping[str, str]) -> int:
+    if unknown := sorted(set(asked) - {"top_k"}):
+        raise Refused(400, f"{short(unknown[0])} is unknown in the address; known is: top_k")
+    text = asked.get("top_k", "5")
     if text.isdecimal() and len(text) <= 6 and 1 <= int(text) <= MOST_NAMED:
         return int(text)
     raise Refused(400, f"top_k {short(text)}: expected 1 to {MOST_NAMED}")

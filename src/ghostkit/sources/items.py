@@ -5,6 +5,7 @@ a job's memory does not depend on its size.
 """
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from ghostkit.sources.found import no_picture
 from ghostkit.sources.kinds import (
     STANDARD_INPUT,
     is_archive,
+    is_list,
     is_pattern,
     kind_of_path,
     kind_of_source,
@@ -67,6 +69,11 @@ class Sources:
             kind = kind_of_source(name)
             if kind == "folder":
                 check_folder(name)
+            if kind == "file" and len(self.names) == 1 and is_list(name):
+                raise UsageError(
+                    f"{name!r} is text and no picture; pictures named in a list are read from "
+                    f"standard input: ghostkit predict MODEL - < {shlex.quote(name)}"
+                )
             if kind == "table":
                 require_parquet()
             if kind == "url":

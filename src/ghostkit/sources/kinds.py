@@ -3,11 +3,12 @@
 import os
 import re
 
-from ghostkit.cloud.address import is_url
+from ghostkit.cloud.address import check_reachable, is_url
 from ghostkit.errors import UsageError
 
 STANDARD_INPUT = "-"
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+LIST_SUFFIXES = (".txt", ".lst", ".list", ".csv", ".tsv")
 TABLE_SUFFIX = ".parquet"
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -25,6 +26,7 @@ def kind_of_source(name: str) -> str:
     try:
         os.stat(name)
     except (FileNotFoundError, NotADirectoryError) as error:
+        check_reachable(name)
         if is_pattern(name):
             return "pattern"
         raise UsageError(
@@ -55,6 +57,11 @@ def is_pattern(name: str) -> bool:
 def is_archive(path: str) -> bool:
     """Whether the name says that it is a tar archive."""
     return path.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def is_list(path: str) -> bool:
+    """Whether the name says that it is a text, such as a list of pictures."""
+    return path.lower().endswith(LIST_SUFFIXES)
 
 
 def is_table(path: str) -> bool:
