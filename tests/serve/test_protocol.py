@@ -266,6 +266,33 @@ def test_probabilities_and_logits_are_answered_as_asked_for():
     assert logits["data"] == LOGITS.ravel().tolist()
 
 
+def test_where_the_card_has_a_threshold_it_is_told_who_is_accepted():
+    output = CARD.output.model_copy(update={"reject_threshold": 0.7})
+    card = CARD.model_copy(update={"output": output})
+    assert describe("x", card)["outputs"][2:] == [
+        {"name": "accepted", "datatype": "BOOL", "shape": [-1]}
+    ]
+    probabilities, accepted = json.loads(answered(None, card)[0])["outputs"]
+    assert np.reshape(probabilities["data"], (2, 3)).max(axis=1) == pytest.approx(
+        [0.665, 0.844], abs=0.001
+    )
+    expected = {"name": "accepted", "datatype": "BOOL", "shape": [2], "data": [False, True]}
+    assert accepted == expected
+    wanted = [{"name": "accepted", "parameters": {"binary_data": True}}]
+    body, length = answered(wanted, card)
+    assert body[length:] == b"\0\1"
+    body, length = request(files(b"a"), outputs=[{"name": "accepted"}])
+    with pytest.raises(Refused, match="no output 'accepted'; there is probabilities and logits$"):
+        read_request(body, length, CARD)
+    wanted[0]["parameters"] = {"classification": 1}
+    body, length = request(files(b"a"), outputs=wanted)
+    with pytest.raises(Refused, match="accepted: it has no classes"):
+        read_request(body, length, card)
+    named = card.model_copy(update={"output": output.model_copy(update={"name": "accepted"})})
+    [plain] = json.loads(answered(wanted, named)[0])["outputs"]  # the model's own output
+    assert plain["data"] == ["2.000000:1:green", "3.000000:0:red"]
+
+
 def test_the_best_classes_are_answered_in_words_as_triton_does():
     asked = {"name": "logits", "parameters": {"classification": 2}}
     [output] = json.loads(answered([asked])[0])["outputs"]

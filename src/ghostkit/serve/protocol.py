@@ -3,7 +3,8 @@
 In: a request's body; out: pictures or a tensor for a `Batcher`, and afterwards the response. With
 Triton's extensions for binary tensors and for classification. The inputs are ``picture``, files in
 BYTES, and the model's own, as its card names it; a request has one of them. The outputs are
-``probabilities``, and, where the card says that the model gives them, the logits.
+``probabilities``, where the card says that the model gives them the logits, and, where it has a
+threshold, ``accepted``: whether an answer is as sure as that.
 """
 
 import json
@@ -22,6 +23,7 @@ from ghostkit.predictions import top_k
 from ghostkit.serve.json_cost import json_cost
 from ghostkit.serve.refusals import Refused
 from ghostkit.serve.tensors import (
+    BOOL,
     BYTES,
     FLOAT32,
     UINT8,
@@ -33,7 +35,7 @@ from ghostkit.serve.tensors import (
 )
 
 VERSION = "1"  # of every model: another model has another name
-PICTURE, PROBABILITIES = "picture", "probabilities"
+PICTURE, PROBABILITIES, ACCEPTED = "picture", "probabilities", "accepted"
 JSON_LENGTH = "inference-header-content-length"  # the header that says where the JSON ends
 _DATATYPES = {"float32": FLOAT32, "uint8": UINT8}
 _MOST = 16  # inputs, and outputs; enough to name all that there are
@@ -79,17 +81,23 @@ class Inference:
     def values(self, classes: int) -> int:
         """How many values the answer's JSON has, of a model of so many classes."""
         count = len(self.pictures or ()) if self.images is None else len(self.images)
-        each = (output.best or classes for output in self.outputs if not output.binary)
+        each = (
+            1 if output.name == ACCEPTED else output.best or classes
+            for output in self.outputs
+            if not output.binary
+        )
         return count * sum(each)
 
 
 def describe(name: str, card: ModelCard) -> dict[str, Any]:
     """A model's metadata."""
     wants = card.input
-    outputs = [
-        {"name": each, "datatype": "FP32", "shape": [-1, len(card.classes)]}
+    outputs: list[dict[str, Any]] = [
+        {"name": each, "datatype": FLOAT32, "shape": [-1, len(card.classes)]}
         for each in dict.fromkeys((PROBABILITIES, card.output.name))
     ]
+    if _judges(card):
+        outputs.append({"name": ACCEPTED, "datatype": BOOL, "shape": [-1]})
     return {
         "name": name,
         "versions": [VERSION],
@@ -119,7 +127,7 @@ def read_request(
     """
     length = _length(json_length, len(body))
     if length == 0 and json_length is not None:
-        return Inference(None, [body], None, (Output(PROBABILITIES, True, 0),))
+        return Inference(None, [body], None, _default(card, binary=True))
     head = body if length == len(body) else body[:length]
     hold(len(body) + json_cost(head))
     try:
@@ -142,8 +150,7 @@ def read_request(
         images = _images(given, raw, card)
     if not given.count:
         raise Refused(400, f"{given.name}: shape {given.shape} has nothing in it")
-    default = (Output(PROBABILITIES, binary, 0),)
-    return Inference(asked.id, pictures, images, outputs or default)
+    return Inference(asked.id, pictures, images, outputs or _default(card, binary=binary))
 
 
 def response(
@@ -162,14 +169,17 @@ def response(
         said["fallback"] = fallback
     outputs, tails = [], []
     for each in asked.outputs:
-        values = classifier.probabilities(logits) if each.name == PROBABILITIES else logits
+        values = _values(each.name, classifier, logits)
         record: dict[str, Any] = {"name": each.name}
         if each.best:
             words = [_words(row, each.best, classifier.classes) for row in values]
             record |= {"datatype": BYTES, "shape": [len(words), len(words[0])]}
             data: NDArray[Any] | list[str] = [word for row in words for word in row]
         else:
-            record |= {"datatype": "FP32", "shape": list(values.shape)}
+            record |= {
+                "datatype": BOOL if values.dtype == bool else FLOAT32,
+                "shape": list(values.shape),
+            }
             data = values
         if each.binary:
             tails.append(to_binary(data))
@@ -181,6 +191,29 @@ def response(
     content |= {} if asked.id is None else {"id": asked.id}
     head = json.dumps(content | {"parameters": said, "outputs": outputs}).encode()
     return head + b"".join(tails), len(head) if tails else None
+
+
+def _judges(card: ModelCard) -> bool:
+    """Whether an answer is accepted or not, as an output that no other has the name of."""
+    return card.output.reject_threshold is not None and card.output.name != ACCEPTED
+
+
+def _values(name: str, classifier: Classifier, logits: NDArray[np.float32]) -> NDArray[Any]:
+    if name == classifier.card.output.name != PROBABILITIES:
+        return logits
+    probabilities = classifier.probabilities(logits)
+    if name == PROBABILITIES:
+        return probabilities
+    accepted: NDArray[np.bool_] = (
+        probabilities.max(axis=1) >= classifier.card.output.reject_threshold
+    )
+    return accepted
+
+
+def _default(card: ModelCard, *, binary: bool) -> tuple[Output, ...]:
+    """What is answered where a request names nothing: all but the logits."""
+    names = (PROBABILITIES, ACCEPTED) if _judges(card) else (PROBABILITIES,)
+    return tuple(Output(name, binary, 0) for name in names)
 
 
 def _length(text: str | None, most: int) -> int:
@@ -215,12 +248,12 @@ def _raw_parts(inputs: Sequence[Given], rest: memoryview) -> list[memoryview | N
 
 
 def _output(wanted: _Wanted, binary: bool, card: ModelCard) -> Output:
-    known = (PROBABILITIES, card.output.name)
+    known = dict.fromkeys((PROBABILITIES, card.output.name, *((ACCEPTED,) * _judges(card))))
     if wanted.name not in known:
-        raise Refused(
-            400, f"no output {wanted.name!r}; there is {' and '.join(dict.fromkeys(known))}"
-        )
+        raise Refused(400, f"no output {wanted.name!r}; there is {' and '.join(known)}")
     best = wanted.parameters.get("classification", 0)
+    if best and wanted.name == ACCEPTED and _judges(card):
+        raise Refused(400, f"{ACCEPTED}: it has no classes to be named by classification")
     if not isinstance(best, int) or isinstance(best, bool) or best < 0:
         raise Refused(
             400, f"{wanted.name}: classification {short(best)}; expected a number of classes"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from ghostkit.serve.refusals import Refused
 
-BYTES, FLOAT32, UINT8 = "BYTES", "FP32", "UINT8"
+BYTES, FLOAT32, UINT8, BOOL = "BYTES", "FP32", "UINT8", "BOOL"
 DTYPES = {FLOAT32: "<f4", UINT8: "u1"}  # of what a card may ask for
 MOST_DIMENSIONS = 8
 File = bytes | bytearray | memoryview
