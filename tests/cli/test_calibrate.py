@@ -175,6 +175,30 @@ def test_a_threshold_that_is_not_chosen_anew_is_dropped_and_that_is_said(
     assert "dropped" not in again.err
 
 
+def test_a_chosen_threshold_needs_no_photos_and_leaves_the_temperature(
+    ghostkit, make_model, photos, tmp_path
+):
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    ghostkit("calibrate", make_model(), photos, "-o", first)
+    before = package.load(first).card
+    outcome = ghostkit("calibrate", first, "-o", second, "--threshold", 0.7, "--json")
+    assert outcome.status == 0, outcome.err
+    temperature = before.output.temperature
+    assert json.loads(outcome.out) == {"threshold": 0.7, "temperature": temperature}
+    after = package.load(second).card
+    assert after.output == before.output.model_copy(update={"reject_threshold": 0.7})
+    assert after.provenance.parents[-1] == before.hash
+    picture = save_square(tmp_path / "grey.png", (99, 99, 99))
+    assert package.load(second)(picture).accepted is False
+    again = ghostkit("calibrate", first, photos, "-o", tmp_path / "x", "--threshold", 0.7)
+    assert "--threshold is taken as it is, and needs no data: leave it out" in again.err
+    again = ghostkit("calibrate", first, "-o", tmp_path / "x", "--threshold", 0.7, "--keep", 0.9)
+    assert "needs no --keep: leave it out" in again.err
+    assert (
+        "name the labelled photos, DATA" in ghostkit("calibrate", first, "-o", tmp_path / "x").err
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -194,6 +218,7 @@ def test_a_model_that_cannot_be_calibrated_is_said(ghostkit, make_model, photos,
     gives = make_model("gives.onnx", json.dumps(card))
     outcome = ghostkit("calibrate", gives, photos, "-o", tmp_path / "out.onnx")
     assert outcome.status == 2 and "it gives probabilities" in outcome.err
+    assert ghostkit("calibrate", gives, "-o", tmp_path / "a.onnx", "--threshold", 0.5).status == 0
     outcome = ghostkit("calibrate", "default", photos, "-o", tmp_path / "out.onnx")
     assert outcome.status == 2 and "its weights lie in another file" in outcome.err
 

@@ -9,7 +9,7 @@ from ghostkit.cli.options import (
     WRITTEN,
     BatchSize,
     Classes,
-    Data,
+    DataOrNone,
     Json,
     Labels,
     LeaveOut,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ghostkit.calibration.temperature import Calibration
     from ghostkit.calibration.threshold import Rejection
     from ghostkit.card import ModelCard
-    from ghostkit.classifier import Classifier
     from ghostkit.dataset import Dataset
 
 
@@ -38,11 +37,12 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
-    data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The .onnx file to write."), WRITTEN
     ],
+    data: DataOrNone = None,
     labels: Labels = None,
     classes: Classes = None,
     leave_out: LeaveOut = None,
@@ -60,6 +60,10 @@ def calibrate(
         list[Path] | None,
         typer.Option(help="Photos of none of the classes; may be given several times."),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Accept answers from this probability on; without DATA."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     batch_size: BatchSize = 8,
@@ -69,7 +73,7 @@ def calibrate(
 
     DATA are labelled photos that it was not trained on; the val part, where there is one, or what
     --val-split held out. With --keep, --accuracy or --unknown there is a threshold. No answer
-    changes, only how sure it is.
+    changes, only how sure it is. --threshold takes one that you have chosen, and no photos.
 
     Example: ghostkit calibrate model.onnx photos/ -o calibrated.onnx --unknown others/
     """
@@ -78,6 +82,7 @@ def calibrate(
     from ghostkit.calibration import temperature as temperatures
     from ghostkit.calibration.measuring import best_probabilities, with_temperature
     from ghostkit.calibration.threshold import reject
+    from ghostkit.cli.calibrated_model import open_model, write_threshold
     from ghostkit.cli.report import open_console, plain_table
     from ghostkit.cli.results import name_unanswered
     from ghostkit.cli.standard_output import print_json
@@ -89,7 +94,18 @@ def calibrate(
     if keep is not None and accuracy is not None:
         raise UsageError("--keep and --accuracy each choose the threshold; give one of them")
     check_target(output, overwrite=overwrite)
-    classifier, content = _open(model)
+    if threshold is not None:
+        _check_nothing_else(context)
+        write_threshold(model, output, threshold, as_json)
+        return
+    if data is None:
+        raise UsageError("name the labelled photos, DATA; or choose a threshold: --threshold 0.7")
+    classifier, content = open_model(model)
+    if classifier.card.output.kind != "logits":
+        raise UsageError(
+            f"{model}: it gives probabilities, which have no temperature; a threshold they have: "
+            "--threshold"
+        )
     dataset = _open_data(data, labels, classes, leave_out, val_split, seed, classifier.card)
     answers = classifier.answers(
         [sample.path for sample in dataset.samples], batch_size=batch_size, workers=workers
@@ -135,34 +151,18 @@ def calibrate(
     raise typer.Exit(1 if unanswered else 0)
 
 
-def _open(model: Path) -> tuple["Classifier", bytes]:
-    """The model and its file's content.
-
-    Raises:
-        UsageError: its card cannot be changed, or has no use for a temperature.
-    """
-    from ghostkit.artifacts import load, path_of
-    from ghostkit.backend.carded import read_model
-    from ghostkit.backend.graph.folding import describe
+def _check_nothing_else(context: typer.Context) -> None:
+    """Refuse, beside --threshold, what it has no use for."""
     from ghostkit.errors import UsageError
 
-    path = path_of(str(model))
-    classifier = load(path, device="cpu")
-    content = read_model(path)
-    graph = describe(content)
-    if graph is None:
-        raise UsageError(
-            f"{model}: not an .onnx file; export it first, calibrate that, and convert the result: "
-            "the card goes along"
-        )
-    if graph.files:
-        raise UsageError(
-            f"{model}: its weights lie in another file, {min(graph.files)!r}; make one file first, "
-            "e.g. ghostkit export CHECKPOINT -o model.onnx"
-        )
-    if classifier.card.output.kind != "logits":
-        raise UsageError(f"{model}: it gives probabilities, which have no temperature")
-    return classifier, content
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        given = source is not None and source.name != "DEFAULT"
+        if given and parameter.name not in ("model", "output", "threshold", "overwrite", "as_json"):
+            raise UsageError(
+                f"--threshold is taken as it is, and needs no {parameter.opts[0]}: leave it out. "
+                "What it accepts is measured by: ghostkit evaluate"
+            )
 
 
 def _open_data(

@@ -77,6 +77,10 @@ Data = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="A folder with train/ and val/, or one folder per class."),
 ]
+DataOrNone = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DATA]", help="A folder with train/ and val/, or one per class."),
+]
 Labels = Annotated[
     Path | None,
     typer.Option(
