@@ -14,7 +14,7 @@ from ghostkit.card import ONNX_METADATA_KEY
 from tiny import BLUE, GREEN, RED, tiny_card
 
 
-def colour_network(opset: int = 17, size: int = 8):
+def colour_network(opset: int = 17, size: int = 8, squeezed: int = 4):
     """Convolution, batch norm, squeeze and excitation, classifier: the strongest channel wins.
 
     Three of the eight inner channels are red, green and blue; the others are small mixtures of
@@ -30,9 +30,9 @@ def colour_network(opset: int = 17, size: int = 8):
         "bn.bias": np.zeros(8),
         "bn.mean": np.zeros(8),
         "bn.var": np.ones(8),
-        "reduce": random.normal(size=(4, 8, 1, 1)) * 0.1,
-        "reduce.bias": np.full(4, 0.1),
-        "expand": random.normal(size=(8, 4, 1, 1)) * 0.1,
+        "reduce": random.normal(size=(squeezed, 8, 1, 1)) * 0.1,
+        "reduce.bias": np.full(squeezed, 0.1),
+        "expand": random.normal(size=(8, squeezed, 1, 1)) * 0.1,
         "expand.bias": np.full(8, 1.0),
         "head": classifier,
         "head.bias": np.zeros(3),
@@ -67,9 +67,9 @@ def colour_network(opset: int = 17, size: int = 8):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
-def write_network(path: Path, opset: int = 17, weights_in: str = "") -> Path:
+def write_network(path: Path, opset: int = 17, weights_in: str = "", squeezed: int = 4) -> Path:
     """Writes `colour_network` with its card; `weights_in` names a file for its weights."""
-    model = colour_network(opset)
+    model = colour_network(opset, squeezed=squeezed)
     entry = model.metadata_props.add()
     entry.key, entry.value = ONNX_METADATA_KEY, tiny_card().to_json()
     if weights_in:

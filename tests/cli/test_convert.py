@@ -180,10 +180,13 @@ def test_a_disk_that_fills_up_leaves_nothing(ghostkit, network, photos, tmp_path
     ("arguments", "words"),
     [
         (("--to", "int8"), "--to int8 needs --calibration"),
-        (("--to", "tflite"), "--to 'tflite' is no target; there are: folded, int8, openvino, om"),
+        (
+            ("--to", "tflite"),
+            "is no target; there are: folded, half, int8, openvino, om",
+        ),
         (("--to", "int8", "--soc", "Ascend310"), "--soc belongs to --to om; --to int8 does not"),
         (("--to", "om", "--data", "x"), "--data belongs to --to int8, openvino"),
-        (("--to", "om", "--images", "x"), "--images belongs to --to folded, int8, openvino"),
+        (("--to", "om", "--images", "x"), "--images belongs to --to folded, half, int8, openvino"),
     ],
 )
 def test_options_that_make_no_sense(ghostkit, network, tmp_path, arguments, words):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -49,7 +50,7 @@ def quick(monkeypatch, content):
     """An exporter that hands out `content`, or what it is given, without tracing again."""
 
     def give(data=content):
-        monkeypatch.setattr(exporting, "onnx_bytes", lambda model, card: data)
+        monkeypatch.setattr(exporting, "onnx_bytes", lambda model, card, batch_size: data)
 
     give()
     return give
@@ -100,6 +101,21 @@ def test_the_file_answers_as_the_checkpoint_at_any_batch_size(
     for size in (1, 5):
         agreement = compare(load(learned.best_checkpoint), load(path), pictures, batch_size=size)
         assert agreement.passed
+
+
+def test_a_fixed_batch_is_in_the_file_and_answers_the_same(tmp_path, model, checkpoint, pictures):
+    path = tmp_path / "model.onnx"
+    report = export(model, checkpoint.card, path, pictures, batch_size=4)
+    assert report.top1_agreement == 1
+    [entry], [answer] = (onnx.load(path).graph.input, onnx.load(path).graph.output)
+    shapes = [
+        [side.dim_value for side in each.type.tensor_type.shape.dim] for each in (entry, answer)
+    ]
+    assert shapes == [[4, 3, 32, 32], [4, 3]]
+    assert OnnxBackend(path).fixed_batch == 4
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="Got: 1 Expected: 4"):
+        session.run(None, {"image": np.zeros((1, 3, 32, 32), np.float32)})
 
 
 def tampered(content, change):

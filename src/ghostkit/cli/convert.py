@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def convert(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file, or: default.")],
-    to: Annotated[str, typer.Option(help="int8, folded (pixels in), openvino, or om (Ascend).")],
+    to: Annotated[str, typer.Option(help="int8, half, folded (pixels in), openvino, om (Ascend).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write."), WRITTEN],
     images: Annotated[
         list[Path] | None,

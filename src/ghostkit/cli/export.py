@@ -29,6 +29,10 @@ def export(
         list[Path] | None,
         typer.Option(help="Photos to compare torch and ONNX on; by default bundled ones."),
     ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Pictures that the file takes at once; by default any."),
+    ] = None,
     tolerance: Annotated[
         float,
         typer.Option(min=0, help="Largest logit difference, as a share of the largest."),
@@ -37,7 +41,7 @@ def export(
 ) -> None:
     """Write a checkpoint as ONNX, its card inside; refused where the logits disagree with torch.
 
-    Input `image` (N, 3, S, S) float32 RGB, output `logits` (N, classes), dynamic batch, opset 17.
+    Input `image` (N, 3, S, S) float32 RGB, output `logits` (N, classes), opset 17.
 
     Example: ghostkit export runs/demo/model_best.pth.tar -o model.onnx
     """
@@ -67,7 +71,15 @@ def export(
     model = build_carded(card, weights, str(checkpoint))
     with TemporaryDirectory() as folder:
         photos = find_pictures(images or [unpack_some(Path(folder))]).pictures
-        report = write(model, card, output, photos, tolerance=tolerance, bars=bars_for())
+        report = write(
+            model,
+            card,
+            output,
+            photos,
+            batch_size=batch_size,
+            tolerance=tolerance,
+            bars=bars_for(),
+        )
     say(
         f"{output}: ONNX Runtime and torch agree on {report.images} photos at batch sizes "
         f"{', '.join(map(str, report.batch_sizes))}: largest logit difference "

@@ -30,6 +30,7 @@ TARGETS: Mapping[str, Target] = {
     "folded": Target(
         "folded_target", "convert_to_folded", frozenset({"images", "tolerance"}), ONNX
     ),
+    "half": Target("half_target", "convert_to_half", frozenset({"images", "tolerance"}), ONNX),
     "int8": Target(
         "int8_target",
         "convert_to_int8",

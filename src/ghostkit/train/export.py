@@ -57,12 +57,14 @@ def export(
     path: str | os.PathLike[str],
     photos: Sequence[Picture],
     *,
+    batch_size: int | None = None,
     tolerance: float = EXPORT_TOLERANCE,
     bars: Bars = silent,
 ) -> ExportReport:
-    """Write `model` to `path` as ONNX with `card` inside; the batch axis is dynamic.
+    """Write `model` to `path` as ONNX with `card` inside.
 
     Args:
+        batch_size: how many pictures the file takes at once; None: any number.
         photos: real pictures over which torch and ONNX Runtime are compared.
         tolerance: largest allowed logit difference, as a share of the largest logit, or of 1
             where no logit is larger.
@@ -73,7 +75,7 @@ def export(
         OutputError: `path` cannot be written.
     """
     model, card = _deployable(model, card)
-    content = onnx_bytes(model, card)
+    content = onnx_bytes(model, card, batch_size)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         draft.write_bytes(content)
@@ -106,9 +108,12 @@ def _deployable(model: GhostNet, card: ModelCard) -> tuple[GhostNet, ModelCard]:
     return fuse(model), card.derived(architecture=fused)
 
 
-def onnx_bytes(model: GhostNet, card: ModelCard) -> bytes:
+def onnx_bytes(model: GhostNet, card: ModelCard, batch_size: int | None = None) -> bytes:
     """The ONNX file's content: input ``image``, output ``logits``, opset 17, card in metadata."""
     graph = traced(model, card)
+    if batch_size is not None:
+        for value in (*graph.graph.input, *graph.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = batch_size
     onnx.checker.check_model(graph, full_check=True)
     return with_card(graph.SerializeToString(deterministic=True), card)
 
