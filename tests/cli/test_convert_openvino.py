@@ -17,6 +17,7 @@ pytest.importorskip("onnx")
 openvino = pytest.importorskip("openvino")
 
 from ghostkit.convert import int8_nncf, running  # noqa: E402
+from ghostkit.convert.model_api import model_info  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,8 @@ def test_the_files_answer_by_openvinos_own_api_as_the_source_does(
     np.testing.assert_allclose(result(picture).probabilities, expected, atol=1e-6)
     np.testing.assert_allclose(source(picture).probabilities, expected, atol=1e-5)
     assert result.backend.name == "openvino CPU fp32"
+    info = openvino.Core().read_model(str(output)).get_rt_info("model_info").astype(dict)
+    assert {key: value.value for key, value in info.items()} == model_info(source.card)
     assert source.card.hash in result.card.provenance.parents
     [conversion] = result.card.provenance.conversions
     assert (conversion["target"], conversion["precision"]) == ("openvino", "fp32")

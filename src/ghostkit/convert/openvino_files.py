@@ -7,6 +7,7 @@ from typing import Any
 from ghostkit.backend.openvino import require_openvino
 from ghostkit.backend.openvino_ir import weights_path, with_checksums
 from ghostkit.card import ModelCard, sidecar_path, write_sidecar
+from ghostkit.convert.model_api import SECTION, model_info
 from ghostkit.files import check_target, write_bytes
 from ghostkit.suffixes import OPENVINO
 
@@ -20,6 +21,8 @@ def check_targets(output: Path, *, overwrite: bool) -> None:
 def save_draft(model: Any, card: ModelCard, folder: Path, *, half: bool = False) -> Path:
     """The OpenVINO graph `model` and its card in `folder`; `half`: weights in half precision."""
     path = folder / f"draft{OPENVINO}"
+    for name, value in model_info(card).items():
+        model.set_rt_info(value, [SECTION, name])
     require_openvino().save_model(model, str(path), compress_to_fp16=half)
     write_sidecar(with_checksums(card, path), path)
     return path
