@@ -50,7 +50,7 @@ def quick(monkeypatch, content):
     """An exporter that hands out `content`, or what it is given, without tracing again."""
 
     def give(data=content):
-        monkeypatch.setattr(exporting, "onnx_bytes", lambda model, card, batch_size: data)
+        monkeypatch.setattr(exporting, "onnx_bytes", lambda model, card, *_: data)
 
     give()
     return give
@@ -101,6 +101,24 @@ def test_the_file_answers_as_the_checkpoint_at_any_batch_size(
     for size in (1, 5):
         agreement = compare(load(learned.best_checkpoint), load(path), pictures, batch_size=size)
         assert agreement.passed
+
+
+def test_what_the_classifier_takes_is_an_output_where_it_is_asked_for(
+    tmp_path, model, checkpoint, pictures
+):
+    path = tmp_path / "model.onnx"
+    export(model, checkpoint.card, path, pictures, features=True)
+    onnx.checker.check_model(str(path), full_check=True)
+    assert [each.name for each in onnx.load(path).graph.output] == ["logits", "features"]
+    images = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    [features] = session.run(["features"], {"image": images})
+    with torch.inference_mode():
+        maps = model.eval().forward_features(torch.from_numpy(images))
+        expected = model.forward_head(maps, pre_logits=True).numpy()
+    assert features.shape == (3, 1280)
+    np.testing.assert_allclose(features, expected, atol=1e-4)
+    assert load(path)(pictures[0]).status == "answered"
 
 
 def test_a_fixed_batch_is_in_the_file_and_answers_the_same(tmp_path, model, checkpoint, pictures):

@@ -33,6 +33,10 @@ def export(
         int | None,
         typer.Option(min=1, max=1024, help="Pictures that the file takes at once; by default any."),
     ] = None,
+    features: Annotated[
+        bool,
+        typer.Option("--features", help="A second output, `features`: what the classifier takes."),
+    ] = False,
     tolerance: Annotated[
         float,
         typer.Option(min=0, help="Largest logit difference, as a share of the largest."),
@@ -77,6 +81,7 @@ def export(
             output,
             photos,
             batch_size=batch_size,
+            features=features,
             tolerance=tolerance,
             bars=bars_for(),
         )

@@ -30,13 +30,14 @@ from ghostkit.files import write_bytes
 from ghostkit.image import Picture
 from ghostkit.progress import Bars, silent
 from ghostkit.threads import batched, ordered_map
-from ghostkit.train.network.model import GhostNet
+from ghostkit.train.network.model import HEAD_CHANNELS, GhostNet
 from ghostkit.train.network.model_v3 import fuse
 from ghostkit.train.network.torch_backend import TorchBackend
 
 OPSET = 17  # the newest that Huawei's ATC compiler is reported to take
 IR_VERSION = 8  # the one that came with opset 17
 BATCH_SIZES = (1, 7, 32)
+FEATURES = "features"  # the output of `--features`
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def export(
     photos: Sequence[Picture],
     *,
     batch_size: int | None = None,
+    features: bool = False,
     tolerance: float = EXPORT_TOLERANCE,
     bars: Bars = silent,
 ) -> ExportReport:
@@ -65,6 +67,7 @@ def export(
 
     Args:
         batch_size: how many pictures the file takes at once; None: any number.
+        features: whether what the classifier takes, (N, 1280), is an output too, ``features``.
         photos: real pictures over which torch and ONNX Runtime are compared.
         tolerance: largest allowed logit difference, as a share of the largest logit, or of 1
             where no logit is larger.
@@ -75,7 +78,7 @@ def export(
         OutputError: `path` cannot be written.
     """
     model, card = _deployable(model, card)
-    content = onnx_bytes(model, card, batch_size)
+    content = onnx_bytes(model, card, batch_size, features)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         draft.write_bytes(content)
@@ -108,9 +111,13 @@ def _deployable(model: GhostNet, card: ModelCard) -> tuple[GhostNet, ModelCard]:
     return fuse(model), card.derived(architecture=fused)
 
 
-def onnx_bytes(model: GhostNet, card: ModelCard, batch_size: int | None = None) -> bytes:
+def onnx_bytes(
+    model: GhostNet, card: ModelCard, batch_size: int | None = None, features: bool = False
+) -> bytes:
     """The ONNX file's content: input ``image``, output ``logits``, opset 17, card in metadata."""
     graph = traced(model, card)
+    if features:
+        _add_features(graph.graph)
     if batch_size is not None:
         for value in (*graph.graph.input, *graph.graph.output):
             value.type.tensor_type.shape.dim[0].dim_value = batch_size
@@ -152,6 +159,19 @@ def traced(model: GhostNet, card: ModelCard, *, fold: bool = True) -> onnx.Model
     graph.ir_version = IR_VERSION
     _drop_source_traces(graph)
     return graph
+
+
+def _add_features(graph: onnx.GraphProto) -> None:
+    """Make what the last layer takes a second output, under the name of `FEATURES`."""
+    classifier = graph.node[-1]
+    assert classifier.op_type == "Gemm", f"an unexpected last layer: {classifier}"
+    value, [answer] = classifier.input[0], graph.output
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [FEATURES if name == value else name for name in names]
+    batch, _ = answer.type.tensor_type.shape.dim
+    shape = [batch.dim_param, HEAD_CHANNELS]
+    graph.output.append(onnx.helper.make_tensor_value_info(FEATURES, onnx.TensorProto.FLOAT, shape))
 
 
 def _drop_fillers(model: onnx.ModelProto, parameters: Collection[str]) -> None:
