@@ -13,9 +13,9 @@ from ghostkit.dataset.folders import check_folder
 from ghostkit.dataset.layouts import Layout, find_layout, read_part, read_tree
 from ghostkit.dataset.left_out import without
 from ghostkit.dataset.lists import Lists, lists_of, read_listed
-from ghostkit.dataset.record import Dataset, HoldOut, Sample
-from ghostkit.dataset.shards import is_packed, name_below, read_index, read_samples
-from ghostkit.dataset.split import copy_groups, hold_out, seeded_order, split_dataset
+from ghostkit.dataset.record import Dataset, Sample
+from ghostkit.dataset.shards import is_packed, read_index, read_samples
+from ghostkit.dataset.split import split_dataset
 from ghostkit.defaults import DEFAULT_SEED
 from ghostkit.errors import DatasetError, UsageError, listed
 from ghostkit.near_duplicates import MAX_DISTANCE
