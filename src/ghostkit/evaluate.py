@@ -17,6 +17,7 @@ from ghostkit.image import Picture
 from ghostkit.inferring import Answer
 from ghostkit.metrics import (
     Accuracy,
+    ClassScore,
     ConfidenceBin,
     accuracy,
     confidence_bins,
@@ -42,9 +43,20 @@ class Judged(NamedTuple):
     probability: float  # of that
 
 
+class Failed(NamedTuple):
+    """A picture that can be read and that the model has no answer to, beside its label."""
+
+    path: str
+    target: int  # the class index of its label
+    reason: str
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured. Accuracies are over the answered pictures; the others are named."""
+    """What was measured. Refused pictures are left out; those that the model failed on are wrong.
+
+    Loss, calibration error and accepted answers are over the answered pictures.
+    """
 
     top1: Accuracy
     top5: Accuracy
@@ -53,7 +65,8 @@ class Evaluation:
     calibration_error: float  # expected calibration error, 15 bins, 0..1
     classes: tuple[str, ...]
     titles: tuple[str, ...] | None  # of the classes, for people, where the card has them
-    unanswered: tuple[tuple[str, str], ...]  # (path, reason)
+    refused: tuple[tuple[str, str], ...]  # (path, reason): cannot be read, so not counted
+    failed: tuple[Failed, ...]  # counted as wrong
     data: str
     data_fingerprint: str
     backend: str
@@ -71,6 +84,17 @@ class Evaluation:
         targets = np.array([each.target for each in self.judged], np.int64)
         answers = np.array([each.answer for each in self.judged], np.int64)
         return confusion_matrix(answers, targets, len(self.classes))
+
+    @property
+    def unanswered(self) -> tuple[tuple[str, str], ...]:
+        """All pictures without an answer, (path, reason): the refused ones, then the failed."""
+        return *self.refused, *((each.path, each.reason) for each in self.failed)
+
+    @cached_property
+    def scores(self) -> list[ClassScore]:
+        """Precision, recall and F1 of each class, in index order."""
+        failed = np.bincount([each.target for each in self.failed], minlength=len(self.classes))
+        return per_class(self.confusion, failed)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,7 +138,7 @@ class Evaluation:
             "backend": self.backend,
             "fallback": self.fallback,
             "preprocessing": self.preprocessing,
-            "images": self.top1.total + len(self.unanswered),
+            "images": self.top1.total + len(self.refused),
             "top1": _record(self.top1),
             "top5": _record(self.top5),
             "majority_baseline": _record(self.majority),
@@ -127,7 +151,7 @@ class Evaluation:
                 for name, title, row in zip(
                     self.classes,
                     self.titles or (None,) * len(self.classes),
-                    per_class(self.confusion),
+                    self.scores,
                     strict=True,
                 )
             ],
@@ -142,7 +166,16 @@ class Evaluation:
                 }
                 for each in self.mistakes
             ],
-            "unanswered": [{"path": path, "reason": reason} for path, reason in self.unanswered],
+            "unanswered": [
+                *(
+                    {"path": path, "status": "refused", "reason": reason}
+                    for path, reason in self.refused
+                ),
+                *(
+                    {"path": each.path, "status": "failed", "reason": each.reason}
+                    for each in self.failed
+                ),
+            ],
         }
 
 
@@ -157,7 +190,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure `classifier` on `dataset`, matching classes by name.
 
-    Accuracies are over the pictures that are answered; the others are in `unanswered`.
+    A picture that cannot be read is left out of the accuracies; one that the model fails on is
+    wrong. Both are in `unanswered`.
 
     Args:
         answers: to all pictures in their order, where somebody has them already.
@@ -187,7 +221,13 @@ class Answered:
     logits: NDArray[np.float32]  # (N, K) the model's outputs
     probabilities: NDArray[np.float32]  # (N, K)
     accepted: list[bool | None]  # see `Prediction.accepted`
-    unanswered: list[tuple[str, str]]  # (path, reason)
+    refused: list[tuple[str, str]]  # (path, reason)
+    failed: list[Failed]
+
+    @property
+    def unanswered(self) -> list[tuple[str, str]]:
+        """See `Evaluation.unanswered`."""
+        return [*self.refused, *((each.path, each.reason) for each in self.failed)]
 
 
 def collect_answers(
@@ -203,13 +243,18 @@ def collect_answers(
         DatasetError: the data has a class that the model does not know, or no picture was answered.
     """
     index_of = class_indices(classifier, dataset)
-    logits, probabilities, accepted, paths, targets, unanswered = [], [], [], [], [], []
+    logits, probabilities, accepted, paths, targets = [], [], [], [], []
+    refused: list[tuple[str, str]] = []
+    failed: list[Failed] = []
     with bars(title, len(dataset)) as bar:
         for sample, answer in zip(dataset.samples, answers, strict=True):
             bar.advance(1)
             prediction = classifier.prediction(answer)
             if prediction.error is not None:
-                unanswered.append((sample.path, prediction.error))
+                if prediction.status == "refused":
+                    refused.append((sample.path, prediction.error))
+                else:
+                    failed.append(Failed(sample.path, index_of[sample.target], prediction.error))
                 continue
             assert answer.logits is not None and prediction.probabilities is not None, "answered"
             logits.append(answer.logits)
@@ -218,9 +263,10 @@ def collect_answers(
             paths.append(sample.path)
             targets.append(index_of[sample.target])
     if not logits:
+        path, reason = [*refused, *((each.path, each.reason) for each in failed)][0]
         raise DatasetError(
-            f"{dataset.root!r}: none of {len(unanswered)} pictures could be answered; "
-            f"the first: {unanswered[0][0]!r}: {unanswered[0][1]}"
+            f"{dataset.root!r}: none of {len(dataset)} pictures could be answered; "
+            f"the first: {path!r}: {reason}"
         )
     return Answered(
         paths=paths,
@@ -228,7 +274,8 @@ def collect_answers(
         logits=np.stack(logits),
         probabilities=np.stack(probabilities),
         accepted=accepted,
-        unanswered=unanswered,
+        refused=refused,
+        failed=failed,
     )
 
 
@@ -251,18 +298,20 @@ def _measure(
     classifier: Classifier, dataset: Dataset, answered: Answered, times: StageTimes
 ) -> Evaluation:
     targets, outputs, probabilities = answered.targets, answered.logits, answered.probabilities
-    num_classes = len(classifier.classes)
+    lost = np.array([each.target for each in answered.failed], np.int64)
+    wrong = np.zeros(len(answered.failed), bool)
     hits = top_k_hits(outputs, targets, 1)
     sure = None if answered.accepted[0] is None else np.array(answered.accepted, bool)
     return Evaluation(
-        top1=accuracy(hits),
-        top5=accuracy(top_k_hits(outputs, targets, 5)),
-        majority=majority_baseline(targets, num_classes),
+        top1=accuracy(np.concatenate([hits, wrong])),
+        top5=accuracy(np.concatenate([top_k_hits(outputs, targets, 5), wrong])),
+        majority=majority_baseline(np.concatenate([targets, lost]), len(classifier.classes)),
         loss=negative_log_likelihood(probabilities, targets),
         calibration_error=expected_calibration_error(probabilities, targets),
         classes=classifier.classes,
         titles=classifier.card.titles,
-        unanswered=tuple(answered.unanswered),
+        refused=tuple(answered.refused),
+        failed=tuple(answered.failed),
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,
         backend=classifier.backend.name,

@@ -143,10 +143,16 @@ def confusion_matrix(predicted: Ints, targets: Ints, num_classes: int) -> npt.ND
     return pairs.reshape(num_classes, num_classes).astype(np.int64, copy=False)
 
 
-def per_class(confusion: Ints) -> list[ClassScore]:
-    """Precision, recall and F1 of each class of a confusion matrix."""
+def per_class(confusion: Ints, failed: Ints | None = None) -> list[ClassScore]:
+    """Precision, recall and F1 of each class of a confusion matrix.
+
+    Args:
+        failed: (K,) pictures of each class to which there is no answer at all: none is right.
+    """
     correct = np.diagonal(confusion)
     support, answered = confusion.sum(axis=1), confusion.sum(axis=0)
+    if failed is not None:
+        support = support + failed
     precision, recall = _ratio(correct, answered), _ratio(correct, support)
     f1 = _ratio(2 * correct, support + answered)
     columns = (a.tolist() for a in (precision, recall, f1, support, answered))

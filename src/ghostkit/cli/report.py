@@ -12,7 +12,6 @@ from rich.table import Table
 from ghostkit.benchmark import Speed
 from ghostkit.errors import printable
 from ghostkit.evaluate import Evaluation
-from ghostkit.metrics import per_class
 from ghostkit.verify import Agreement, Disagreement
 
 if TYPE_CHECKING:
@@ -26,9 +25,10 @@ PIPE_WIDTH = 200  # characters per line where no terminal says how wide it is
 def evaluation_tables(evaluation: Evaluation, console: Console | None = None) -> None:
     """The accuracies, the classes, and what is confused with what."""
     console = console or open_console()
-    total = evaluation.top1.total + len(evaluation.unanswered)
+    answered = len(evaluation.judged)
+    total = answered + len(evaluation.unanswered)
     rows = [
-        ("data", f"{evaluation.data} ({total} photos, {evaluation.top1.total} answered)"),
+        ("data", f"{evaluation.data} ({total} photos, {answered} answered)"),
         ("top-1", str(evaluation.top1)),
         ("top-5", str(evaluation.top5)),
         ("majority baseline", str(evaluation.majority)),
@@ -47,10 +47,9 @@ def evaluation_tables(evaluation: Evaluation, console: Console | None = None) ->
         *_fallbacks(evaluation.fallback),
     ]
     console.print(plain_table(("", ""), rows, header=False))
-    scores = per_class(evaluation.confusion)
     classes = [
         (name, _percent(s.recall), _percent(s.precision), f"{s.f1:.3f}", str(s.support))
-        for name, s in zip(evaluation.names, scores, strict=True)
+        for name, s in zip(evaluation.names, evaluation.scores, strict=True)
         if s.support or s.answered
     ]
     console.print(plain_table(("class", "recall", "precision", "F1", "photos"), classes))

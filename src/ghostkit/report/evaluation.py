@@ -4,7 +4,7 @@ In: an `Evaluation`; out: one HTML file as text.
 """
 
 from ghostkit.evaluate import Evaluation, Judged
-from ghostkit.metrics import Accuracy, per_class
+from ghostkit.metrics import Accuracy
 from ghostkit.report.charts import percent
 from ghostkit.report.page import Html, element, page, table, text, tiles
 from ghostkit.report.photos import figure
@@ -13,6 +13,7 @@ from ghostkit.report.reliability import reliability_diagram
 MISTAKES_SHOWN = 100
 CONFUSIONS_SHOWN = 30
 MATRIX_UP_TO = 30  # classes; of more, the most frequent confusions are listed
+_COUNTED = "Refused ones cannot be read and are not counted; the model failed on the others: wrong."
 _ADVICE = "Where the answer looks right, the label is wrong: leave the photo out, or move it."
 
 
@@ -49,7 +50,7 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, str]]:
         (_short(evaluation.majority), "always answering the largest class"),
         (f"{100 * evaluation.calibration_error:.1f} %", "calibration error"),
         (f"{evaluation.loss:.3f}", "loss, nats"),
-        (f"{evaluation.top1.total}", f"photos answered, {len(evaluation.unanswered)} not"),
+        (f"{len(evaluation.judged)}", f"photos answered, {len(evaluation.unanswered)} not"),
     ]
     if evaluation.accepted is not None and evaluation.accepted_top1 is not None:
         figures += [
@@ -69,7 +70,7 @@ def _interval(value: Accuracy) -> str:
 
 def _classes(evaluation: Evaluation) -> Html:
     rows, marked = [], []
-    for name, score in zip(evaluation.names, per_class(evaluation.confusion), strict=True):
+    for name, score in zip(evaluation.names, evaluation.scores, strict=True):
         if score.support or score.answered:
             values = (score.recall, score.precision)
             shares = (f"{100 * value:.1f} %" for value in values)
@@ -135,7 +136,10 @@ def _figure(each: Judged, evaluation: Evaluation) -> Html:
 def _unanswered(evaluation: Evaluation) -> list[Html]:
     if not evaluation.unanswered:
         return []
+    refused = ((path, "refused", reason) for path, reason in evaluation.refused)
+    failed = ((each.path, "failed", each.reason) for each in evaluation.failed)
     return [
         element("h2", text(f"Photos without an answer: {len(evaluation.unanswered)}")),
-        table(("photo", "why"), evaluation.unanswered),
+        element("p", text(_COUNTED), kind="soft"),
+        table(("photo", "status", "why"), [*refused, *failed]),
     ]
