@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -162,6 +163,22 @@ def test_corrupt_calibration_pictures_are_told_and_nothing_is_written(ghostkit, 
     error = ghostkit("convert", network, *arguments).err
     assert "0 of 50 pictures can be used to calibrate, and at least 32 are needed; 50" in error
     assert "truncated JPEG" in error
+
+
+def test_unreadable_pictures_of_data_and_calibration_are_named(
+    ghostkit, network, photos, tmp_path
+):
+    for source, part in ((photos / "train", "some"), (photos / "val", "labelled")):
+        copytree(source, tmp_path / part)
+        write_bad(tmp_path / part / "red")
+    arguments = ("--calibration", tmp_path / "some", "--data", tmp_path / "labelled")
+    outcome = ghostkit("convert", network, "--to", "int8", *arguments, "-o", tmp_path / "m.onnx")
+    assert outcome.status == 1
+    assert (tmp_path / "m.onnx").exists()
+    for part in ("some", "labelled"):
+        assert f"no answer: {tmp_path / part}/red/cut.jpg: truncated JPEG" in outcome.err
+    report = json.loads((tmp_path / "m.onnx.report.json").read_bytes())
+    assert len(report["unanswered"]) == 10
 
 
 def test_a_disk_that_fills_up_leaves_nothing(ghostkit, network, photos, tmp_path, monkeypatch):
