@@ -94,7 +94,7 @@ class Classifier:
             times: filled with the seconds of each stage.
 
         Raises:
-            UsageError: the folder holds no picture, or an argument makes no sense.
+            UsageError: there is no such folder, it holds no picture, or an argument makes no sense.
         """
         times = StageTimes() if times is None else times
         raw = self.answers(

@@ -237,10 +237,11 @@ def test_a_name_by_which_no_command_would_open_it_is_refused(ghostkit, network, 
 
 def test_pictures_that_cannot_be_read_are_not_called_a_difference(ghostkit, network, tmp_path):
     arguments = ("--to", "folded", "-o", tmp_path / "m.onnx", "--images", tmp_path / "no.jpg")
+    (tmp_path / "no.jpg").touch()
     outcome = ghostkit("convert", network, *arguments)
     assert outcome.status == 1
     assert "neither model answers any of 1 pictures" in outcome.err
-    assert "no.jpg: file not found. --images names others" in outcome.err
+    assert "no.jpg: empty file. --images names others" in outcome.err
 
 
 def test_what_is_converted_already_is_told(ghostkit, converted, photos, tmp_path):
