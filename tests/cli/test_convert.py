@@ -165,9 +165,7 @@ def test_corrupt_calibration_pictures_are_told_and_nothing_is_written(ghostkit, 
     assert "truncated JPEG" in error
 
 
-def test_unreadable_pictures_of_data_and_calibration_are_named(
-    ghostkit, network, photos, tmp_path
-):
+def test_unreadable_pictures_of_data_and_calibration_are_named(ghostkit, network, photos, tmp_path):
     for source, part in ((photos / "train", "some"), (photos / "val", "labelled")):
         copytree(source, tmp_path / part)
         write_bad(tmp_path / part / "red")

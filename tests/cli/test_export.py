@@ -2,9 +2,11 @@ import json
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
 from ghostkit.train import export as exporting
+
+torch = pytest.importorskip("torch")
 
 
 @pytest.fixture
@@ -63,7 +65,9 @@ def test_photos_that_cannot_be_read_are_named_and_the_status_is_1(ghostkit, tmp_
     bad.touch()
 
     def export(model, card, path, photos, **options):
-        report = exporting.ExportReport(path, 1, (1, 7), 0.0, 1.0, 1.0, ((photos[0], "empty file"),))
+        report = exporting.ExportReport(
+            path, 1, (1, 7), 0.0, 1.0, 1.0, ((photos[0], "empty file"),)
+        )
         return report
 
     monkeypatch.setattr(exporting, "export", export)

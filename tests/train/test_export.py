@@ -173,7 +173,7 @@ def test_the_tolerance_is_a_share_of_the_largest_logit(changes, agreed):
     assert agrees(replace(REPORT, **changes), 1e-4) is agreed
 
 
-def test_bad_photos_are_told_and_not_counted_and_none_at_all_is_refused(tmp_path, model, checkpoint, quick):
+def test_bad_photos_are_told_and_none_at_all_is_refused(tmp_path, model, checkpoint, quick):
     good = save_noise(tmp_path / "good.png", "red", 1)
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")

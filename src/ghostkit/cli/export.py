@@ -50,12 +50,12 @@ def export(
     from ghostkit.bundled import unpack_some
     from ghostkit.cli.results import name_unanswered, print_json
     from ghostkit.errors import UsageError
+    from ghostkit.extras import require_extra
     from ghostkit.files import check_target
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures
-    from ghostkit.train import require_torch
 
-    require_torch()
+    require_extra("train")
     check_target(output, overwrite=overwrite)
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UsageError(f"the output {str(output)!r} is the checkpoint itself; choose another")

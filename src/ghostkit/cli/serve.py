@@ -73,16 +73,14 @@ def serve(
     Example: ghostkit serve model.onnx, then: curl --data-binary @cat.jpg localhost:8000/classify
     """
     from ghostkit.artifacts import load
-    from ghostkit.errors import MissingExtra
+    from ghostkit.extras import require_extra
     from ghostkit.image.limits import MEBIBYTE, Limits
     from ghostkit.serve.admission import Admission
     from ghostkit.threads import available_cores
 
-    try:
-        from ghostkit.serve.running import is_loopback, listen, run, url_of
-        from ghostkit.serve.server import Server
-    except ModuleNotFoundError as error:
-        raise MissingExtra("serve", str(error.name).partition(".")[0]) from error
+    require_extra("serve")
+    from ghostkit.serve.running import is_loopback, listen, run, url_of
+    from ghostkit.serve.server import Server
 
     admission = Admission(
         picture=Limits(max_bytes=max_picture_mb * MEBIBYTE),

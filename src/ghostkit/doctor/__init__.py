@@ -13,6 +13,7 @@ from typing import Any
 from ghostkit.doctor import ascend, machine
 from ghostkit.doctor.child import Outcome, run_probe
 from ghostkit.doctor.finding import Finding, State
+from ghostkit.extras import MODULES, is_here, missing_of
 
 __all__ = ["Finding", "State", "diagnose", "exit_status", "report"]
 
@@ -33,18 +34,8 @@ PROVIDERS = {  # of ONNX Runtime: what installs each, and the devices it needs
 }
 BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-cann", "onnxruntime-openvino")
 REINSTALL = "pip install --force-reinstall ghostkit"
-EXTRAS = {  # where it is shown, and what it brings beside torch that has to be importable
-    "train": (TORCH, ("onnx", "onnxscript", "safetensors", "yaml")),
-    "track": (TORCH, ("tensorboard", "mlflow")),
-    "serve": (SERVER, ("starlette", "uvicorn", "python_multipart", "prometheus_client")),
-}
-INSTALLED = {  # what these bring that has to be found; none is imported, for some take seconds
-    "convert": ("onnx",),
-    "parquet": ("pyarrow",),
-    "cloud": ("obstore", "obs"),
-    "ray": ("ray", "pyarrow"),
-    "mindx": ("cv2", "google.protobuf"),
-}
+TRIED = {"train": TORCH, "track": TORCH, "serve": SERVER}  # extras, and where each is shown
+INSTALLED = ("convert", "parquet", "cloud", "ray", "mindx")  # not imported: some take seconds
 ACCELERATORS = {  # of torch: what installs each, of torch's own version, and the devices it needs
     "cuda": ("pip install --force-reinstall torch=={}", "/dev/nvidia[0-9]*"),
     "npu": ("pip install torch-npu=={}", "/dev/davinci[0-9]*"),
@@ -160,8 +151,9 @@ def _torch(timeout_s: float) -> Iterator[Finding]:
 
 
 def _extras(timeout_s: float) -> Iterator[Finding]:
-    for extra, (room, modules) in EXTRAS.items():
-        here = [name for name in modules if find_spec(name)]
+    for extra, room in TRIED.items():
+        modules = [name for name in MODULES[extra] if name != "torch"]  # which has its own parts
+        here = [name for name in modules if is_here(name)]
         part, command = f"extra {extra}", f'pip install "ghostkit[{extra}]"'
         if gone := [name for name in modules if name not in here]:
             words = f"without {', '.join(gone)}"
@@ -173,20 +165,13 @@ def _extras(timeout_s: float) -> Iterator[Finding]:
 
 
 def _installed() -> Iterator[Finding]:
-    for extra, modules in INSTALLED.items():
-        part, gone = f"extra {extra}", [name for name in modules if not _is_here(name)]
-        if gone:
+    for extra in INSTALLED:
+        part = f"extra {extra}"
+        if gone := missing_of(extra):
             words, command = f"without {', '.join(gone)}", f'pip install "ghostkit[{extra}]"'
             yield Finding(OTHERS, part, "missing", detail=words, command=command)
         else:
             yield Finding(OTHERS, part, "note", detail="installed; not tried")
-
-
-def _is_here(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it lies in
-        return False
 
 
 def _finding(
