@@ -8,16 +8,20 @@ from functools import partial
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import Histogram
 
+from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
+from ghostkit.errors import ModelError
 from ghostkit.serve.admission import Admission, Memory
 from ghostkit.serve.batcher import Batcher
 from ghostkit.serve.metrics import Metrics
 from ghostkit.serve.protocol import VERSION
 from ghostkit.serve.refusals import Refused
+from ghostkit.steps import size_taken
 
-_GREY = np.full((64, 64, 3), 128, np.uint8)
+SIDE = 64  # of the first picture, where a model takes any size
 
 
 class Server:
@@ -62,13 +66,14 @@ class Server:
         """Have each model answer one picture, after which the server is ready.
 
         Raises:
-            GhostkitError: it does not.
+            ModelError: it does not; named.
         """
         try:
-            for batcher in self.batchers.values():
-                [answer] = [each.result() for each in batcher.pictures([_GREY])]
+            for name, batcher in self.batchers.items():
+                grey = _grey(batcher.classifier.host_card)
+                [answer] = [each.result() for each in batcher.pictures([grey])]
                 if answer.error is not None:
-                    raise answer.error
+                    raise ModelError(f"{name}: {answer.error}") from answer.error
         except BaseException:
             self.__exit__()
             raise
@@ -93,6 +98,12 @@ class Server:
         if version != VERSION:
             raise Refused(404, f"{name} has no version {version!r}, only {VERSION}")
         return name, self.batchers[name]
+
+
+def _grey(card: ModelCard) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) that the card's steps take."""
+    size = size_taken(card.steps, (card.input.height or SIDE, card.input.width or SIDE))
+    return np.full((*size, 3), 128, np.uint8)
 
 
 def _waiting_in(batcher: Batcher) -> int:
