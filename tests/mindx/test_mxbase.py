@@ -61,6 +61,14 @@ def test_the_probabilities_are_those_of_the_cards_temperature(
     assert red == pytest.approx(expected[0], abs=0.02)
 
 
+def test_a_threshold_of_the_card_is_told(ghostkit, make_model, photos, tmp_path):
+    output = tiny_card().output.model_copy(update={"reject_threshold": 0.25})
+    card = tiny_card().model_copy(update={"output": output})
+    model = make_model(card=card.to_json())
+    outcome = ghostkit("mxbase", photos, "--model", model, "-o", tmp_path / "r")
+    assert "note: the card has threshold 0.25, which the SDK does not know" in outcome.err
+
+
 def test_names_of_a_file_stand_in_for_the_cards(ghostkit, make_model, photos, tmp_path):
     names = tmp_path / "x.names"
     names.write_text("# x\nunknown type\nrot\ngruen\nblau\n")

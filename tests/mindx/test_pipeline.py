@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from ghostkit.backend.graph.metadata import with_card
 from ghostkit.card import write_sidecar
 from ghostkit.mindx.grammar import parse, read_pipeline
 from ghostkit.mindx.program import compile_stream
@@ -158,6 +159,39 @@ def test_softmax_off_on_logits_is_told_and_gives_the_raw_outputs(tmp_path, make_
     path = write_project(tmp_path / "d", make_model, config="CLASS_NUM=3\nTOP_K=1\n")
     program = compiled(path)
     assert any("confidences are no probabilities" in notice for notice in program.notices)
+
+
+def calibrated(folder):
+    """Writes a temperature and a threshold into the card of the model in `folder`."""
+    output = tiny_card(SIZE).output.model_copy(
+        update={"temperature": 1.5, "reject_threshold": 0.25}
+    )
+    card = tiny_card(SIZE).model_copy(update={"output": output})
+    path = folder / "ghostnet.onnx"
+    path.write_bytes(with_card(path.read_bytes(), card))
+
+
+def test_a_temperature_and_a_threshold_that_the_sdk_does_not_know_are_told(
+    ghostkit, project, photos, tmp_path
+):
+    calibrated(project.parent)
+    words = (
+        "SOFTMAX is true and the card has temperature 1.5, which the SDK's softmax does not know",
+        "the card has threshold 0.25, which the SDK does not know",
+    )
+    explained = ghostkit("pipeline", project, "--explain").out
+    run = ghostkit("pipeline", project, photos, tmp_path / "r").err
+    for each in words:
+        assert f"im_ghostnet.mxpi_classpostprocessor0: {each}" in explained
+        assert each in run
+
+
+def test_without_a_softmax_the_temperature_counts_for_nothing(tmp_path, make_model):
+    path = write_project(tmp_path / "d", make_model, config="CLASS_NUM=3\nTOP_K=1\n")
+    calibrated(path.parent)
+    notices = compiled(path).notices
+    assert not any("temperature" in notice for notice in notices)
+    assert any("threshold 0.25" in notice for notice in notices)
 
 
 def test_names_in_another_order_than_the_cards_are_told(tmp_path, make_model):

@@ -41,6 +41,7 @@ def mxbase(
     from ghostkit.classifier import picture_name
     from ghostkit.cli.pipeline_run import pictures_for
     from ghostkit.cli.standard_output import print_line
+    from ghostkit.mindx.classes import threshold_words
     from ghostkit.mindx.labels import read_names
     from ghostkit.mindx.models import Found, find_model
     from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
@@ -56,6 +57,8 @@ def mxbase(
     if labels is not None:
         names, more = read_names(labels, len(classifier.classes))
         notices += more
+    if (words := threshold_words(classifier.card)) is not None:
+        notices.append(words)
     for notice in notices:
         say(f"note: {notice}")
     found = pictures_for(images, output, overwrite)

@@ -121,6 +121,26 @@ def _check(element: Element, context: Context, config: PostConfig, card: ModelCa
         context.notice(
             element, "SOFTMAX is true and the model gives probabilities: they are flattened"
         )
+    temperature = card.output.temperature
+    if config.softmax and card.output.kind == "logits" and temperature != 1:
+        context.notice(
+            element,
+            f"SOFTMAX is true and the card has temperature {temperature:g}, which the SDK's "
+            "softmax does not know: its confidences are not the calibrated ones",
+        )
+    if (words := threshold_words(card)) is not None:
+        context.notice(element, words)
+
+
+def threshold_words(card: ModelCard) -> str | None:
+    """That a threshold of the card counts for nothing in results of classes, if it has one."""
+    threshold = card.output.reject_threshold
+    if threshold is None:
+        return None
+    return (
+        f"the card has threshold {threshold:g}, which the SDK does not know: answers that are less "
+        "sure stand among the results as all others"
+    )
 
 
 def _check_names(element: Element, context: Context, names: Sequence[str], card: ModelCard) -> None:
