@@ -1,11 +1,20 @@
+import json
 import re
 
 import numpy as np
 import pytest
 
+from ghostkit.cli import mxbase_run
 from tiny import BLUE, RED, save_square, tiny_card
 
 TIMED = r"\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ GhostNetClassify\.cpp:"
+
+
+def raises(error):
+    def call(*_, **__):
+        raise error
+
+    return call
 
 
 @pytest.fixture
@@ -98,6 +107,31 @@ def test_earlier_results_stand(ghostkit, make_model, photos, tmp_path):
     arguments = ("mxbase", photos, "--model", make_model(), "-o", tmp_path / "r")
     ghostkit(*arguments)
     assert "holds results" in ghostkit(*arguments).err
+
+
+def test_a_stopped_run_goes_on(ghostkit, make_model, photos, tmp_path, monkeypatch):
+    result = tmp_path / "r"
+    line = ("mxbase", photos, "--model", make_model(), "-o", result)
+    assert ghostkit(*line).status == 1
+    (result / "c_1.txt").unlink()
+    again = ghostkit(*line, "--resume")
+    assert again.status == 1
+    assert "c.png" in again.out and "a.b.JPEG" not in again.out
+    assert f"{result} holds the results of 1 pictures" in again.err
+    assert "Classifying: 2/2" in again.err
+    assert "--top-k was 1, is 2" in ghostkit(*line, "--resume", "--topk", 2).err
+    monkeypatch.setattr(mxbase_run, "write_result", raises(KeyboardInterrupt()))
+    stopped = ghostkit(*line, "--overwrite")
+    assert stopped.status == 130
+    assert "stopped after 0 pictures; what was written is kept" in stopped.err
+
+
+def test_strict_refuses_the_onnx_in_place_of_the_om(ghostkit, make_model, photos, tmp_path):
+    line = ("mxbase", photos, "--model", make_model().with_suffix(".om"), "-o", tmp_path / "r")
+    assert "tiny.onnx'; without --strict it runs" in ghostkit(*line, "--strict").error
+    assert ghostkit(*line).status == 1
+    record = json.loads((tmp_path / "r.job.json").read_bytes())
+    assert "is answered by" in record["fallback"] and record["format"] == "mxbase"
 
 
 def test_a_picture_without_an_answer_loses_its_earlier_one(ghostkit, make_model, photos, tmp_path):

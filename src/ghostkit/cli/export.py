@@ -48,7 +48,8 @@ def export(
 
     from ghostkit.artifacts import names_model
     from ghostkit.bundled import unpack_some
-    from ghostkit.cli.results import name_unanswered, print_json
+    from ghostkit.cli.results import name_unanswered
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.errors import UsageError
     from ghostkit.extras import require_extra
     from ghostkit.files import check_target

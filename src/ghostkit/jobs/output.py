@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ghostkit.errors import OutputError, UsageError
 from ghostkit.files import REPLACE, exists_already
-from ghostkit.jobs.record import Record, beside
+from ghostkit.jobs.record import Record
 from ghostkit.locks import claim, close_noted
 from ghostkit.sources import Item
 from ghostkit.writers import Writer, open_writer
@@ -68,14 +68,14 @@ class Output:
                 stream.seek(0)
                 for record in whole_records(stream, self._line_kind(), self._lines):
                     if not self.held:
-                        self._check_record()
+                        self.record.check_first(self.target)
                     self._agree(record.name, next(items, None))
                     recall(record.status)
                     end = record.end
             self.torn = cut(self._lines, end)
             return self._open(columns, resume=True)
         if os.path.exists(self.target):  # a Parquet file, whole
-            self._check_record()
+            self.record.check_first(self.target)
             for name, status in read_paths(self.target):
                 self._agree(name, next(items, None))
                 recall(status)
@@ -110,21 +110,6 @@ class Output:
 
     def _line_kind(self) -> str:
         return "jsonl" if self.kind == "parquet" else self.kind
-
-    def _check_record(self) -> None:
-        """Raise unless the first run of this job was asked for the same."""
-        first = Record.read(self.target)
-        if first is None:
-            raise OutputError(
-                f"{self.target!r} cannot be gone on with: no record of its job, "
-                f"{str(beside(self.target))!r}, lies beside it; begin anew with --overwrite, or "
-                "choose another output"
-            )
-        if different := self.record.contradictions(first):
-            raise OutputError(
-                f"{self.target!r} is of another job: {'; '.join(different)}. Go on with what the "
-                "first run was asked for, begin anew with --overwrite, or choose another output"
-            )
 
     def _agree(self, name: str, item: Item | None) -> None:
         if item is None:

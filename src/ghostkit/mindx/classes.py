@@ -71,9 +71,8 @@ def class_settings(element: Element, context: Context, card: ModelCard | None) -
     """
     library = element.get("postProcessLibPath")
     if library and KNOWN_LIBRARY not in library.lower():
-        context.notice(
-            element,
-            f"{library!r} is code for the device; Resnet50PostProcess stands in for it",
+        context.stand_in(
+            element, f"{library!r} is code for the device; Resnet50PostProcess stands in for it"
         )
     if element.factory == "mxpi_classpostprocessor" and element.get("funcLanguage") == "python":
         what = "funcLanguage 'python' would run a module named in the file; not supported"
