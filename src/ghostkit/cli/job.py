@@ -160,7 +160,7 @@ def record_of(job: Job) -> Record:
         version=__version__,
         backend=job.classifier.backend.name,
         preprocessing=describe(job.classifier.card.steps),
-        fallback=job.classifier.backend.fallback,
+        fallback=job.classifier.fallback,
         weights=hash_of(job.model_path),
     )
 

@@ -62,7 +62,7 @@ def mxbase(
     if chosen.notice and strict:
         raise UsageError(f"--model {chosen.notice}; without --strict it runs all the same")
     classifier = load(chosen.path, strict=strict)
-    said = (f"--model {chosen.notice}" if chosen.notice else None, classifier.backend.fallback)
+    said = (f"--model {chosen.notice}" if chosen.notice else None, classifier.fallback)
     stand_ins = [each for each in said if each is not None]
     names, notices = classifier.card.names, [*stand_ins]
     if labels is not None:

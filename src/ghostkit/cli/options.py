@@ -143,7 +143,7 @@ def next_training(
 
 def say_fallback(classifier: "Answering") -> None:
     """Tell the person where a model does not run as it was asked to."""
-    if (said := classifier.backend.fallback) is not None:
+    if (said := classifier.fallback) is not None:
         say(f"fallback: {said}")
 
 

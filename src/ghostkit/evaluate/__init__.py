@@ -79,7 +79,7 @@ def _measure(
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,
         backend=classifier.backend.name,
-        fallback=classifier.backend.fallback,
+        fallback=classifier.fallback,
         preprocessing=describe(classifier.card.steps),
         times=times,
         accepted=None if sure is None else accuracy(sure),

@@ -175,7 +175,7 @@ def compile_stream(
     context = Context(
         stream=stream,
         folder=folder,
-        load=load or _opener(stream, strict),
+        load=load or _opener(stream),
         model=model_path,
         aipp=aipp_path,
         strict=strict,
@@ -193,13 +193,12 @@ def compile_stream(
     return Program(stream, works, context.models, notices, stand_ins)
 
 
-def _opener(stream: Stream, strict: bool) -> Load:
+def _opener(stream: Stream) -> Load:
     """Opens a model as every command does, a compiled one on the device that the stream names."""
     from ghostkit.artifacts import load
 
     def opened(path: str) -> Classifier:
         compiled = path.endswith(COMPILED)
-        device = f"npu:{stream.device}" if compiled else "auto"
-        return load(path, device=device, strict=strict)
+        return load(path, device=f"npu:{stream.device}" if compiled else "auto")
 
     return opened

@@ -81,7 +81,7 @@ async def classify(server: Server, request: Request, share: Share) -> Response:
     futures = batcher.pictures([content for _, content in uploads])
     answers = await _outcome(server, request, share, futures)
     extra = {"model": classifier.card.hash}
-    if (fallback := classifier.backend.fallback) is not None:
+    if (fallback := classifier.fallback) is not None:
         extra["fallback"] = fallback
     records = []
     for (filename, _), answer in zip(uploads, answers, strict=True):
