@@ -99,6 +99,32 @@ def test_two_builds_of_onnx_runtime_over_each_other_fail_with_the_way_out(monkey
     assert first.command.startswith("pip uninstall -y onnxruntime onnxruntime-cann && pip install")
 
 
+@pytest.mark.parametrize(
+    ("npu", "failing"),
+    [("2.5.1.post1", True), ("2.6.1", False), ("", False)],
+)
+def test_torch_npu_of_another_minor_version_is_told_before_any_probe(monkeypatch, npu, failing):
+    probed = []
+
+    def probe(name, *arguments, **_):
+        probed.append(arguments)
+        return doctor.Outcome(0.1, {}, "")
+
+    versions = {"torch": "2.6.0+cpu", "torch-npu": npu}
+    monkeypatch.setattr(doctor, "_version_of", lambda name: versions.get(name, ""))
+    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
+    monkeypatch.setattr(doctor, "run_probe", probe)
+    findings = doctor._torch(1)
+    first = next(findings)
+    assert (first.state == "fails") is failing
+    if failing:
+        assert probed == []
+        assert (first.part, first.command) == ("torch on npu", "pip install torch==2.5.1")
+        assert first.detail == "torch-npu is for torch 2.5.1, and torch here is 2.6.0"
+    assert [each.part for each in findings].count("torch on npu") == (not failing)
+    assert (("npu",) in probed) is not failing
+
+
 def test_what_is_missing_is_no_failure():
     missing = Finding("runtimes", "OpenVINO", "missing")
     note = Finding("this machine", "shared memory", "note")

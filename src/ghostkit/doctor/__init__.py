@@ -135,11 +135,16 @@ def _torch(timeout_s: float) -> Iterator[Finding]:
     if not find_spec("torch"):
         yield Finding(TORCH, "torch", "missing", command=install)
         return
+    mismatch = _npu_mismatch()  # torch loads torch-npu by itself, so this explains what follows
+    if mismatch is not None:
+        yield mismatch
     outcome = run_probe("torch", "cpu", timeout_s=timeout_s)
     yield _finding(TORCH, "torch on the CPU", outcome, command=install)
-    release = _version_of("torch").partition("+")[0]
+    release = _release_of("torch")
     for kind, (pattern, devices) in ACCELERATORS.items():
         part, command = f"torch on {kind}", pattern.format(release)
+        if kind == "npu" and mismatch is not None:
+            continue
         if not outcome.worked or (kind == "npu" and not find_spec("torch_npu")):
             yield _absent(TORCH, part, command, devices)
             continue
@@ -148,6 +153,22 @@ def _torch(timeout_s: float) -> Iterator[Finding]:
             yield _absent(TORCH, part, command, devices, f"torch {there.seen['version']}")
         else:
             yield _finding(TORCH, part, there, command=command)
+
+
+def _npu_mismatch() -> Finding | None:
+    """That torch-npu is of another minor version than torch, with which it cannot work."""
+    torch, npu = _release_of("torch"), _release_of("torch-npu")
+    if not (torch and npu) or torch.split(".")[:2] == npu.split(".")[:2]:
+        return None
+    words = f"torch-npu is for torch {npu}, and torch here is {torch}"
+    return Finding(
+        TORCH,
+        "torch on npu",
+        "fails",
+        version=npu,
+        detail=words,
+        command=f"pip install torch=={npu}",  # of every torch-npu there is the torch
+    )
 
 
 def _extras(timeout_s: float) -> Iterator[Finding]:
@@ -197,6 +218,11 @@ def _absent(room: str, part: str, command: str, devices: str, words: str = "") -
     seen = f"{found[0]} is here" if found else f"no device here ({devices})"
     detail = f"{words}; {seen}" if words else seen
     return Finding(room, part, "missing", detail=detail, command=command)
+
+
+def _release_of(distribution: str) -> str:
+    """The version alone: 2.6.0 of 2.6.0+cpu and of 2.6.0.post1."""
+    return ".".join(_version_of(distribution).partition("+")[0].split(".")[:3])
 
 
 def _version_of(distribution: str) -> str:
