@@ -62,6 +62,9 @@ def pipeline(
     overwrite: Overwrite = False,
     resume: ResumeFolder = False,
     strict: StrictStandIns = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --explain: print it as JSON.")
+    ] = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -85,10 +88,12 @@ def pipeline(
     def compiled() -> Program:
         return compile_stream(content, name, model=model, aipp=aipp, strict=strict)
 
+    if as_json and not explain:
+        raise UsageError("--json is for --explain; a run prints the SDK runner's lines")
     if explain or svg is not None or fix is not None:
         from ghostkit.cli.pipeline_explain import Asked, tell
 
-        asked = Asked(explain, svg, fix, overwrite)
+        asked = Asked(explain, svg, fix, overwrite, as_json)
         raise typer.Exit(tell(content, content.streams[name], compiled, asked))
     if images is None or result_dir is None:
         raise UsageError("name the folder of pictures and the folder of results after the file")

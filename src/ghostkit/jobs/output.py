@@ -134,10 +134,12 @@ def can_resume(kind: str, target: str) -> bool:
     Raises:
         UsageError: it is a folder, and only a file can be of this kind.
     """
+    if target == STANDARD_OUTPUT:  # whatever stands here under that name
+        return False
     if kind in RESUMABLE and (target.endswith(("/", os.sep)) or os.path.isdir(target)):
         raise UsageError(
             f"{target!r} is a folder, and {kind} is one file: name it, e.g. "
             f"{os.path.join(target, f'results.{kind}')!r}; a folder of parts is --engine ray's"
         )
     regular = not os.path.exists(target) or os.path.isfile(target)
-    return kind in RESUMABLE and target != STANDARD_OUTPUT and regular
+    return kind in RESUMABLE and regular
