@@ -82,7 +82,7 @@ def _record(classifier: Classifier, settings: Settings) -> Record:
     return record_of(
         settings.results,
         "mxbase",
-        model=classifier.card.hash,
+        card_hash=classifier.card.hash,
         weights=hash_of(path) if path else "",
         top_k=settings.top_k,
         backend=classifier.backend.name,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostkit.cli.options import say
-from ghostkit.cli.results import print_json
+from ghostkit.cli.standard_output import print_json
 from ghostkit.errors import GhostkitError, printable
 from ghostkit.files import check_target, write_text
 from ghostkit.mindx.agreement import disagreements, to_blame

@@ -127,7 +127,7 @@ def _record(program: Program, results: Results) -> Record:
     return record_of(
         results,
         "pipeline",
-        model=" ".join(each.card.hash for each in classifiers),
+        card_hash=" ".join(each.card.hash for each in classifiers),
         weights=" ".join(hash_of(each.backend.path) for each in classifiers if each.backend.path),
         top_k=0,  # the post-processing's own file says it
         backend=", ".join(each.backend.name for each in classifiers),

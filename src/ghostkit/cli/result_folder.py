@@ -56,7 +56,7 @@ def record_of(
     results: Results,
     kind: str,
     *,
-    model: str,
+    card_hash: str,
     weights: str,
     top_k: int,
     backend: str,
@@ -66,7 +66,7 @@ def record_of(
 ) -> Record:
     """What the job was asked for; `kind` is the command."""
     return Record(
-        model=model,
+        card_hash=card_hash,
         format=kind,
         top_k=top_k,
         sources=[str(results.images)],
