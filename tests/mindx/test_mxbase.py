@@ -124,6 +124,7 @@ def test_a_stopped_run_goes_on(ghostkit, make_model, photos, tmp_path, monkeypat
     stopped = ghostkit(*line, "--overwrite")
     assert stopped.status == 130
     assert "stopped after 0 pictures; what was written is kept" in stopped.err
+    assert list(result.iterdir()) == []  # no answer of the earlier job is taken for one of this
 
 
 def test_strict_refuses_the_onnx_in_place_of_the_om(ghostkit, make_model, photos, tmp_path):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostkit.jobs.record import Record
-from ghostkit.writers import check_result_names, has_result, make_results_folder
+from ghostkit.writers import check_result_names, has_result, make_results_folder, remove_result
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ def begin(
     make_results_folder(folder, overwrite=overwrite or resume)
     check_result_names(pictures, folder)
     target = os.fspath(folder)
+    if overwrite:  # or --resume would later take earlier answers for this job's
+        for picture in pictures:
+            remove_result(folder, picture)
     if not resume or next(folder.glob("*_1.txt"), None) is None:
         return Begun([*pictures], note=record.keep(target))
     record.check_first(target)
