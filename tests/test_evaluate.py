@@ -66,15 +66,41 @@ def test_corrupt_pictures_are_named_and_the_accuracy_is_over_the_others(photos):
     assert result.to_record()["images"] == 6 + len(reasons)
 
 
-def test_outputs_that_are_no_probabilities_are_not_counted(photos):
+class Partial(FakeBackend):
+    """Fails on every green picture."""
+
+    def infer(self, images):
+        means = super().infer(images)
+        means[means.argmax(axis=1) == 1] = np.nan
+        return means
+
+
+def test_a_picture_that_the_model_fails_on_is_wrong_and_one_that_is_refused_is_not_counted(photos):
+    (photos / "red" / "empty.png").touch()
+    result = evaluate(model(Partial()), open_dataset(photos))
+    assert (result.top1.hits, result.top1.total) == (3, 6)
+    assert (result.top5.hits, result.top5.total) == (4, 6)
+    assert (result.majority.hits, result.majority.total) == (3, 6)
+    assert [each.target for each in result.failed] == [1, 1]
+    record = result.to_record()
+    assert record["images"] == 7
+    assert [(row["support"], row["recall"]) for row in record["per_class"]][1] == (2, 0.0)
+    assert [(row["status"], row["reason"]) for row in record["unanswered"]] == [
+        ("refused", "empty file"),
+        ("failed", "the model gave nan or infinity"),
+        ("failed", "the model gave nan or infinity"),
+    ]
+
+
+def test_outputs_that_are_no_probabilities_are_wrong(photos):
     save_square(photos / "red" / "white.png", (255, 255, 255))
     card = tiny_card()
     output = card.output.model_copy(update={"kind": "probabilities"})
     classifier = Classifier(FakeBackend(), card.model_copy(update={"output": output}))
     result = evaluate(classifier, open_dataset(photos))
-    assert result.top1.total == 6
-    [(path, reason)] = result.unanswered
-    assert path.endswith("white.png")
+    assert (result.top1.hits, result.top1.total) == (5, 7)
+    [(path, target, reason)] = result.failed
+    assert path.endswith("white.png") and target == 0
     assert reason.startswith("probabilities 1..1 sum to 3")
 
 
@@ -138,7 +164,7 @@ def test_the_record_is_plain_json_and_its_numbers_add_up(photos):
     assert sum(row["support"] for row in record["per_class"]) == 6
     assert [row["class_name"] for row in record["per_class"]] == ["red", "green", "blue"]
     path = str(photos / "green" / "空\n.png")
-    assert record["unanswered"] == [{"path": path, "reason": "empty file"}]
+    assert record["unanswered"] == [{"path": path, "status": "refused", "reason": "empty file"}]
 
 
 def test_titles_stand_beside_the_class_names_and_in_the_tables(photos):

@@ -1,7 +1,17 @@
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ghostkit.steps import CenterCrop, Normalize, Resize, describe, evaluation_steps, output_size
+from ghostkit.image import resize_and_crop
+from ghostkit.steps import (
+    CenterCrop,
+    Normalize,
+    Resize,
+    describe,
+    evaluation_steps,
+    output_size,
+    size_taken,
+)
 
 
 def test_the_seeds_numbers_give_274_and_240():
@@ -69,3 +79,19 @@ def test_describe_reads_like_a_sentence():
     wide = [Resize(size=(200, 300)), CenterCrop(size=(20, 31))]
     assert describe(wide) == "stretch to 300x200 (bilinear), centre crop 31x20"
     assert describe([]) == "none"
+
+
+@pytest.mark.parametrize(
+    ("steps", "size"),
+    [
+        ((), (8, 9)),
+        ((CenterCrop(size=(300, 200)), Resize(size=(8, 9))), (300, 200)),
+        ((Resize(short=100), CenterCrop(size=(100, 300))), (100, 300)),
+        ((Resize(short=20),), (20, 20)),
+        ((CenterCrop(size=(500, 400)), Resize(short=100), CenterCrop(size=(90, 90))), (500, 400)),
+    ],
+)
+def test_a_picture_of_the_size_taken_passes_the_steps(steps, size):
+    assert size_taken(steps, (8, 9)) == size
+    if steps:
+        resize_and_crop(np.zeros((*size, 3), np.uint8), steps)

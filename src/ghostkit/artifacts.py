@@ -8,6 +8,7 @@ from ghostkit.bundled import DEFAULT, default_model
 from ghostkit.classifier import Classifier
 from ghostkit.errors import ModelError, UsageError
 from ghostkit.image import DEFAULT_LIMITS, Limits
+from ghostkit.image.stand_ins import stand_ins
 from ghostkit.suffixes import CHECKPOINTS, COMPILED, OPENVINO
 
 CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip, and its stream before torch 1.6
@@ -38,7 +39,7 @@ def load(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``npu:0``. Where it cannot be had, the CPU
             runs the model, and the backend's `fallback` says so.
         precision: ``bf16`` with OpenVINO, where the processor has it.
-        strict: a fallback is an error.
+        strict: a fallback is an error; so are other decoders or resizers than the usual ones.
         fast_decode: large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and
             a slightly different preprocessing; the classifier's card has it among its steps.
         limits: how many bytes and pixels a picture may have.
@@ -52,6 +53,8 @@ def load(
     """
     choice = Choice(backend, parse_device(device), strict, precision)
     opened = _load(model, choice)
+    if strict and (said := stand_ins(opened.host_card.steps)) is not None:
+        choice.less(os.fspath(model), said)
     if limits != opened.limits:
         opened = Classifier(opened.backend, opened.card, limits=limits, host_card=opened.host_card)
     return opened.with_fast_decode() if fast_decode else opened

@@ -103,7 +103,7 @@ def measure(
         raise UsageError("there is no picture to measure with; give some, or none at all")
     workers = available_cores() if workers is None else workers
     cores = min(workers, available_cores())
-    speeds = {name: Speed(name, cores, each.backend.fallback) for name, each in classifiers.items()}
+    speeds = {name: Speed(name, cores, each.fallback) for name, each in classifiers.items()}
     with bars("Measuring", (rounds + 1) * len(classifiers)) as bar:
         counts = {}
         for name, classifier in classifiers.items():  # warms up, too

@@ -14,6 +14,7 @@ from ghostkit.backend import Backend
 from ghostkit.card import ModelCard
 from ghostkit.errors import ImageRefused, ModelError, UsageError, printable
 from ghostkit.image import DEFAULT_LIMITS, Limits, Picture, decode, prepare
+from ghostkit.image.stand_ins import stand_ins
 from ghostkit.inferring import Answer, Infer
 from ghostkit.predictions import Prediction, check_distributions, softmax
 from ghostkit.sources import find_pictures
@@ -48,6 +49,12 @@ class Classifier:
     def classes(self) -> tuple[str, ...]:
         """The class names, in index order."""
         return self.card.classes
+
+    @property
+    def fallback(self) -> str | None:
+        """What runs, decodes or resizes in place of what was asked for or is usual, and why."""
+        said = (self.backend.fallback, stand_ins(self.host_card.steps))
+        return "; ".join(each for each in said if each is not None) or None
 
     def __call__(self, picture: Picture) -> Prediction:
         """The answer to one picture.
@@ -94,7 +101,7 @@ class Classifier:
             times: filled with the seconds of each stage.
 
         Raises:
-            UsageError: the folder holds no picture, or an argument makes no sense.
+            UsageError: there is no such folder, it holds no picture, or an argument makes no sense.
         """
         times = StageTimes() if times is None else times
         raw = self.answers(

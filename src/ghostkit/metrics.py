@@ -141,12 +141,19 @@ def confusion_matrix(predicted: Ints, targets: Ints, num_classes: int) -> npt.ND
     return pairs.reshape(num_classes, num_classes).astype(np.int64, copy=False)
 
 
-def per_class(predicted: Ints, targets: Ints, num_classes: int) -> list[ClassScore]:
-    """Precision, recall and F1 of each class."""
+def per_class(
+    predicted: Ints, targets: Ints, num_classes: int, failed: Ints | None = None
+) -> list[ClassScore]:
+    """Precision, recall and F1 of each class.
+
+    Args:
+        failed: true classes (M,) of pictures without any answer: none of them is right.
+    """
     predicted, targets = _pairs(predicted, targets, num_classes)
+    lost = np.array([], np.int64) if failed is None else failed
     correct, support, answered = (
         np.bincount(each, minlength=num_classes).tolist()
-        for each in (targets[predicted == targets], targets, predicted)
+        for each in (targets[predicted == targets], np.concatenate([targets, lost]), predicted)
     )
     return [
         ClassScore(

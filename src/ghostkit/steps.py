@@ -163,6 +163,18 @@ def output_size(steps: Sequence[Step]) -> Size | None:
     return None
 
 
+def size_taken(steps: Sequence[Step], last: Size) -> Size:
+    """The (height, width) of a picture that `steps` take; `last` is the size they shall end in."""
+    height, width = last
+    for step in reversed(steps):
+        match step:
+            case CenterCrop() | Resize(short=None):
+                height, width = step.size or last
+            case Resize(short=int(short)):  # a side of that length is left as it is
+                height, width = max(short, height), max(short, width)
+    return height, width
+
+
 def describe(steps: Sequence[Step]) -> str:
     """The steps in one line for people, e.g. ``short side to 274 (bilinear), centre crop 240``.
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ghostkit.backend import Backend
 from ghostkit.card import ModelCard
 from ghostkit.defaults import VERIFY_TOLERANCE
 from ghostkit.differences import explain
@@ -24,13 +25,6 @@ BARS_OF_EACH = 3  # a disagreement shows the best classes of A and those of B
 NAMES_SHOWN = 5
 
 
-class Named(Protocol):
-    """What runs a model, as `Backend` says of it."""
-
-    name: str
-    fallback: str | None
-
-
 class Answering(Protocol):
     """What can be compared: a `Classifier`, or a model that a server has."""
 
@@ -39,8 +33,12 @@ class Answering(Protocol):
         """What the answers are of."""
 
     @property
-    def backend(self) -> Named:
+    def backend(self) -> Backend:
         """What gives them."""
+
+    @property
+    def fallback(self) -> str | None:
+        """What does it in place of what was asked for, and why."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -239,7 +237,7 @@ def compare(
         tolerance=tolerance,
         min_agreement=min_agreement,
         backends=(a.backend.name, b.backend.name),
-        fallbacks=(a.backend.fallback, b.backend.fallback),
+        fallbacks=(a.fallback, b.fallback),
         notes=notes,
         pictures=tuple(compared),
     )

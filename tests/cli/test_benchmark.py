@@ -1,11 +1,15 @@
 import json
 
+import numpy as np
 import pytest
 
 from ghostkit import artifacts
+from ghostkit.backend import FakeBackend
 from ghostkit.backend.choice import Choice
+from ghostkit.classifier import Classifier
 from ghostkit.cli.benchmark import _contents
-from tiny import GREEN, RED, save_square, write_bad
+from ghostkit.steps import CenterCrop
+from tiny import GREEN, RED, save_square, tiny_card, write_bad
 
 QUICK = ("--backend", "onnx", "--rounds", 2, "--seconds", 0, "--batch-size", 2)
 
@@ -71,8 +75,36 @@ def test_forms_of_the_model_that_have_one_file_name_are_told_apart(ghostkit, mak
 @pytest.mark.parametrize(("there", "taken"), [(3, [0, 1, 2]), (5, [0, 1, 2, 3]), (9, [0, 2, 4, 6])])
 def test_the_photos_that_are_measured_are_spread_over_all(tmp_path, there, taken):
     pictures = [save_square(tmp_path / f"{index}.png", (index, 0, 0)) for index in range(there)]
-    contents, refused = _contents([tmp_path], 4)
-    assert contents == [pictures[index].read_bytes() for index in taken] and not refused
+    contents, unanswered = _contents([tmp_path], 4, [Classifier(FakeBackend(), tiny_card())])
+    assert contents == [pictures[index].read_bytes() for index in taken] and not unanswered
+
+
+def test_a_photo_that_the_steps_refuse_or_a_model_fails_on_is_named_and_left_out(
+    ghostkit, make_model, photos
+):
+    save_square(photos / "long.png", RED, (3, 6000))
+    save_square(photos / "wide.png", GREEN, (40, 50))
+    card = tiny_card()
+    crop = card.model_copy(update={"steps": (CenterCrop(size=(16, 16)), *card.steps)})
+    model = make_model("crop.onnx", crop.to_json())
+    outcome = ghostkit("benchmark", model, "--images", photos, *QUICK, "--json")
+    assert outcome.status == 1, outcome
+    assert f"no answer: {photos}/long.png: picture of 3x6000 is smaller" in outcome.err
+    assert "<bytes>" not in outcome.err
+    assert json.loads(outcome.out)["pictures"]["count"] == 3
+
+
+def test_a_photo_that_one_of_the_models_fails_on_is_measured_with_none(photos):
+    class Red(FakeBackend):
+        def infer(self, images):
+            means = super().infer(images)
+            means[means.argmax(axis=1) == 0] = np.nan
+            return means
+
+    models = [Classifier(backend, tiny_card()) for backend in (FakeBackend(), Red())]
+    contents, unanswered = _contents([photos], 4, models)
+    assert contents == [(photos / "g.png").read_bytes()]
+    assert unanswered == [(str(photos / "r.png"), "the model gave nan or infinity")]
 
 
 def test_photos_none_of_which_can_be_read(ghostkit, make_model, tmp_path):

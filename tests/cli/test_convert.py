@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -164,6 +165,20 @@ def test_corrupt_calibration_pictures_are_told_and_nothing_is_written(ghostkit, 
     assert "truncated JPEG" in error
 
 
+def test_unreadable_pictures_of_data_and_calibration_are_named(ghostkit, network, photos, tmp_path):
+    for source, part in ((photos / "train", "some"), (photos / "val", "labelled")):
+        copytree(source, tmp_path / part)
+        write_bad(tmp_path / part / "red")
+    arguments = ("--calibration", tmp_path / "some", "--data", tmp_path / "labelled")
+    outcome = ghostkit("convert", network, "--to", "int8", *arguments, "-o", tmp_path / "m.onnx")
+    assert outcome.status == 1
+    assert (tmp_path / "m.onnx").exists()
+    for part in ("some", "labelled"):
+        assert f"no answer: {tmp_path / part}/red/cut.jpg: truncated JPEG" in outcome.err
+    report = json.loads((tmp_path / "m.onnx.report.json").read_bytes())
+    assert len(report["unanswered"]) == 10
+
+
 def test_a_disk_that_fills_up_leaves_nothing(ghostkit, network, photos, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -223,10 +238,11 @@ def test_a_name_by_which_no_command_would_open_it_is_refused(ghostkit, network, 
 
 def test_pictures_that_cannot_be_read_are_not_called_a_difference(ghostkit, network, tmp_path):
     arguments = ("--to", "folded", "-o", tmp_path / "m.onnx", "--images", tmp_path / "no.jpg")
+    (tmp_path / "no.jpg").touch()
     outcome = ghostkit("convert", network, *arguments)
     assert outcome.status == 1
     assert "neither model answers any of 1 pictures" in outcome.err
-    assert "no.jpg: file not found. --images names others" in outcome.err
+    assert "no.jpg: empty file. --images names others" in outcome.err
 
 
 def test_what_is_converted_already_is_told(ghostkit, converted, photos, tmp_path):

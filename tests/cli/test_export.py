@@ -1,4 +1,10 @@
+import json
+
 import pytest
+
+pytest.importorskip("torch")
+
+from ghostkit.train import export as exporting
 
 torch = pytest.importorskip("torch")
 
@@ -57,3 +63,25 @@ def test_a_name_by_which_no_command_would_open_it_is_refused(ghostkit, checkpoin
     message = ghostkit("export", checkpoint, "-o", tmp_path / "m.pt").error
     assert "export writes a file NAME.onnx" in message
     assert f"name it {str(tmp_path / 'm.onnx')!r}" in message
+
+
+def test_photos_that_cannot_be_read_are_named_and_the_status_is_1(ghostkit, tmp_path, monkeypatch):
+    bad = tmp_path / "bad.png"
+    bad.touch()
+
+    def export(model, card, path, photos, **options):
+        report = exporting.ExportReport(
+            path, 1, (1, 7), 0.0, 1.0, 1.0, ((photos[0], "empty file"),)
+        )
+        return report
+
+    monkeypatch.setattr(exporting, "export", export)
+    arguments = ("export", "default", "-o", tmp_path / "m.onnx", "--images", bad)
+    outcome = ghostkit(*arguments, "--json")
+    assert outcome.status == 1
+    assert f"no answer: {bad}: empty file" in outcome.err
+    record = json.loads(outcome.out)
+    assert record["path"] == str(tmp_path / "m.onnx") and record["batch_sizes"] == [1, 7]
+    assert record["unanswered"] == [{"path": str(bad), "reason": "empty file"}]
+    missing = ghostkit(*arguments[:-1], tmp_path / "none.png")
+    assert "none.png': no such file or folder; check the path" in missing.error

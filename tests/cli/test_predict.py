@@ -230,3 +230,15 @@ def test_a_picture_that_the_model_fails_on_is_failed_not_refused(ghostkit, make_
     assert outcome.out == f"{tmp_path}/p/a.png: red 100.0 %, green 0.0 %, blue 0.0 %\n"
     assert outcome.err.startswith(f"failed: {tmp_path}/p/b.png: probabilities 1..1 sum to 3")
     assert "1 answered, 0 refused, 1 failed" in outcome.err
+
+
+def test_a_folder_called_as_standard_output_does_not_stand_in_its_way(
+    ghostkit, make_model, tmp_path, monkeypatch
+):
+    model, photo = make_model(), save_square(tmp_path / "a.png", RED)
+    (tmp_path / "here" / "-").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    outcome = ghostkit("predict", model, photo, "-o", "-")
+    assert outcome.status == 0
+    assert json.loads(outcome.out)["top"][0]["class_name"] == "red"
+    assert list((tmp_path / "here" / "-").iterdir()) == []

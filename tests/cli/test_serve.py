@@ -192,13 +192,3 @@ def test_models_that_cannot_be_served_are_said(ghostkit, make_model, models, wor
     paths = {"a": make_model("a.onnx"), "odd": make_model("a b.onnx")}
     outcome = ghostkit("serve", *[each.format(**paths) for each in models], "--port", 0)
     assert outcome.status == 2 and words in outcome.err
-
-
-def test_without_the_extra_the_command_says_how_to_get_it(ghostkit, monkeypatch):
-    for name in [*sys.modules]:
-        if name.startswith("ghostkit.serve") or name == "uvicorn":
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    outcome = ghostkit("serve", "--port", 0)
-    assert outcome.status == 2
-    assert 'pip install "ghostkit[serve]"' in outcome.err

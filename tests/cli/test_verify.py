@@ -50,6 +50,12 @@ def test_of_many_disagreements_the_first_are_shown_and_json_has_all(
     assert len(record["disagreements"]) == 25
 
 
+def test_a_mistyped_path_is_no_disagreement(ghostkit, make_model, photos):
+    model = make_model()
+    error = ghostkit("verify", model, model, "--images", photos, "--images", "nothere").error
+    assert error == "'nothere': no such file or folder; check the path"
+
+
 def test_a_photo_that_cannot_be_read_is_named_and_the_exit_status_is_1(
     ghostkit, make_model, photos
 ):

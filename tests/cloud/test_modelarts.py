@@ -194,6 +194,14 @@ def test_results_inside_the_data_are_refused(obs, tmp_path):
 def test_a_job_without_places_is_refused(capsys):
     assert run(["modelarts", "--epochs", "1"]) == 2
     assert "a job needs its data" in capsys.readouterr().err
+    assert run(["modelarts"]) == 2
+    assert "a job needs its data" in capsys.readouterr().err
+
+
+def test_places_alone_are_a_job(capsys, tmp_path):
+    places = [f"--data_url={tmp_path / 'none'}", f"--train_url={tmp_path / 'out'}"]
+    assert run(["modelarts", *places, f"--work-folder={tmp_path / 'work'}"]) == 2
+    assert "none'; check the path" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,19 @@
 
 import io
 import json
+import shutil
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from ghostkit.cli import run
+from ghostkit.cli import pipeline_run, run
 from ghostkit.cloud import places
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
 from ghostkit.locks import claimed
+from ghostkit.writers import write_result
 from mindx.pipelines import write_project
 from networks import write_network
 from tiny import BLUE, GREEN, RED, save_square
@@ -265,6 +267,32 @@ def test_a_folder_of_results_goes_there_as_a_whole(there, tmp_path):
     assert run(["predict", str(there.below("tiny.onnx")), source, "-o", output]) == 0
     back = fetch(there.below("texts"), tmp_path / "texts")
     assert sorted(p.name for p in back.glob("*.txt")) == ["0_1.txt", "1_1.txt"]
+
+
+def test_a_stopped_pipeline_goes_on_with_its_folder_in_the_store(
+    there, make_model, tmp_path, capsys, monkeypatch
+):
+    pytest.importorskip("cv2")
+    project = write_project(tmp_path / "infer", make_model)
+    output = f"{there.below('results')}/"
+    for number in range(6):
+        save_square(tmp_path / "val" / f"{number}.png", RED, (40, 40))
+    line = ["pipeline", str(project), str(tmp_path / "val"), output]
+
+    def stopped(folder, source, ids):
+        if len(list(folder.iterdir())) == 2:
+            raise KeyboardInterrupt
+        write_result(folder, source, ids)
+
+    monkeypatch.setattr(pipeline_run, "write_result", stopped)
+    assert run(line) == 130
+    assert "stopped after 2 pictures; what was written is kept" in capsys.readouterr().err
+    monkeypatch.setattr(pipeline_run, "write_result", write_result)
+    shutil.rmtree(places.stores_folder())  # another machine
+    assert run([*line, "--resume"]) == 0
+    assert "6 pictures: 6 answered, 0 failed; 2 of them by earlier runs" in capsys.readouterr().err
+    back = fetch(there.below("results"), tmp_path / "back")
+    assert len(list(back.glob("*_1.txt"))) == 6
 
 
 def test_two_commands_do_not_write_one_address_at_a_time(there, capsys):

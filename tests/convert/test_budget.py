@@ -64,6 +64,31 @@ def test_without_labels_a_changed_answer_counts_even_if_it_was_wrong(photos):
     assert judge.judge(classifier(FakeBackend())).loss_points == pytest.approx(100 / 3)
 
 
+class Broken(Backend):
+    """Answers red and blue pictures right and gives nan for a green one, or for every one."""
+
+    name = "broken"
+
+    def __init__(self, *, wholly=False):
+        self.wholly = wholly
+
+    def infer(self, images):
+        means = FakeBackend().infer(images)
+        means[self.wholly | (means.argmax(axis=1) == 1)] = np.nan
+        return means
+
+
+def test_an_answer_that_a_candidate_lost_is_wrong_and_named(photos):
+    write_bad(photos / "red")
+    judge = accuracy_judge(classifier(FakeBackend()), open_dataset(photos), 0.5)
+    assert len(judge.unanswered) == 5
+    verdict = judge.judge(classifier(Broken()))
+    assert verdict.loss_points == pytest.approx(100 / 3) and not verdict.inside
+    assert len(verdict.unanswered) == 5 + 4
+    silent = judge.judge(classifier(Broken(wholly=True)))
+    assert silent.loss_points == 100 and not silent.inside
+
+
 def test_pictures_that_cannot_be_read_do_not_judge(photos):
     write_bad(photos / "bad")
     bad = sorted(map(str, (photos / "bad").iterdir()))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostkit import doctor
+from ghostkit import doctor, extras
 from ghostkit.doctor import Finding, exit_status
 
 ROOT = Path(__file__).parent.parent.parent
@@ -99,16 +99,30 @@ def test_two_builds_of_onnx_runtime_over_each_other_fail_with_the_way_out(monkey
     assert first.command.startswith("pip uninstall -y onnxruntime onnxruntime-cann && pip install")
 
 
-def test_every_extra_that_is_named_exists_and_brings_its_modules():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
-        "optional-dependencies"
-    ]
-    assert set(doctor.EXTRAS) <= set(extras)
-    brings = {"yaml": "pyyaml", "mlflow": "mlflow-skinny"}
-    brings |= {name: name.replace("_", "-") for name in ("python_multipart", "prometheus_client")}
-    for extra, (_, modules) in doctor.EXTRAS.items():
-        for module in modules:
-            assert any(line.startswith(brings.get(module, module)) for line in extras[extra])
+@pytest.mark.parametrize(
+    ("npu", "failing"),
+    [("2.5.1.post1", True), ("2.6.1", False), ("", False)],
+)
+def test_torch_npu_of_another_minor_version_is_told_before_any_probe(monkeypatch, npu, failing):
+    probed = []
+
+    def probe(name, *arguments, **_):
+        probed.append(arguments)
+        return doctor.Outcome(0.1, {}, "")
+
+    versions = {"torch": "2.6.0+cpu", "torch-npu": npu}
+    monkeypatch.setattr(doctor, "_version_of", lambda name: versions.get(name, ""))
+    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
+    monkeypatch.setattr(doctor, "run_probe", probe)
+    findings = doctor._torch(1)
+    first = next(findings)
+    assert (first.state == "fails") is failing
+    if failing:
+        assert probed == []
+        assert (first.part, first.command) == ("torch on npu", "pip install torch==2.5.1")
+        assert first.detail == "torch-npu is for torch 2.5.1, and torch here is 2.6.0"
+    assert [each.part for each in findings].count("torch on npu") == (not failing)
+    assert (("npu",) in probed) is not failing
 
 
 def test_what_is_missing_is_no_failure():
@@ -139,16 +153,18 @@ def test_without_torch_all_other_extras_are_still_looked_for(monkeypatch):
         monkeypatch.setattr(doctor, part, lambda timeout_s: iter(()))
     monkeypatch.setattr(doctor.machine, "examine", lambda: iter(()))
     monkeypatch.setattr(doctor.ascend, "examine", lambda timeout_s: iter(()))
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    for module in (doctor, extras):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
     found = {finding.part: finding for finding in doctor.diagnose()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = set(project["optional-dependencies"]) - {"dev", "openvino", "openvino-int8"}
-    assert set(found) == {"torch", *(f"extra {extra}" for extra in extras)}
+    names = set(project["optional-dependencies"]) - {"dev", "openvino", "openvino-int8"}
+    assert set(found) == {"torch", *(f"extra {extra}" for extra in names)}
     assert all(finding.state == "missing" for finding in found.values())
     assert found["extra cloud"].command == 'pip install "ghostkit[cloud]"'
 
 
 def test_a_package_inside_one_that_is_absent_is_missing(monkeypatch):
-    monkeypatch.setattr(doctor, "INSTALLED", {"mindx": ("no_such_package.inside",)})
+    monkeypatch.setattr(doctor, "INSTALLED", ("mindx",))
+    monkeypatch.setitem(extras.MODULES, "mindx", ("no_such_package.inside",))
     [finding] = doctor._installed()
     assert (finding.state, finding.detail) == ("missing", "without no_such_package.inside")

@@ -29,6 +29,23 @@ def test_the_stretch_of_the_seed_against_the_cards_aspect_is_told_before_the_run
     assert said < outcome.err.index("1 pictures: 1 answered")
 
 
+def test_a_script_reads_the_same_as_json(ghostkit, tmp_path, make_model):
+    path = write_project(tmp_path / "d", make_model)
+    words = ghostkit("pipeline", path, "--explain")
+    outcome = ghostkit("pipeline", path, "--explain", "--json")
+    record = json.loads(outcome.out)
+    assert outcome.status == words.status == 1 and not record["as_trained"]
+    lines = [f"{each['element']}: {each['does']}" for each in record["elements"]]
+    lines += [f"note: {each}" for each in record["notes"]]
+    for line in [*lines, *record["contradictions"]]:
+        assert line in words.out.splitlines()
+    (path.parent / "ghostnet.onnx").unlink()
+    missing = ghostkit("pipeline", path, "--explain", "--json")
+    assert missing.status == 2
+    assert "no ONNX model for it" in json.loads(missing.out)["error"]
+    assert "--json is for --explain" in ghostkit("pipeline", path, "--json").error
+
+
 def test_explain_says_what_each_element_does_and_runs_nothing(ghostkit, tmp_path, make_model):
     project = write_project(tmp_path / "d", make_model)
     outcome = ghostkit("pipeline", project, "--explain", "--svg", tmp_path / "p.svg")

@@ -1,11 +1,20 @@
+import json
 import re
 
 import numpy as np
 import pytest
 
+from ghostkit.cli import mxbase_run
 from tiny import BLUE, RED, save_square, tiny_card
 
 TIMED = r"\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ GhostNetClassify\.cpp:"
+
+
+def raises(error):
+    def call(*_, **__):
+        raise error
+
+    return call
 
 
 @pytest.fixture
@@ -61,6 +70,14 @@ def test_the_probabilities_are_those_of_the_cards_temperature(
     assert red == pytest.approx(expected[0], abs=0.02)
 
 
+def test_a_threshold_of_the_card_is_told(ghostkit, make_model, photos, tmp_path):
+    output = tiny_card().output.model_copy(update={"reject_threshold": 0.25})
+    card = tiny_card().model_copy(update={"output": output})
+    model = make_model(card=card.to_json())
+    outcome = ghostkit("mxbase", photos, "--model", model, "-o", tmp_path / "r")
+    assert "note: the card has threshold 0.25, which the SDK does not know" in outcome.err
+
+
 def test_names_of_a_file_stand_in_for_the_cards(ghostkit, make_model, photos, tmp_path):
     names = tmp_path / "x.names"
     names.write_text("# x\nunknown type\nrot\ngruen\nblau\n")
@@ -90,6 +107,32 @@ def test_earlier_results_stand(ghostkit, make_model, photos, tmp_path):
     arguments = ("mxbase", photos, "--model", make_model(), "-o", tmp_path / "r")
     ghostkit(*arguments)
     assert "holds results" in ghostkit(*arguments).err
+
+
+def test_a_stopped_run_goes_on(ghostkit, make_model, photos, tmp_path, monkeypatch):
+    result = tmp_path / "r"
+    line = ("mxbase", photos, "--model", make_model(), "-o", result)
+    assert ghostkit(*line).status == 1
+    (result / "c_1.txt").unlink()
+    again = ghostkit(*line, "--resume")
+    assert again.status == 1
+    assert "c.png" in again.out and "a.b.JPEG" not in again.out
+    assert f"{result} holds the results of 1 pictures" in again.err
+    assert "Classifying: 2/2" in again.err
+    assert "--top-k was 1, is 2" in ghostkit(*line, "--resume", "--topk", 2).err
+    monkeypatch.setattr(mxbase_run, "write_result", raises(KeyboardInterrupt()))
+    stopped = ghostkit(*line, "--overwrite")
+    assert stopped.status == 130
+    assert "stopped after 0 pictures; what was written is kept" in stopped.err
+    assert list(result.iterdir()) == []  # no answer of the earlier job is taken for one of this
+
+
+def test_strict_refuses_the_onnx_in_place_of_the_om(ghostkit, make_model, photos, tmp_path):
+    line = ("mxbase", photos, "--model", make_model().with_suffix(".om"), "-o", tmp_path / "r")
+    assert "tiny.onnx'; without --strict it runs" in ghostkit(*line, "--strict").error
+    assert ghostkit(*line).status == 1
+    record = json.loads((tmp_path / "r.job.json").read_bytes())
+    assert "is answered by" in record["fallback"] and record["format"] == "mxbase"
 
 
 def test_a_picture_without_an_answer_loses_its_earlier_one(ghostkit, make_model, photos, tmp_path):

@@ -3,11 +3,14 @@ import json
 import numpy as np
 import pytest
 
+from ghostkit.backend.graph.metadata import with_card
 from ghostkit.card import write_sidecar
+from ghostkit.cli import pipeline_run
 from ghostkit.mindx.grammar import parse, read_pipeline
 from ghostkit.mindx.program import compile_stream
 from ghostkit.mindx.request import Request
 from ghostkit.predictions import softmax
+from ghostkit.writers import write_result
 from mindx.pipelines import SIZE, ghostnet, inserted, write_project
 from tiny import BLUE, GREEN, RED, save_square, tiny_card
 
@@ -70,6 +73,67 @@ def test_each_picture_gets_its_own_line_and_file_or_its_own_error(
     files = {path.name: path.read_text() for path in (tmp_path / "result").iterdir()}
     assert set(files) == {"a.red_1.txt", "b_1.txt", "c_1.txt"}
     assert files["b_1.txt"].startswith("1 ") and files["b_1.txt"].endswith(" \n")
+
+
+def test_strict_refuses_the_onnx_in_place_of_the_om(ghostkit, project, photos, tmp_path):
+    outcome = ghostkit("pipeline", project, photos, tmp_path / "r", "--strict")
+    assert "modelPath 'ghostnet.om' is answered by" in outcome.error
+    assert "without --strict it runs all the same" in outcome.error
+    assert not (tmp_path / "r").exists()
+    model = ("--model", project.parent / "ghostnet.onnx")
+    assert ghostkit("pipeline", project, photos, tmp_path / "r", *model, "--strict").status == 1
+    assert json.loads((tmp_path / "r.job.json").read_bytes())["fallback"] is None
+
+
+@pytest.mark.parametrize("element", ["mxpi_imagedecoder", "mxpi_imageresize"])
+def test_strict_refuses_opencv_in_place_of_the_device(
+    ghostkit, photos, tmp_path, make_model, element
+):
+    content = ghostnet(**{element: {"handleMethod": "ascend"}})
+    path = write_project(tmp_path / "d", make_model, content)
+    line = ("pipeline", path, photos, tmp_path / "r", "--model", path.parent / "ghostnet.onnx")
+    assert "OpenCV's stands in for it" in ghostkit(*line, "--strict").error
+    assert ghostkit(*line).status == 1
+    record = json.loads((tmp_path / "r.job.json").read_bytes())
+    assert f"{element}0: asks for the device's own" in record["fallback"]
+    assert (record["format"], record["sources"]) == ("pipeline", [str(photos)])
+
+
+def test_a_stopped_run_goes_on_with_the_pictures_that_have_no_whole_result(
+    ghostkit, project, photos, tmp_path, monkeypatch
+):
+    def stopped(folder, source, ids):
+        if source.endswith("b.jpg"):
+            raise KeyboardInterrupt
+        write_result(folder, source, ids)
+
+    line = ("pipeline", project, photos, tmp_path / "r")
+    monkeypatch.setattr(pipeline_run, "write_result", stopped)
+    first = ghostkit(*line)
+    assert first.status == 130
+    assert "stopped after 1 pictures; what was written is kept; to go on, add --resume" in first.err
+    monkeypatch.setattr(pipeline_run, "write_result", write_result)
+    (tmp_path / "r" / "c_1.txt").write_text("0 ")  # cut
+    assert "holds results" in ghostkit(*line).err
+    assert "give one of them" in ghostkit(*line, "--resume", "--overwrite").err
+    again = ghostkit(*line, "--resume")
+    assert again.status == 1
+    assert [line.partition(",")[0] for line in result_lines(again.out)] == [
+        "process img: b.jpg",
+        "process img: c.png",
+    ]
+    assert "4 pictures: 3 answered, 1 failed; 1 of them by earlier runs" in again.err
+    assert "Classifying: 3/3" in again.err
+    assert (tmp_path / "r" / "c_1.txt").read_text() == "2 0 \n"
+
+
+def test_a_folder_of_another_pipeline_is_not_gone_on_with(ghostkit, project, photos, tmp_path):
+    line = ("pipeline", project, photos, tmp_path / "r")
+    ghostkit(*line)
+    (project.parent / "infer.cfg").write_text("CLASS_NUM=3\nSOFTMAX=true\nTOP_K=1\n")
+    assert "is of another job: the pipeline was" in ghostkit(*line, "--resume").err
+    (tmp_path / "r.job.json").unlink()
+    assert "no record of its job" in ghostkit(*line, "--resume").err
 
 
 def test_the_om_is_answered_by_the_onnx_of_its_stem_and_that_is_said(
@@ -158,6 +222,39 @@ def test_softmax_off_on_logits_is_told_and_gives_the_raw_outputs(tmp_path, make_
     path = write_project(tmp_path / "d", make_model, config="CLASS_NUM=3\nTOP_K=1\n")
     program = compiled(path)
     assert any("confidences are no probabilities" in notice for notice in program.notices)
+
+
+def calibrated(folder):
+    """Writes a temperature and a threshold into the card of the model in `folder`."""
+    output = tiny_card(SIZE).output.model_copy(
+        update={"temperature": 1.5, "reject_threshold": 0.25}
+    )
+    card = tiny_card(SIZE).model_copy(update={"output": output})
+    path = folder / "ghostnet.onnx"
+    path.write_bytes(with_card(path.read_bytes(), card))
+
+
+def test_a_temperature_and_a_threshold_that_the_sdk_does_not_know_are_told(
+    ghostkit, project, photos, tmp_path
+):
+    calibrated(project.parent)
+    words = (
+        "SOFTMAX is true and the card has temperature 1.5, which the SDK's softmax does not know",
+        "the card has threshold 0.25, which the SDK does not know",
+    )
+    explained = ghostkit("pipeline", project, "--explain").out
+    run = ghostkit("pipeline", project, photos, tmp_path / "r").err
+    for each in words:
+        assert f"im_ghostnet.mxpi_classpostprocessor0: {each}" in explained
+        assert each in run
+
+
+def test_without_a_softmax_the_temperature_counts_for_nothing(tmp_path, make_model):
+    path = write_project(tmp_path / "d", make_model, config="CLASS_NUM=3\nTOP_K=1\n")
+    calibrated(path.parent)
+    notices = compiled(path).notices
+    assert not any("temperature" in notice for notice in notices)
+    assert any("threshold 0.25" in notice for notice in notices)
 
 
 def test_names_in_another_order_than_the_cards_are_told(tmp_path, make_model):

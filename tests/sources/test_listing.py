@@ -27,11 +27,6 @@ def test_a_folder_gives_its_pictures_in_natural_order_and_counts_the_rest(tmp_pa
     assert sorted(map(os.path.basename, skipped)) == [".DS_Store", "._b2.jpg", "notes.txt"]
 
 
-def test_a_named_file_is_taken_whatever_its_name_and_even_if_missing(tmp_path):
-    touch(tmp_path, "picture")
-    assert found(tmp_path / "picture", tmp_path / "gone.jpg") == ["picture", "gone.jpg"]
-
-
 def test_odd_names_are_kept(tmp_path):
     odd = ["with space.jpg", "two.dots.jpg", "垃圾.png", "new\nline.jpg", b"\xff.jpg"]
     touch(tmp_path, *odd)

@@ -207,13 +207,16 @@ def test_the_tolerance_is_a_share_of_the_largest_logit(changes, agreed):
     assert agrees(replace(REPORT, **changes), 1e-4) is agreed
 
 
-def test_bad_photos_are_not_counted_and_none_at_all_is_refused(tmp_path, model, checkpoint, quick):
+def test_bad_photos_are_told_and_none_at_all_is_refused(tmp_path, model, checkpoint, quick):
     good = save_noise(tmp_path / "good.png", "red", 1)
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
-    assert export(model, checkpoint.card, tmp_path / "m.onnx", [good, bad]).images == 1
-    for photos in ([bad], []):
-        with pytest.raises(UsageError, match=f"none of the {len(photos)} photos"):
+    report = export(model, checkpoint.card, tmp_path / "m.onnx", [good, bad])
+    assert report.images == 1
+    [(path, reason)] = report.unanswered
+    assert path == str(bad) and reason.startswith("not a picture")
+    for photos, words in (([bad], "the first: .*bad.png: not a picture"), ([], "can be read")):
+        with pytest.raises(UsageError, match=f"none of the {len(photos)} photos .*{words}"):
             export(model, checkpoint.card, tmp_path / "n.onnx", photos)
     assert not (tmp_path / "n.onnx").exists()
 

@@ -123,8 +123,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if not hasattr(error, "format_message"):  # no fault in the command line, so a bug of ours
             raise
         return _wrong_usage(error)
-    if status == INTERRUPTED:
-        say("ghostkit: interrupted; what was written until now is kept")
+    if status == INTERRUPTED:  # what is kept of its work, the command has said
+        say("ghostkit: interrupted")
     return int(status or 0)
 
 

@@ -2,8 +2,9 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,9 @@ from ghostkit.cli.options import (
     say_fallback,
 )
 from ghostkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ghostkit.classifier import Classifier
 
 PICTURES, GENERATED = 64, 16  # that are measured with, over and over: of those given, or made
 
@@ -96,10 +100,10 @@ def benchmark(
             name = classifier.backend.name + (f", {file}" if beside else "")
             classifiers.setdefault(name, classifier)  # 8 bits are 8 bits at every precision
     if images:
-        pictures, unreadable = _contents(images, PICTURES)
-        name_unanswered(unreadable, "ghostkit predict")
+        pictures, unanswered = _contents(images, PICTURES, list(classifiers.values()))
+        name_unanswered(unanswered, "ghostkit predict")
     else:
-        pictures, unreadable = generated_pictures(GENERATED), []
+        pictures, unanswered = generated_pictures(GENERATED), []
     before = load_average()
     speeds = measure(
         classifiers,
@@ -127,23 +131,25 @@ def benchmark(
         speed_tables(speeds)
         if before is not None:
             say(f"load average before: {before[0]:.1f}; figures are of this machine as it was")
-    raise typer.Exit(1 if unreadable else 0)
+    raise typer.Exit(1 if unanswered else 0)
 
 
-def _contents(images: list[Path], count: int) -> tuple[list[bytes], list[tuple[str, str]]]:
-    """The contents of up to `count` pictures, and (path, reason) of those that cannot be read."""
-    from ghostkit.errors import ImageRefused
-    from ghostkit.image import decode
+def _contents(
+    images: list[Path], count: int, classifiers: "Sequence[Classifier]"
+) -> tuple[list[bytes], list[tuple[str, str]]]:
+    """The contents of up to `count` pictures that all of `classifiers` answer.
+
+    And (path, reason) of those that one of them does not.
+    """
     from ghostkit.sources import find_pictures
 
     found = find_pictures(images).pictures
-    contents, refused = [], []
     some = min(count, len(found))
-    for path in (found[index * len(found) // some] for index in range(some)):
-        try:
-            decode(path)
-        except ImageRefused as error:
-            refused.append((str(path), error.reason))
-        else:
-            contents.append(Path(path).read_bytes())
-    return contents, refused
+    chosen = [found[index * len(found) // some] for index in range(some)]
+    unanswered: dict[str, str] = {}
+    for classifier in classifiers:
+        for prediction in classifier.stream(chosen):
+            if prediction.error is not None:
+                unanswered.setdefault(prediction.source, prediction.error)
+    contents = [Path(path).read_bytes() for path in chosen if path not in unanswered]
+    return contents, list(unanswered.items())

@@ -77,7 +77,6 @@ def calibrate(
 
     Example: ghostkit calibrate model.onnx photos/ -o calibrated.onnx --unknown others/
     """
-    from ghostkit.answered import collect_answers
     from ghostkit.backend.graph.metadata import with_card
     from ghostkit.calibration import temperature as temperatures
     from ghostkit.calibration.measuring import best_probabilities, with_temperature
@@ -87,6 +86,7 @@ def calibrate(
     from ghostkit.cli.results import name_unanswered
     from ghostkit.cli.standard_output import print_json
     from ghostkit.errors import UsageError
+    from ghostkit.evaluate import collect_answers
     from ghostkit.files import check_target, write_bytes
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures

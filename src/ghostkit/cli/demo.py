@@ -26,9 +26,9 @@ def demo(
 
     Example: ghostkit demo
     """
-    from ghostkit.train import require_torch
+    from ghostkit.extras import require_extra
 
-    require_torch()
+    require_extra("train")
     from ghostkit.cli.report import demo_table
     from ghostkit.demo import run
     from ghostkit.progress import bars_for

@@ -68,7 +68,8 @@ def evaluate(
     """Measure a model on labelled photos: top-1 and top-5 with 95 % intervals, and per class.
 
     The validation part is taken where there is one, and everything where there is none. A picture
-    that cannot be read is named and not counted, and the exit status is 1.
+    that cannot be read is not counted, one that the model fails on is wrong; each is named, and the
+    exit status is 1.
 
     Example: ghostkit evaluate model.onnx photos/
     """

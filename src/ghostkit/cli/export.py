@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import WRITTEN, Overwrite, check_suffix, say
+from ghostkit.cli.options import WRITTEN, Json, Overwrite, check_suffix, say
 from ghostkit.defaults import EXPORT_TOLERANCE
 
 
@@ -42,8 +42,11 @@ def export(
         typer.Option(min=0, help="Largest logit difference, as a share of the largest."),
     ] = EXPORT_TOLERANCE,
     overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
     """Write a checkpoint as ONNX, its card inside; refused where the logits disagree with torch.
+
+    A photo that cannot be read is named and not compared, and the exit status is 1.
 
     Input `image` (N, 3, S, S) float32 RGB, output `logits` (N, classes), opset 17.
 
@@ -53,13 +56,15 @@ def export(
 
     from ghostkit.artifacts import names_model
     from ghostkit.bundled import unpack_some
+    from ghostkit.cli.results import name_unanswered
+    from ghostkit.cli.standard_output import print_json
     from ghostkit.errors import UsageError
+    from ghostkit.extras import require_extra
     from ghostkit.files import check_target
     from ghostkit.progress import bars_for
     from ghostkit.sources import find_pictures
-    from ghostkit.train import require_torch
 
-    require_torch()
+    require_extra("train")
     check_target(output, overwrite=overwrite)
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UsageError(f"the output {str(output)!r} is the checkpoint itself; choose another")
@@ -90,4 +95,8 @@ def export(
         f"{', '.join(map(str, report.batch_sizes))}: largest logit difference "
         f"{report.max_logit_difference:.3g}, top-1 agreement {100 * report.top1_agreement:.2f} %"
     )
+    if as_json:
+        print_json(report.to_record())
+    name_unanswered(report.unanswered, "--json")
     say(f"next: ghostkit predict {shlex.quote(str(output))} PHOTOS -o results.jsonl")
+    raise typer.Exit(1 if report.unanswered else 0)

@@ -122,7 +122,7 @@ def open_output(
         return output.begin(overwrite=overwrite, columns=columns)
     if job.kind == "txt" and job.sources.can_be_listed():
         check_result_names(item.name for item in replace(job.sources))
-    return open_writer(
+    writer = open_writer(
         job.kind,
         job.target,
         overwrite=overwrite,
@@ -130,6 +130,9 @@ def open_output(
         model_hash=card.hash,
         columns=columns,
     )
+    if job.kind == "txt" and (note := record_of(job).keep(job.target)) is not None:
+        say(f"note: {note}")
+    return writer
 
 
 def check_going_on(*, overwrite: bool, resume: bool) -> None:
@@ -157,7 +160,7 @@ def record_of(job: Job) -> Record:
         version=__version__,
         backend=job.classifier.backend.name,
         preprocessing=describe(job.classifier.card.steps),
-        fallback=job.classifier.backend.fallback,
+        fallback=job.classifier.fallback,
         weights=hash_of(job.model_path),
     )
 

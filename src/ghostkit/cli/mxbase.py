@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import WRITTEN, BatchSize, Overwrite, Workers, say
+from ghostkit.cli.options import (
+    WRITTEN,
+    BatchSize,
+    Overwrite,
+    ResumeFolder,
+    StrictStandIns,
+    Workers,
+    say,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +38,8 @@ def mxbase(
         Path, typer.Option("--output", "-o", help="The folder of results."), WRITTEN
     ] = Path("result"),
     overwrite: Overwrite = False,
+    resume: ResumeFolder = False,
+    strict: StrictStandIns = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -38,41 +48,37 @@ def mxbase(
     Example: ghostkit mxbase imagenet_val/ --model ghostnet.onnx --topk 5
     """
     from ghostkit.artifacts import load
-    from ghostkit.classifier import picture_name
-    from ghostkit.cli.pipeline_run import pictures_for
-    from ghostkit.cli.standard_output import print_line
+    from ghostkit.cli.mxbase_run import Settings, run
+    from ghostkit.cli.result_folder import Results
+    from ghostkit.errors import UsageError
+    from ghostkit.mindx.classes import threshold_words
     from ghostkit.mindx.labels import read_names
     from ghostkit.mindx.models import Found, find_model
-    from ghostkit.mindx.mxbase import classes_of, failed_line, lines_of, total_line
     from ghostkit.suffixes import COMPILED
-    from ghostkit.timing import StageTimes
-    from ghostkit.writers import remove_result, write_result
 
     chosen = Found(str(model))  # or the name of weights
     if model.suffix == COMPILED:
         chosen = find_model(str(model), "", "--model")
-    classifier = load(chosen.path)
-    names, notices = classifier.card.names, [f"--model {chosen.notice}"] if chosen.notice else []
+    if chosen.notice and strict:
+        raise UsageError(f"--model {chosen.notice}; without --strict it runs all the same")
+    classifier = load(chosen.path, strict=strict)
+    said = (f"--model {chosen.notice}" if chosen.notice else None, classifier.fallback)
+    stand_ins = [each for each in said if each is not None]
+    names, notices = classifier.card.names, [*stand_ins]
     if labels is not None:
         names, more = read_names(labels, len(classifier.classes))
         notices += more
+    if (words := threshold_words(classifier.card)) is not None:
+        notices.append(words)
     for notice in notices:
         say(f"note: {notice}")
-    found = pictures_for(images, output, overwrite)
-    times, failed = StageTimes(), 0
-    answers = classifier.answers(
-        found.pictures, batch_size=batch_size, workers=workers, times=times
+    settings = Settings(
+        results=Results(images, output, overwrite, resume),
+        names=names,
+        top_k=topk,
+        softmax=softmax,
+        stand_ins=stand_ins,
+        batch_size=batch_size,
+        workers=workers,
     )
-    for answer in answers:
-        source = picture_name(answer.source)
-        if answer.logits is None:
-            failed += 1
-            remove_result(output, source)
-            say(str(failed_line(answer, source)))
-            continue
-        infos = classes_of(answer, classifier, names, topk, softmax)
-        write_result(output, source, (info.class_id for info in infos))
-        for line in lines_of(source, infos, str(output)):
-            print_line(str(line))
-    print_line(str(total_line(len(found.pictures), times.elapsed_s, times.infer_s)))
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(run(classifier, settings))

@@ -73,6 +73,16 @@ FastDecode = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+ResumeFolder = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with the folder that a stopped run has left."),
+]
+StrictStandIns = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Fail where something stands in for the device: an ONNX, OpenCV, the CPU."
+    ),
+]
 Data = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="A folder with train/ and val/, or one folder per class."),
@@ -153,7 +163,7 @@ def next_training(
 
 def say_fallback(classifier: "Answering") -> None:
     """Tell the person where a model does not run as it was asked to."""
-    if (said := classifier.backend.fallback) is not None:
+    if (said := classifier.fallback) is not None:
         say(f"fallback: {said}")
 
 

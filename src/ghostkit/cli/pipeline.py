@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ghostkit.cli.options import WRITTEN, BatchSize, Overwrite, Workers, say
+from ghostkit.cli.options import (
+    WRITTEN,
+    BatchSize,
+    Overwrite,
+    ResumeFolder,
+    StrictStandIns,
+    Workers,
+    say,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -52,6 +60,11 @@ def pipeline(
         bool, typer.Option("--stats", help="Percentiles per element, while it runs and at the end.")
     ] = False,
     overwrite: Overwrite = False,
+    resume: ResumeFolder = False,
+    strict: StrictStandIns = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --explain: print it as JSON.")
+    ] = False,
     batch_size: BatchSize = 8,
     workers: Workers = None,
 ) -> None:
@@ -65,6 +78,7 @@ def pipeline(
     Example: ghostkit pipeline ghostnet.pipeline --explain
     """
     from ghostkit.cli.pipeline_run import FolderRun, read_named, run
+    from ghostkit.cli.result_folder import Results
     from ghostkit.errors import UsageError
     from ghostkit.mindx.agreement import check_normalised_once, disagreements
     from ghostkit.mindx.program import Program, compile_stream
@@ -72,22 +86,22 @@ def pipeline(
     content, name = read_named(file, stream)
 
     def compiled() -> Program:
-        return compile_stream(content, name, model=model, aipp=aipp)
+        return compile_stream(content, name, model=model, aipp=aipp, strict=strict)
 
+    if as_json and not explain:
+        raise UsageError("--json is for --explain; a run prints the SDK runner's lines")
     if explain or svg is not None or fix is not None:
         from ghostkit.cli.pipeline_explain import Asked, tell
 
-        asked = Asked(explain, svg, fix, overwrite)
+        asked = Asked(explain, svg, fix, overwrite, as_json)
         raise typer.Exit(tell(content, content.streams[name], compiled, asked))
     if images is None or result_dir is None:
         raise UsageError("name the folder of pictures and the folder of results after the file")
     program = compiled()
     settings = FolderRun(
-        images=images,
-        result_dir=result_dir,
+        results=Results(images, result_dir, overwrite, resume),
         sdk_conf=sdk_conf,
         stats=stats,
-        overwrite=overwrite,
         batch_size=batch_size,
         workers=workers,
     )

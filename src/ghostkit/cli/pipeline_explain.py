@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ghostkit.cli.options import say
+from ghostkit.cli.standard_output import print_json
 from ghostkit.errors import GhostkitError, printable
 from ghostkit.files import check_target, write_text
 from ghostkit.mindx.agreement import disagreements, to_blame
@@ -23,6 +25,7 @@ class Asked:
     svg: Path | None
     fix: Path | None
     overwrite: bool
+    as_json: bool = False
 
 
 def tell(pipeline: Pipeline, stream: Stream, compiled: Callable[[], Program], asked: Asked) -> int:
@@ -35,17 +38,23 @@ def tell(pipeline: Pipeline, stream: Stream, compiled: Callable[[], Program], as
     for path in (asked.svg, asked.fix):
         if path is not None:
             check_target(path, overwrite=asked.overwrite)
-    if asked.explain:
-        for name, words in sentences(stream):
+    said = sentences(stream)
+    if asked.explain and not asked.as_json:
+        for name, words in said:
             print(printable(f"{name}: {words}"))
     try:
         program = compiled()
-    except GhostkitError:
+    except GhostkitError as error:
+        if asked.as_json:
+            print_json(_record(said) | {"error": str(error)})
         if asked.svg is not None:
             _draw(asked.svg, drawing(stream))
         raise
     found = disagreements(program)
-    if asked.explain:
+    if asked.as_json:
+        compared = {"notes": program.notices, "contradictions": found, "as_trained": not found}
+        print_json(_record(said) | compared)
+    elif asked.explain:
         _compare(program, found)
     if asked.svg is not None:
         _draw(asked.svg, drawing(stream, to_blame(program), found))
@@ -54,6 +63,11 @@ def tell(pipeline: Pipeline, stream: Stream, compiled: Callable[[], Program], as
         say(f"the corrected pipeline is in {str(asked.fix)!r}; its filter stays OpenCV's bilinear")
         return 0
     return 1 if found else 0
+
+
+def _record(said: list[tuple[str, str]]) -> dict[str, Any]:
+    """What each element does, as plain data for JSON."""
+    return {"elements": [{"element": name, "does": words} for name, words in said]}
 
 
 def _compare(program: Program, found: list[str]) -> None:

@@ -6,10 +6,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from ghostkit.backend.model_files import hash_of
 from ghostkit.cli.options import say
 from ghostkit.cli.pipeline_table import StatsTable
+from ghostkit.cli.result_folder import (
+    Results,
+    bars_beside_lines,
+    begin_with,
+    find,
+    record_of,
+    stopped_after,
+)
 from ghostkit.cli.standard_output import print_line
 from ghostkit.errors import PipelineError, UsageError
+from ghostkit.jobs import Record, Stop
+from ghostkit.jobs.folder import Begun
 from ghostkit.mindx.codes import Code
 from ghostkit.mindx.folder_run import Outcome, run_pictures
 from ghostkit.mindx.grammar import read_pipeline
@@ -18,19 +29,17 @@ from ghostkit.mindx.sdk_conf import default_path, read_sdk_conf
 from ghostkit.mindx.statistics import Statistics
 from ghostkit.mindx.statistics_files import StatisticsFiles
 from ghostkit.mindx.structure import Pipeline
-from ghostkit.sources import Found, find_pictures
-from ghostkit.writers import check_result_names, make_results_folder, remove_result, write_result
+from ghostkit.progress import silent
+from ghostkit.writers import remove_result, write_result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderRun:
     """The command line's arguments."""
 
-    images: Path
-    result_dir: Path
+    results: Results
     sdk_conf: Path | None
     stats: bool
-    overwrite: bool
     batch_size: int
     workers: int | None
 
@@ -54,41 +63,78 @@ def read_named(file: Path, stream: str | None) -> tuple[Pipeline, str]:
 
 def run(program: Program, settings: FolderRun) -> int:
     """Run every picture; returns the exit status."""
-    found = pictures_for(settings.images, settings.result_dir, settings.overwrite)
-    statistics = Statistics(program.stream)
+    results = settings.results
+    found = find(results)
+    begun = begin_with(results, found, _record(program, results))
+    statistics, stop = Statistics(program.stream), Stop()
     answered = failed = 0
-    folder = settings.images if settings.images.is_dir() else settings.images.parent
-    with ExitStack() as stack:
+    stopped = False
+    folder = results.images if results.images.is_dir() else results.images.parent
+    bars = silent if settings.stats else bars_beside_lines()
+    with stop.on_signals(), ExitStack() as stack:
         files = _open_statistics(stack, statistics, program, settings)
         table = stack.enter_context(StatsTable(statistics)) if settings.stats else None
         began_s = time.monotonic()
         outcomes = run_pictures(
             program,
-            found.pictures,
+            begun.pictures,
             batch_size=settings.batch_size,
             workers=settings.workers,
             statistics=statistics,
         )
-        for outcome in outcomes:
-            name = os.path.relpath(outcome.source, folder)
-            if outcome.code == Code.OK:
-                answered += 1
-                _answer(name, outcome, settings.result_dir)
-            else:
-                failed += 1
-                remove_result(settings.result_dir, outcome.source)
-                say(f"failed: {name}: {outcome.text} ({int(outcome.code)})")
-            if table is not None:
-                table.tick()
+        try:
+            with bars("Classifying", len(begun.pictures)) as bar:
+                for outcome in outcomes:
+                    with stop.held():
+                        name = os.path.relpath(outcome.source, folder)
+                        if outcome.code == Code.OK:
+                            _answer(name, outcome, results.folder)
+                            answered += 1
+                        else:
+                            remove_result(results.folder, outcome.source)
+                            failed += 1
+                            say(f"failed: {name}: {outcome.text} ({int(outcome.code)})")
+                        bar.advance(1)
+                        if table is not None:
+                            table.tick()
+        except KeyboardInterrupt:
+            stopped = True
         elapsed_s = time.monotonic() - began_s
-    skipped = f"; {len(found.skipped)} other files skipped" if found.skipped else ""
-    rate = f"; {(answered + failed) / elapsed_s:.0f} images/s" if elapsed_s > 0 else ""
-    say(f"{answered + failed} pictures: {answered} answered, {failed} failed{skipped}{rate}")
+    say(_account(answered, failed, begun, len(found.skipped), elapsed_s))
     if files is not None and files.unread is not None:
         say(f"note: {files.unread}")
     if files is not None and files.failure is not None:
         raise files.failure
+    if stopped:
+        return stopped_after(begun.held + answered + failed)
     return 1 if failed else 0
+
+
+def _account(answered: int, failed: int, begun: Begun, skipped: int, elapsed_s: float) -> str:
+    """The closing line."""
+    words = f"{begun.held + answered + failed} pictures: {begun.held + answered} answered"
+    words += f", {failed} failed"
+    if begun.held:
+        words += f"; {begun.held} of them by earlier runs"
+    if skipped:
+        words += f"; {skipped} other files skipped"
+    return words + (f"; {(answered + failed) / elapsed_s:.0f} images/s" if elapsed_s > 0 else "")
+
+
+def _record(program: Program, results: Results) -> Record:
+    """What the job was asked for, of all models of the stream."""
+    classifiers = [model.classifier for model in program.models.values()]
+    return record_of(
+        results,
+        "pipeline",
+        card_hash=" ".join(each.card.hash for each in classifiers),
+        weights=" ".join(hash_of(each.backend.path) for each in classifiers if each.backend.path),
+        top_k=0,  # the post-processing's own file says it
+        backend=", ".join(each.backend.name for each in classifiers),
+        preprocessing=f"the pipeline {program.stream.name}",
+        fallback="; ".join(program.stand_ins) or None,
+        settings=program.settings,
+    )
 
 
 def run_time_line(elapsed_s: float) -> str:
@@ -103,22 +149,6 @@ def _answer(name: str, outcome: Outcome, folder: Path) -> None:
         remove_result(folder, outcome.source)
     else:
         write_result(folder, outcome.source, outcome.ids)
-
-
-def pictures_for(images: Path, results: Path, overwrite: bool) -> Found:
-    """The pictures below `images`, each of which can have its file in the folder `results`.
-
-    Raises:
-        UsageError: there is no `images`, or two pictures would have one file.
-        OutputError: `results` cannot be written, or holds some that may not be replaced.
-    """
-    if not images.exists():
-        raise UsageError(f"{str(images)!r} does not exist; expected a folder of pictures")
-    found = find_pictures([images])
-    check_result_names(found.pictures)
-    make_results_folder(results, overwrite=overwrite)
-    check_result_names(found.pictures, results)
-    return found
 
 
 def _open_statistics(

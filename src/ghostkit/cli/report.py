@@ -26,9 +26,10 @@ PIPE_WIDTH = 200  # characters per line where no terminal says how wide it is
 def evaluation_tables(evaluation: Evaluation, console: Console | None = None) -> None:
     """The accuracies, the classes, and what is confused with what."""
     console = console or open_console()
-    total = evaluation.top1.total + len(evaluation.unanswered)
+    answered = len(evaluation.judged)
+    total = answered + len(evaluation.unanswered)
     rows = [
-        ("data", f"{evaluation.data} ({total} photos, {evaluation.top1.total} answered)"),
+        ("data", f"{evaluation.data} ({total} photos, {answered} answered)"),
         ("top-1", str(evaluation.top1)),
         *([("top-5", str(evaluation.top5))] if evaluation.top5_tells else []),
         ("mean recall", f"{share(evaluation.mean_recall)} ({means_are_over(evaluation)})"),

@@ -102,17 +102,15 @@ def serve(
     Example: ghostkit serve model.onnx, then: curl --data-binary @cat.jpg localhost:8000/classify
     """
     from ghostkit.artifacts import load
-    from ghostkit.errors import MissingExtra
+    from ghostkit.extras import require_extra
     from ghostkit.image.limits import MEBIBYTE, MEGAPIXEL, Limits
     from ghostkit.serve.admission import Admission, quarter_of_memory
     from ghostkit.threads import available_cores
 
-    try:
-        from ghostkit.serve.connections import allowed_connections
-        from ghostkit.serve.running import bind, is_loopback, run, url_of
-        from ghostkit.serve.server import Server
-    except ModuleNotFoundError as error:
-        raise MissingExtra("serve", str(error.name).partition(".")[0]) from error
+    require_extra("serve")
+    from ghostkit.serve.connections import allowed_connections
+    from ghostkit.serve.running import bind, is_loopback, run, url_of
+    from ghostkit.serve.server import Server
 
     logging.basicConfig(format=LOG_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S%z")
     connections = allowed_connections(Admission.connections)

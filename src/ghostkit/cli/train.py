@@ -96,10 +96,10 @@ def train(
     Example: ghostkit train photos/ --epochs 10 --img-size 224 --pretrained-weight ghostnet.pth
     """
     from ghostkit.artifacts import load
+    from ghostkit.extras import require_extra
     from ghostkit.progress import bars_for, silent, unlogged
-    from ghostkit.train import require_torch
 
-    require_torch()
+    require_extra("train")
     from ghostkit.train.interruption import Stopped
     from ghostkit.train.job import train_from_paths
     from ghostkit.train.machines.allocator import keep_freed_memory

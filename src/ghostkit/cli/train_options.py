@@ -31,7 +31,7 @@ ALONE = {  # key that may stand alone -> the words that can follow it, what it t
 def with_values(words: Sequence[str]) -> list[str]:
     """The same words, with ``--amp=auto`` where no precision follows ``--amp``; see `ALONE`."""
     valued = []
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip(words, [*words, ""][1:], strict=True):
         allowed, meant = ALONE.get(word, ((after,), ""))
         valued.append(word if after in allowed else f"{word}={meant}")
     return valued

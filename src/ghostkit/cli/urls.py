@@ -136,14 +136,15 @@ class Urls:
                 clear(path)
             path.mkdir(parents=True, exist_ok=True)
             self._waiting.append(Mirror(path, address, newest=BEST, log=say))
-        elif "--resume" in words:
-            bring_result(address, bars=bars_for(unit="MB"))
-            self._waiting.append(_unfinished(address, path))
         else:
-            _check_absent(address, words)
-            clear(path)
-            if not address.key.endswith("/"):
-                self._waiting.append(_unfinished(address, path))
+            result = address._replace(key=address.key.rstrip("/"))
+            if "--resume" in words:
+                bring_result(result, bars=bars_for(unit="MB"))
+            else:
+                _check_absent(address, words)
+                clear(path)
+            if result.key:  # not the whole bucket
+                self._waiting.append(_unfinished(result, path))
         return path
 
     def _claim(self, address: Address, words: Sequence[str]) -> None:
@@ -156,7 +157,7 @@ class Urls:
 
 
 def _unfinished(address: Address, path: Path) -> Mirror:
-    """Keeps a result that grows, under another name until it is whole."""
+    """Keeps a result that grows: a file under another name until it is whole, a folder's files."""
 
     def named(name: str) -> str:
         return name + UNFINISHED if name == path.name else name
@@ -167,12 +168,12 @@ def _unfinished(address: Address, path: Path) -> Mirror:
 
 def _send_beside(written: _Written) -> None:
     """The record of a job goes with its result, whose unfinished form is no longer needed."""
-    if written.path.is_dir():
-        return
+    key = written.address.key.rstrip("/")
     for path in written.path.parent.glob(f"{glob.escape(written.path.name)}.*"):
         end = path.name.removeprefix(written.path.name)
-        send(path, written.address._replace(key=written.address.key + end))
-    open_store(written.address).delete(written.address.key + UNFINISHED)
+        send(path, written.address._replace(key=key + end))
+    if written.path.is_file():
+        open_store(written.address).delete(key + UNFINISHED)
 
 
 def _check_absent(address: Address, words: Sequence[str]) -> None:

@@ -70,6 +70,9 @@ def bring_result(address: Address, *, bars: Bars = silent) -> Path:
             if store.stat(key) is not None:
                 fetch(address._replace(key=key), path, bars=bars)
                 break
+        else:
+            if next(iter(store.list(address.prefix)), None) is not None:  # a folder
+                fetch(address, path, bars=bars)
         _bring_beside(address, path, (*BESIDE, PARTIAL_SUFFIX))
     return path
 

@@ -194,7 +194,7 @@ class Worker:
             skipped=sources.skipped,
             unseen=_unseen(part),
             node=platform.node(),
-            fallback=self.classifier.backend.fallback,
+            fallback=self.classifier.fallback,
             seconds=time.monotonic() - began,
         )
         return account, records

@@ -44,6 +44,17 @@ class Conversion:
         assert verdict is not None, "a trial is chosen by its verdict"
         return verdict
 
+    @property
+    def unanswered(self) -> tuple[tuple[str, str], ...]:
+        """The pictures that were of no use somewhere, each once: (path, reason)."""
+        found = (
+            *self.calibration.refused,
+            *self.judge.unanswered,
+            *self.verdict.unanswered,
+            *self.agreement.unanswered,
+        )
+        return tuple(dict(found).items())
+
     def tables(self) -> tuple[Table, ...]:
         """What was tried, and the layers that suffer most."""
         return (trials_table(self.found.trials), *_sensitive(self.found))
@@ -78,10 +89,6 @@ class Conversion:
         ]
         if int8_rate < float_rate:
             rows.append(("note", "8 bits are slower than float on this machine"))
-        if calibration.refused:
-            path, reason = calibration.refused[0]
-            words = f"{len(calibration.refused)}, the first, {path}: {reason}"
-            rows.append(("refused while calibrating", words))
         return tuple(rows)
 
     def record(self) -> dict[str, Any]:
@@ -112,6 +119,7 @@ class Conversion:
                 "fingerprint": calibration.fingerprint,
                 "refused": [{"path": p, "reason": reason} for p, reason in calibration.refused],
             },
+            "unanswered": [{"path": path, "reason": reason} for path, reason in self.unanswered],
             "bytes": dict(zip(("float", "int8"), self.sizes, strict=True)),
             "images_per_s": {name: asdict(each) for name, each in self.speeds.items()}
             | {"cores": available_cores(), "batch": BATCH},

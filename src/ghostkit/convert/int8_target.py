@@ -46,4 +46,4 @@ def convert_to_int8(request: Request) -> Outcome:
     )
     record = done.record()
     write_json(report_path(request.output), record)
-    return Outcome(done.summary(), record, done.tables(), agreement.unanswered)
+    return Outcome(done.summary(), record, done.tables(), done.unanswered)

@@ -104,7 +104,7 @@ def _in_8_bits(request: Request) -> Outcome:
     record["versions"] |= _versions(require_openvino()) | {"nncf": str(require_nncf().__version__)}
     write_json(report, record)
     rows = (*done.summary(), ("computed in", "+".join(backend.precisions)))
-    return Outcome(rows, record, done.tables(), agreement.unanswered)
+    return Outcome(rows, record, done.tables(), done.unanswered)
 
 
 def _versions(runtime: Any) -> dict[str, str]:

@@ -54,4 +54,4 @@ class Outcome:
     summary: tuple[tuple[str, str], ...]  # label, words
     record: dict[str, Any]  # the same and more, for JSON
     tables: tuple[Table, ...] = ()
-    unanswered: tuple[tuple[str, str], ...] = ()  # pictures that neither model could read
+    unanswered: tuple[tuple[str, str], ...] = ()  # pictures without an answer: (path, reason)

@@ -13,6 +13,7 @@ from typing import Any
 from ghostkit.doctor import ascend, machine
 from ghostkit.doctor.child import Outcome, run_probe
 from ghostkit.doctor.finding import Finding, State
+from ghostkit.extras import MODULES, is_here, missing_of
 
 __all__ = ["Finding", "State", "diagnose", "exit_status", "report"]
 
@@ -33,18 +34,8 @@ PROVIDERS = {  # of ONNX Runtime: what installs each, and the devices it needs
 }
 BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-cann", "onnxruntime-openvino")
 REINSTALL = "pip install --force-reinstall ghostkit"
-EXTRAS = {  # where it is shown, and what it brings beside torch that has to be importable
-    "train": (TORCH, ("onnx", "onnxscript", "safetensors", "yaml")),
-    "track": (TORCH, ("tensorboard", "mlflow")),
-    "serve": (SERVER, ("starlette", "uvicorn", "python_multipart", "prometheus_client")),
-}
-INSTALLED = {  # what these bring that has to be found; none is imported, for some take seconds
-    "convert": ("onnx",),
-    "parquet": ("pyarrow",),
-    "cloud": ("obstore", "obs"),
-    "ray": ("ray", "pyarrow"),
-    "mindx": ("cv2", "google.protobuf"),
-}
+TRIED = {"train": TORCH, "track": TORCH, "serve": SERVER}  # extras, and where each is shown
+INSTALLED = ("convert", "parquet", "cloud", "ray", "mindx")  # not imported: some take seconds
 ACCELERATORS = {  # of torch: what installs each, of torch's own version, and the devices it needs
     "cuda": ("pip install --force-reinstall torch=={}", "/dev/nvidia[0-9]*"),
     "npu": ("pip install torch-npu=={}", "/dev/davinci[0-9]*"),
@@ -144,11 +135,16 @@ def _torch(timeout_s: float) -> Iterator[Finding]:
     if not find_spec("torch"):
         yield Finding(TORCH, "torch", "missing", command=install)
         return
+    mismatch = _npu_mismatch()  # torch loads torch-npu by itself, so this explains what follows
+    if mismatch is not None:
+        yield mismatch
     outcome = run_probe("torch", "cpu", timeout_s=timeout_s)
     yield _finding(TORCH, "torch on the CPU", outcome, command=install)
-    release = _version_of("torch").partition("+")[0]
+    release = _release_of("torch")
     for kind, (pattern, devices) in ACCELERATORS.items():
         part, command = f"torch on {kind}", pattern.format(release)
+        if kind == "npu" and mismatch is not None:
+            continue
         if not outcome.worked or (kind == "npu" and not find_spec("torch_npu")):
             yield _absent(TORCH, part, command, devices)
             continue
@@ -159,9 +155,26 @@ def _torch(timeout_s: float) -> Iterator[Finding]:
             yield _finding(TORCH, part, there, command=command)
 
 
+def _npu_mismatch() -> Finding | None:
+    """That torch-npu is of another minor version than torch, with which it cannot work."""
+    torch, npu = _release_of("torch"), _release_of("torch-npu")
+    if not (torch and npu) or torch.split(".")[:2] == npu.split(".")[:2]:
+        return None
+    words = f"torch-npu is for torch {npu}, and torch here is {torch}"
+    return Finding(
+        TORCH,
+        "torch on npu",
+        "fails",
+        version=npu,
+        detail=words,
+        command=f"pip install torch=={npu}",  # of every torch-npu there is the torch
+    )
+
+
 def _extras(timeout_s: float) -> Iterator[Finding]:
-    for extra, (room, modules) in EXTRAS.items():
-        here = [name for name in modules if find_spec(name)]
+    for extra, room in TRIED.items():
+        modules = [name for name in MODULES[extra] if name != "torch"]  # which has its own parts
+        here = [name for name in modules if is_here(name)]
         part, command = f"extra {extra}", f'pip install "ghostkit[{extra}]"'
         if gone := [name for name in modules if name not in here]:
             words = f"without {', '.join(gone)}"
@@ -173,20 +186,13 @@ def _extras(timeout_s: float) -> Iterator[Finding]:
 
 
 def _installed() -> Iterator[Finding]:
-    for extra, modules in INSTALLED.items():
-        part, gone = f"extra {extra}", [name for name in modules if not _is_here(name)]
-        if gone:
+    for extra in INSTALLED:
+        part = f"extra {extra}"
+        if gone := missing_of(extra):
             words, command = f"without {', '.join(gone)}", f'pip install "ghostkit[{extra}]"'
             yield Finding(OTHERS, part, "missing", detail=words, command=command)
         else:
             yield Finding(OTHERS, part, "note", detail="installed; not tried")
-
-
-def _is_here(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it lies in
-        return False
 
 
 def _finding(
@@ -212,6 +218,11 @@ def _absent(room: str, part: str, command: str, devices: str, words: str = "") -
     seen = f"{found[0]} is here" if found else f"no device here ({devices})"
     detail = f"{words}; {seen}" if words else seen
     return Finding(room, part, "missing", detail=detail, command=command)
+
+
+def _release_of(distribution: str) -> str:
+    """The version alone: 2.6.0 of 2.6.0+cpu and of 2.6.0.post1."""
+    return ".".join(_version_of(distribution).partition("+")[0].split(".")[:3])
 
 
 def _version_of(distribution: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ghostkit.errors import OutputError, UsageError
 from ghostkit.files import REPLACE, exists_already, make_folder
-from ghostkit.jobs.record import Record, beside
+from ghostkit.jobs.record import Record
 from ghostkit.locks import claim, close_noted
 from ghostkit.sources import Item
 from ghostkit.sources.tables import require_parquet
@@ -76,14 +76,14 @@ class Output:
                 stream.seek(0)
                 for record in whole_records(stream, self._line_kind(), self._lines):
                     if not self.held:
-                        self._check_record()
+                        self.record.check_first(self.target)
                     self._agree(record.name, next(items, None))
                     recall(record.status)
                     end = record.end
             self.torn = cut(self._lines, end)
             return self._open(columns, resume=True)
         if os.path.exists(self.target):  # a Parquet file, whole
-            self._check_record()
+            self.record.check_first(self.target)
             for name, status in read_paths(self.target):
                 self._agree(name, next(items, None))
                 recall(status)
@@ -122,21 +122,6 @@ class Output:
     def _line_kind(self) -> str:
         return "jsonl" if self.kind == "parquet" else self.kind
 
-    def _check_record(self) -> None:
-        """Raise unless the first run of this job was asked for the same."""
-        first = Record.read(self.target)
-        if first is None:
-            raise OutputError(
-                f"{self.target!r} cannot be gone on with: no record of its job, "
-                f"{str(beside(self.target))!r}, lies beside it; begin anew with --overwrite, or "
-                "choose another output"
-            )
-        if different := self.record.contradictions(first):
-            raise OutputError(
-                f"{self.target!r} is of another job: {'; '.join(different)}. Go on with what the "
-                "first run was asked for, begin anew with --overwrite, or choose another output"
-            )
-
     def _agree(self, name: str, item: Item | None) -> None:
         if item is None:
             raise self._other_sources(f"they end after {self.held} pictures, before {name!r}")
@@ -160,10 +145,12 @@ def can_resume(kind: str, target: str) -> bool:
     Raises:
         UsageError: it is a folder, and only a file can be of this kind.
     """
+    if target == STANDARD_OUTPUT:  # whatever stands here under that name
+        return False
     if kind in RESUMABLE and (target.endswith(("/", os.sep)) or os.path.isdir(target)):
         raise UsageError(
             f"{target!r} is a folder, and {kind} is one file: name it, e.g. "
             f"{os.path.join(target, f'results.{kind}')!r}; a folder of parts is --engine ray's"
         )
     regular = not os.path.exists(target) or os.path.isfile(target)
-    return kind in RESUMABLE and target != STANDARD_OUTPUT and regular
+    return kind in RESUMABLE and regular

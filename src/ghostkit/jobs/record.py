@@ -30,6 +30,7 @@ class Record:
     fallback: str | None = None  # what ran instead of what was asked for, and why
     part_size: int | None = None  # of an output in parts; compared
     weights: str = ""  # hash of the model's files; compared where both know it
+    settings: str = ""  # hash of what else the answers depend on; of `pipeline`, its elements
 
     def to_record(self) -> dict[str, Any]:
         """As it stands in the file."""
@@ -38,6 +39,14 @@ class Record:
     def write(self, output: str) -> None:
         """Put it beside `output`, durably."""
         write_json(beside(output), self.to_record())
+
+    def keep(self, output: str) -> str | None:
+        """As `write`, for a folder, which may be all that can be written: then a note about it."""
+        try:
+            self.write(output)
+        except OutputError as error:
+            return f"no record of this job is kept: {error}"
+        return None
 
     @classmethod
     def read(cls, output: str) -> Self | None:
@@ -68,6 +77,21 @@ class Record:
         except (ValueError, TypeError) as error:
             raise _no_record(path, error) from error
 
+    def check_first(self, output: str) -> None:
+        """Raise OutputError unless the first run of the job of `output` was asked for the same."""
+        first = Record.read(output)
+        if first is None:
+            raise OutputError(
+                f"{output!r} cannot be gone on with: no record of its job, "
+                f"{str(beside(output))!r}, lies beside it; begin anew with --overwrite, or "
+                "choose another output"
+            )
+        if different := self.contradictions(first):
+            raise OutputError(
+                f"{output!r} is of another job: {'; '.join(different)}. Go on with what the "
+                "first run was asked for, begin anew with --overwrite, or choose another output"
+            )
+
     def contradictions(self, first: "Record") -> list[str]:
         """Where this run differs from the first one of the job, in words."""
         old, new = _compared(first), _compared(self)
@@ -86,6 +110,7 @@ _NAMES = {
     "card_hash": "the model's card",
     "format": "--format",
     "weights": "the model's file",
+    "settings": "the pipeline",
     "top_k": "--top-k",
     "shard": "--shard",
     "null": "--null",
@@ -96,8 +121,9 @@ _NAMES = {
 
 
 def beside(output: str) -> Path:
-    """The path of the record of `output`."""
-    return Path(output + SUFFIX)
+    """The path of the record of `output`, a file or a folder."""
+    path = Path(output) if Path(output).name else Path(output).absolute()
+    return path.with_name(path.name + SUFFIX)
 
 
 def _no_record(path: str, error: Exception) -> OutputError:

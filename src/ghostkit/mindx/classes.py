@@ -71,9 +71,8 @@ def class_settings(element: Element, context: Context, card: ModelCard | None) -
     """
     library = element.get("postProcessLibPath")
     if library and KNOWN_LIBRARY not in library.lower():
-        context.notice(
-            element,
-            f"{library!r} is code for the device; Resnet50PostProcess stands in for it",
+        context.stand_in(
+            element, f"{library!r} is code for the device; Resnet50PostProcess stands in for it"
         )
     if element.factory == "mxpi_classpostprocessor" and element.get("funcLanguage") == "python":
         what = "funcLanguage 'python' would run a module named in the file; not supported"
@@ -121,6 +120,26 @@ def _check(element: Element, context: Context, config: PostConfig, card: ModelCa
         context.notice(
             element, "SOFTMAX is true and the model gives probabilities: they are flattened"
         )
+    temperature = card.output.temperature
+    if config.softmax and card.output.kind == "logits" and temperature != 1:
+        context.notice(
+            element,
+            f"SOFTMAX is true and the card has temperature {temperature:g}, which the SDK's "
+            "softmax does not know: its confidences are not the calibrated ones",
+        )
+    if (words := threshold_words(card)) is not None:
+        context.notice(element, words)
+
+
+def threshold_words(card: ModelCard) -> str | None:
+    """That a threshold of the card counts for nothing in results of classes, if it has one."""
+    threshold = card.output.reject_threshold
+    if threshold is None:
+        return None
+    return (
+        f"the card has threshold {threshold:g}, which the SDK does not know: answers that are less "
+        "sure stand among the results as all others"
+    )
 
 
 def _check_names(element: Element, context: Context, names: Sequence[str], card: ModelCard) -> None:

@@ -32,6 +32,8 @@ class Context:
     load: Load
     model: str | None = None  # stands in for the modelPath of the file
     aipp: str | None = None  # an AIPP file to put before an ONNX model
+    strict: bool = False  # nothing stands in for what the file asks for
+    stand_ins: list[str] = field(default_factory=list)  # what does so; each is a notice too
     notices: list[str] = field(default_factory=list)
     models: dict[str, Model] = field(default_factory=dict)  # by element
 
@@ -42,6 +44,19 @@ class Context:
     def notice(self, element: Element, what: str) -> None:
         """Keep a remark about `element`."""
         self.notices.append(f"{self.at(element)}: {what}")
+
+    def stand_in(self, element: Element, what: str) -> None:
+        """Keep a remark that something else does what the file asks for.
+
+        Raises:
+            PipelineError: nothing may.
+        """
+        if self.strict:
+            raise self.fail(
+                Code.UNREALIZED, element, f"{what}; without --strict it runs all the same"
+            )
+        self.notice(element, what)
+        self.stand_ins.append(self.notices[-1])
 
     def fail(self, code: Code, element: Element, what: str) -> PipelineError:
         """The error to raise about `element`."""
@@ -91,6 +106,8 @@ class Context:
             model = self._open(element)
             for notice in model.notices:
                 self.notice(element, notice)
+            if (fallback := model.classifier.backend.fallback) is not None:
+                self.stand_in(element, fallback)
             self.models[element.name] = model
         return self.models[element.name].classifier
 
@@ -113,7 +130,7 @@ class Context:
         else:
             found = find_model(given, self.folder, self.at(element, "modelPath"))
             if found.notice:
-                self.notice(element, f"modelPath {found.notice}")
+                self.stand_in(element, f"modelPath {found.notice}")
             path = found.path
             aipp = aipp or find_aipp(given, self.folder)
         if path.endswith(COMPILED) and self.aipp is not None:

@@ -57,6 +57,7 @@ class Model:
     color: ColorOrder | None = None
     faults: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    aipp: bytes = b""  # the text of the AIPP that is simulated before it
 
 
 def find_model(given: str, folder: str, where: str) -> Found:
@@ -152,6 +153,7 @@ def open_behind_aipp(path: str, aipp: Aipp) -> Model:
         color=classifier.backend.host_color if config.input_format in OF_RGB else None,
         faults=classifier.backend.faults,
         notices=tuple(notices),
+        aipp=aipp.text,
     )
 
 

@@ -226,4 +226,5 @@ def by_opencv(element: Element) -> bool:
 def note_device(element: Element, context: Context) -> None:
     """Say that OpenCV stands in where the file asks for the device's own decoder or resizer."""
     if not by_opencv(element):
-        context.notice(element, "asks for the device's own processing; OpenCV's stands in for it")
+        words = "asks for the device's own processing; OpenCV's stands in for it"
+        context.stand_in(element, words)

@@ -5,6 +5,8 @@ after it come to each answer: batches, ordering and errors are the engine's, as 
 `Program.run` takes one request through all of them.
 """
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,6 +46,7 @@ class Program:
     works: tuple[tuple[Element, Work], ...]
     models: Mapping[str, Model]  # by element
     notices: tuple[str, ...]
+    stand_ins: tuple[str, ...] = ()  # of these, what answers in place of what the file asks for
 
     @property
     def infer(self) -> TensorInfer | None:
@@ -51,6 +54,14 @@ class Program:
         found = [work for _, work in self.works if isinstance(work, TensorInfer)]
         several = self.stream.of("mxpi_imagecrop")  # may make several pictures of one
         return found[0] if len(found) == 1 and not several else None
+
+    @property
+    def settings(self) -> str:
+        """A hash of what the answers depend on beside the models and the pictures."""
+        said = [[e.name, e.factory, sorted(e.properties.items())] for e, _ in self.works]
+        read = [repr(getattr(getattr(w, "settings", None), "config", None)) for _, w in self.works]
+        aipp = [model.aipp.hex() for model in self.models.values()]
+        return hashlib.sha256(json.dumps([said, read, aipp]).encode()).hexdigest()
 
     def run(self, request: Request, record: Record = no_record) -> None:
         """Take one request through every element.
@@ -141,6 +152,7 @@ def compile_stream(
     *,
     model: str | os.PathLike[str] | None = None,
     aipp: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     load: Load | None = None,
 ) -> Program:
     """The stream `name` as a program; the models that it names are opened.
@@ -148,6 +160,8 @@ def compile_stream(
     Args:
         model: stands in for the modelPath of the file.
         aipp: an AIPP file that is simulated before the model, in place of the .om's own.
+        strict: nothing answers in place of what the file asks for: no ONNX for an .om, no OpenCV
+            for the device's own decoder and resizer, no other device.
         load: opens a model; `artifacts.load` by default, an .om on the stream's device.
 
     Raises:
@@ -159,7 +173,12 @@ def compile_stream(
     folder = os.path.dirname(pipeline.source)
     model_path, aipp_path = (None if path is None else os.fspath(path) for path in (model, aipp))
     context = Context(
-        stream=stream, folder=folder, load=load or _opener(stream), model=model_path, aipp=aipp_path
+        stream=stream,
+        folder=folder,
+        load=load or _opener(stream),
+        model=model_path,
+        aipp=aipp_path,
+        strict=strict,
     )
     works = tuple((element, build(element, context)) for element in stream.elements.values())
     if model is not None and len(context.models) > 1:
@@ -168,8 +187,10 @@ def compile_stream(
             f"{pipeline.source}: {name} has {len(context.models)} models; which one does "
             "--model stand for? Write it into the file (1004)",
         )
-    notices = tuple(dict.fromkeys(context.notices))
-    return Program(stream, works, context.models, notices)
+    notices, stand_ins = (
+        tuple(dict.fromkeys(each)) for each in (context.notices, context.stand_ins)
+    )
+    return Program(stream, works, context.models, notices, stand_ins)
 
 
 def _opener(stream: Stream) -> Load:

@@ -75,7 +75,7 @@ def _facts(classifier: Answering) -> dict[str, str]:
     return {
         "network": card.architecture.name + ("" if width is None else f" {width:g}x"),
         "run by": classifier.backend.name,
-        "fallback": classifier.backend.fallback or "",
+        "fallback": classifier.fallback or "",
         "steps before the model": describe(card.steps),
         "input": f"{size}, {wants.dtype} {wants.layout} {wants.color}",
         "output": f"{card.output.kind}, temperature {card.output.temperature:g}",

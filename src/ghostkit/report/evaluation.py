@@ -13,6 +13,7 @@ from ghostkit.report.reliability import reliability_diagram
 MISTAKES_SHOWN = 100
 CONFUSIONS_SHOWN = 30
 MATRIX_UP_TO = 30  # classes; of more, the most frequent confusions are listed
+_COUNTED = "Refused ones cannot be read and are not counted; the model failed on the others: wrong."
 _ADVICE = "Where the answer looks right, the label is wrong: leave the photo out, or move it."
 
 
@@ -49,7 +50,7 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, str]]:
         (share(evaluation.majority.value), "always answering the largest class"),
         (share(evaluation.calibration_error), "calibration error"),
         (f"{evaluation.loss:.3f}", "loss, nats"),
-        (f"{evaluation.top1.total}", f"photos answered, {len(evaluation.unanswered)} not"),
+        (f"{len(evaluation.judged)}", f"photos answered, {len(evaluation.unanswered)} not"),
     ]
     if evaluation.top5_tells:
         figures.insert(1, (share(evaluation.top5.value), f"top-5, {_interval(evaluation.top5)}"))
@@ -157,7 +158,10 @@ def _figure(each: Judged, evaluation: Evaluation) -> Html:
 def _unanswered(evaluation: Evaluation) -> list[Html]:
     if not evaluation.unanswered:
         return []
+    refused = ((path, "refused", reason) for path, reason in evaluation.refused)
+    failed = ((each.path, "failed", each.reason) for each in evaluation.failed)
     return [
         element("h2", text(f"Photos without an answer: {len(evaluation.unanswered)}")),
-        table(("photo", "why"), evaluation.unanswered),
+        element("p", text(_COUNTED), kind="soft"),
+        table(("photo", "status", "why"), [*refused, *failed]),
     ]

@@ -106,7 +106,7 @@ def _written(
 ) -> tuple[list[Status], str]:
     """What became of each picture, and the JSON that says so; no form where the name is None."""
     extra = {"model": classifier.card.hash}
-    if (fallback := classifier.backend.fallback) is not None:
+    if (fallback := classifier.fallback) is not None:
         extra["fallback"] = fallback
     statuses, texts = [], []
     for filename, answer in zip(names, answers, strict=True):

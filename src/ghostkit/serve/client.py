@@ -84,6 +84,11 @@ class RemoteClassifier:
         self._classifier = Classifier(self.backend, self.card)
 
     @property
+    def fallback(self) -> str | None:
+        """None: the server knows what runs its model."""
+        return self.backend.fallback
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The class names, in index order."""
         return self.card.classes

@@ -165,7 +165,7 @@ def response(
         ModelError: no probabilities follow from them.
     """
     said: dict[str, Any] = {"card": classifier.card.hash, "backend": classifier.backend.name}
-    if (fallback := classifier.backend.fallback) is not None:
+    if (fallback := classifier.fallback) is not None:
         said["fallback"] = fallback
     outputs, tails = [], []
     for each in asked.outputs:

@@ -10,9 +10,12 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import Histogram
 
+from ghostkit.card import ModelCard
 from ghostkit.classifier import Classifier
+from ghostkit.errors import ModelError
 from ghostkit.inferring import Answer
 from ghostkit.serve.admission import Admission, DecodingMemory, Memory
 from ghostkit.serve.batcher import Batcher
@@ -20,8 +23,9 @@ from ghostkit.serve.health import Health
 from ghostkit.serve.metrics import Metrics
 from ghostkit.serve.protocol import VERSION
 from ghostkit.serve.refusals import Overloaded, Refused
+from ghostkit.steps import size_taken
 
-_GREY = np.full((64, 64, 3), 128, np.uint8)
+SIDE = 64  # of the first picture, where a model takes any size
 
 
 class Server:
@@ -65,7 +69,8 @@ class Server:
             self.metrics.watch(name, partial(_waiting_in, batcher), partial(_failures_of, health))
 
     def _own_picture(self, name: str) -> Future[Answer[Any]]:
-        [future] = self.batchers[name].pictures([_GREY])
+        batcher = self.batchers[name]
+        [future] = batcher.pictures([_grey(batcher.classifier.host_card)])
         return future
 
     def _tell(self, batches: Histogram, pictures: int) -> None:
@@ -76,13 +81,13 @@ class Server:
         """Have each model answer one picture, after which the server is ready.
 
         Raises:
-            GhostkitError: it does not.
+            ModelError: it does not; named.
         """
         try:
             for name in self.batchers:
                 answer = self._own_picture(name).result()
                 if answer.error is not None:
-                    raise answer.error
+                    raise ModelError(f"{name}: {answer.error}") from answer.error
         except BaseException:
             self.__exit__()
             raise
@@ -122,6 +127,12 @@ class Server:
         if version != VERSION:
             raise Refused(404, f"{name} has no version {version!r}, only {VERSION}")
         return name, self.batchers[name]
+
+
+def _grey(card: ModelCard) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) that the card's steps take."""
+    size = size_taken(card.steps, (card.input.height or SIDE, card.input.width or SIDE))
+    return np.full((*size, 3), 128, np.uint8)
 
 
 def _waiting_in(batcher: Batcher) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ghostkit.errors import UsageError
+from ghostkit.sources.kinds import check_exists
 from ghostkit.sources.listing import ACCOUNTED_FOR, PICTURE_SUFFIXES, check_folder, walk
 
 
@@ -19,11 +20,12 @@ class Found:
 def find_pictures(sources: Iterable[str | os.PathLike[str]]) -> Found:
     """The pictures named by `sources`, folders searched in depth, in natural order.
 
-    A file that is named itself is taken whatever its suffix, and also if it is missing: its answer
-    will be the reason; so is a folder on the way that cannot be read.
+    A file that is named itself is taken whatever its suffix. So is a folder on the way that cannot
+    be read: its answer will be the reason.
 
     Raises:
-        UsageError: nothing was named, no picture was found, or a folder cannot be read.
+        UsageError: nothing was named, a name does not exist, no picture was found, or a folder that
+            was named cannot be read.
     """
     pictures: list[str] = []
     skipped: list[str] = []
@@ -34,6 +36,7 @@ def find_pictures(sources: Iterable[str | os.PathLike[str]]) -> Found:
             for path, reason in walk(name, strict=False):
                 (pictures if reason in ACCOUNTED_FOR else skipped).append(os.path.join(name, path))
         else:
+            check_exists(name)
             pictures.append(name)
     if not pictures:
         raise no_picture(names, len(skipped))

@@ -23,19 +23,28 @@ def kind_of_source(name: str) -> str:
         return "list"
     if is_url(name):
         return "url"
+    if is_pattern(name) and _is_missing(name):
+        return "pattern"
+    check_exists(name, " (a missing picture that a list names is recorded as refused)")
+    return kind_of_path(name)
+
+
+def check_exists(name: str, hint: str = "") -> None:
+    """Raise UsageError where there is nothing of this name; `hint` is the end of its message."""
+    if _is_missing(name):
+        check_reachable(name)
+        what = "a broken link" if os.path.lexists(name) else "no such file or folder"
+        raise UsageError(f"{name!r}: {what}; check the path{hint}")
+
+
+def _is_missing(name: str) -> bool:
     try:
         os.stat(name)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        check_reachable(name)
-        if is_pattern(name):
-            return "pattern"
-        raise UsageError(
-            f"{name!r}: {'a broken link' if os.path.lexists(name) else 'no such file or folder'}; "
-            "check the path (a missing picture that a list names is recorded as refused)"
-        ) from error
+    except (FileNotFoundError, NotADirectoryError):
+        return True
     except (OSError, ValueError):  # it is there, and its answer will be the reason
-        return "file"
-    return kind_of_path(name)
+        return False
+    return False
 
 
 def kind_of_path(path: str) -> str:

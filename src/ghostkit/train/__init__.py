@@ -37,6 +37,9 @@ def __dir__() -> list[str]:
 
 
 def require_torch() -> None:
-    """Raise MissingExtra, which names the pip command, where torch is not installed."""
+    """Raise MissingExtra, which names the pip command, where torch is not installed.
+
+    A network and a checkpoint need no more; a training or an export needs the whole extra.
+    """
     if find_spec("torch") is None:
         raise MissingExtra("train", "torch")

@@ -11,8 +11,9 @@ import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from ghostkit.backend.graph.metadata import with_card
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.card import ModelCard
-from ghostkit.classifier import Classifier
+from ghostkit.classifier import Classifier, picture_name
 from ghostkit.defaults import EXPORT_TOLERANCE
 from ghostkit.errors import AgreementError, ImageRefused, UsageError
 from ghostkit.files import write_bytes
@@ -50,6 +51,12 @@ class ExportReport:
     max_logit_difference: float  # absolute, over all batch sizes
     largest_logit: float
     top1_agreement: float  # 0..1
+    unanswered: tuple[tuple[str, str], ...] = ()  # photos that cannot be read: (path, reason)
+
+    def to_record(self) -> dict[str, Any]:
+        """Everything as plain data for JSON."""
+        unanswered = [{"path": path, "reason": reason} for path, reason in self.unanswered]
+        return asdict(self) | {"path": str(self.path), "unanswered": unanswered}
 
 
 def export(
@@ -237,9 +244,11 @@ def _compare(
     classifier = Classifier(onnx_backend, card)
     images = agreeing = 0
     differences, magnitudes = [0.0], [0.0]
+    unanswered: list[tuple[str, str]] = []
     with bars("Comparing", len(photos)) as bar:
         for chunk in batched(photos, max(BATCH_SIZES)):  # so that few are in memory at once
-            readable = _readable(classifier, chunk)
+            readable, refused = _loaded(classifier, chunk)
+            unanswered += refused
             images += len(readable)
             for batch in (b for size in BATCH_SIZES for b in batched(readable, size)):
                 stacked = np.stack(batch)
@@ -249,7 +258,8 @@ def _compare(
                 agreeing += int((expected.argmax(1) == got.argmax(1)).sum())
             bar.advance(len(chunk))
     if not images:
-        raise UsageError(f"none of the {len(photos)} photos to compare with can be read")
+        first = f"; the first: {unanswered[0][0]}: {unanswered[0][1]}" if unanswered else ""
+        raise UsageError(f"none of the {len(photos)} photos to compare with can be read{first}")
     return ExportReport(
         path=target,
         images=images,
@@ -257,19 +267,29 @@ def _compare(
         max_logit_difference=float(np.max(differences)),  # NaN where any is
         largest_logit=float(np.max(magnitudes)),
         top1_agreement=agreeing / (images * len(BATCH_SIZES)),
+        unanswered=tuple(unanswered),
     )
 
 
-def _readable(classifier: Classifier, photos: Sequence[Picture]) -> list[NDArray[np.generic]]:
-    """The prepared inputs of the photos that can be read."""
+def _loaded(
+    classifier: Classifier, photos: Sequence[Picture]
+) -> tuple[list[NDArray[np.generic]], list[tuple[str, str]]]:
+    """The prepared inputs of the photos that can be read; the others, each with the reason."""
 
-    def load(photo: Picture) -> NDArray[np.generic] | None:
+    def load(photo: Picture) -> NDArray[np.generic] | ImageRefused:
         try:
             return classifier.load(photo)
-        except ImageRefused:
-            return None
+        except ImageRefused as error:
+            return error
 
-    return [image for image in ordered_map(load, photos) if image is not None]
+    images: list[NDArray[np.generic]] = []
+    refused: list[tuple[str, str]] = []
+    for photo, loaded in zip(photos, ordered_map(load, photos), strict=True):
+        if isinstance(loaded, ImageRefused):
+            refused.append((picture_name(photo), loaded.reason))
+        else:
+            images.append(loaded)
+    return images, refused
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from ghostkit.writers.contract import STANDARD_OUTPUT, Options, Target, Writer
 from ghostkit.writers.folder import (
     FolderWriter,
     check_result_names,
+    has_result,
     make_results_folder,
     remove_result,
     result_name,
@@ -28,6 +29,7 @@ __all__ = [
     "Options",
     "Writer",
     "check_result_names",
+    "has_result",
     "kind_of",
     "make_results_folder",
     "open_writer",

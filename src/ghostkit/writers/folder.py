@@ -69,6 +69,14 @@ def write_result(folder: Path, source: str, ids: Iterable[int]) -> None:
     write_text(folder / result_name(source), "".join(f"{index} " for index in ids) + "\n")
 
 
+def has_result(folder: Path, source: str) -> bool:
+    """Whether the class ids of a picture stand there, whole."""
+    try:
+        return (folder / result_name(source)).read_text("ascii").endswith("\n")
+    except (OSError, ValueError):
+        return False
+
+
 def remove_result(folder: Path, source: str) -> None:
     """Of a picture that got no answer: an earlier one is none of this job's.
 

@@ -1,7 +1,6 @@
-"""Accuracy of a classifier on a labelled data set, every picture accounted for."""
+"""What an evaluation measured, as a record, as plain data, and as it stands in a card."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -9,31 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostkit.answered import Answered, collect_answers
 from ghostkit.card import Measurement
-from ghostkit.classifier import Classifier
-from ghostkit.dataset import Dataset
-from ghostkit.dataset.learned import may_be_learned
-from ghostkit.image import Picture
-from ghostkit.inferring import Answer
 from ghostkit.metrics import (
     Accuracy,
     ClassScore,
     ConfidenceBin,
-    accuracy,
-    confidence_bins,
     confusion_matrix,
-    expected_calibration_error,
     macro_f1,
-    majority_baseline,
     mean_recall,
-    negative_log_likelihood,
     per_class,
-    top_k_hits,
 )
 from ghostkit.predictions import nine_digits
-from ghostkit.progress import Bars, silent
-from ghostkit.steps import describe
 from ghostkit.timing import StageTimes
 
 
@@ -46,9 +31,20 @@ class Judged(NamedTuple):
     probability: float  # of that
 
 
+class Failed(NamedTuple):
+    """A picture that can be read and that the model has no answer to, beside its label."""
+
+    path: str
+    target: int  # the class index of its label
+    reason: str
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured. Accuracies are over the answered pictures; the others are named."""
+    """What was measured. Refused pictures are left out; those that the model failed on are wrong.
+
+    Loss, calibration error and accepted answers are over the answered pictures.
+    """
 
     top1: Accuracy
     top5: Accuracy
@@ -57,7 +53,8 @@ class Evaluation:
     calibration_error: float  # expected calibration error, 15 bins, 0..1
     classes: tuple[str, ...]
     titles: tuple[str, ...] | None  # of the classes, for people, where the card has them
-    unanswered: tuple[tuple[str, str], ...]  # (path, reason)
+    refused: tuple[tuple[str, str], ...]  # (path, reason): cannot be read, so not counted
+    failed: tuple[Failed, ...]  # counted as wrong
     data: str
     data_fingerprint: str
     backend: str
@@ -75,10 +72,16 @@ class Evaluation:
         """Pictures (K, K): rows = truth, columns = answer."""
         return confusion_matrix(*self._answers_and_truths(), len(self.classes))
 
+    @property
+    def unanswered(self) -> tuple[tuple[str, str], ...]:
+        """All pictures without an answer, (path, reason): the refused ones, then the failed."""
+        return *self.refused, *((each.path, each.reason) for each in self.failed)
+
     @cached_property
     def scores(self) -> list[ClassScore]:
-        """Of each class, in index order."""
-        return per_class(*self._answers_and_truths(), len(self.classes))
+        """Precision, recall and F1 of each class, in index order."""
+        failed = np.array([each.target for each in self.failed], np.int64)
+        return per_class(*self._answers_and_truths(), len(self.classes), failed)
 
     def _answers_and_truths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Class indices (N,) of the answered pictures."""
@@ -148,7 +151,7 @@ class Evaluation:
             "backend": self.backend,
             "fallback": self.fallback,
             "preprocessing": self.preprocessing,
-            "images": self.top1.total + len(self.unanswered),
+            "images": self.top1.total + len(self.refused),
             "top1": _record(self.top1),
             "top5": _record(self.top5),
             "majority_baseline": _record(self.majority),
@@ -179,78 +182,17 @@ class Evaluation:
                 }
                 for each in self.mistakes
             ],
-            "unanswered": [{"path": path, "reason": reason} for path, reason in self.unanswered],
+            "unanswered": [
+                *(
+                    {"path": path, "status": "refused", "reason": reason}
+                    for path, reason in self.refused
+                ),
+                *(
+                    {"path": each.path, "status": "failed", "reason": each.reason}
+                    for each in self.failed
+                ),
+            ],
         }
-
-
-def evaluate(
-    classifier: Classifier,
-    dataset: Dataset,
-    *,
-    batch_size: int = 8,
-    workers: int | None = None,
-    bars: Bars = silent,
-    answers: Iterable[Answer[Picture]] | None = None,
-) -> Evaluation:
-    """Measure `classifier` on `dataset`, matching classes by name.
-
-    Accuracies are over the pictures that are answered; the others are in `unanswered`.
-
-    Args:
-        answers: to all pictures in their order, where somebody has them already.
-
-    Raises:
-        DatasetError: the data has a class that the model does not know, or no picture was answered.
-    """
-    _ = dataset.fingerprint  # a file that is gone is found before the work, not after it
-    times = StageTimes()
-    if answers is None:
-        answers = classifier.answers(
-            [sample.path for sample in dataset.samples],
-            batch_size=batch_size,
-            workers=workers,
-            times=times,
-        )
-    answered = collect_answers(classifier, dataset, answers, "Evaluating", bars)
-    return _measure(classifier, dataset, answered, times)
-
-
-def _measure(
-    classifier: Classifier, dataset: Dataset, answered: Answered, times: StageTimes
-) -> Evaluation:
-    targets, outputs, probabilities = answered.targets, answered.logits, answered.probabilities
-    num_classes = len(classifier.classes)
-    hits = top_k_hits(outputs, targets, 1)
-    sure = None if answered.accepted[0] is None else np.array(answered.accepted, bool)
-    return Evaluation(
-        top1=accuracy(hits),
-        top5=accuracy(top_k_hits(outputs, targets, 5)),
-        majority=majority_baseline(targets, num_classes),
-        loss=negative_log_likelihood(probabilities, targets),
-        calibration_error=expected_calibration_error(probabilities, targets),
-        classes=classifier.classes,
-        titles=classifier.card.titles,
-        unanswered=tuple(answered.unanswered),
-        data=dataset.name,
-        data_fingerprint=dataset.fingerprint,
-        backend=classifier.backend.name,
-        fallback=classifier.backend.fallback,
-        preprocessing=describe(classifier.card.steps),
-        times=times,
-        note=may_be_learned(classifier.card, dataset),
-        accepted=None if sure is None else accuracy(sure),
-        accepted_top1=None if sure is None else accuracy(hits[sure]),
-        confidences=confidence_bins(probabilities, targets),
-        judged=tuple(
-            map(
-                Judged,
-                answered.paths,
-                targets.tolist(),
-                outputs.argmax(axis=1).tolist(),
-                probabilities.max(axis=1).tolist(),
-            )
-        ),
-    )
 
 
 def _record(measured: Accuracy) -> dict[str, Any]:

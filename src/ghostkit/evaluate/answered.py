@@ -1,8 +1,4 @@
-"""Labelled pictures beside a model's answers to them, matched by the names of the classes.
-
-In: a data set and an answer to each of its pictures. Out: labels, logits and probabilities of those
-that are answered, and why the others are not. Called by evaluate and calibrate.
-"""
+"""The answers to labelled pictures beside their labels; `calibrate` starts from these too."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +9,7 @@ from numpy.typing import NDArray
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset
 from ghostkit.errors import DatasetError
+from ghostkit.evaluate.evaluation import Failed
 from ghostkit.image import Picture
 from ghostkit.inferring import Answer
 from ghostkit.progress import Bars
@@ -27,7 +24,13 @@ class Answered:
     logits: NDArray[np.float32]  # (N, K) the model's outputs
     probabilities: NDArray[np.float32]  # (N, K)
     accepted: list[bool | None]  # see `Prediction.accepted`
-    unanswered: list[tuple[str, str]]  # (path, reason)
+    refused: list[tuple[str, str]]  # (path, reason)
+    failed: list[Failed]
+
+    @property
+    def unanswered(self) -> list[tuple[str, str]]:
+        """See `Evaluation.unanswered`."""
+        return [*self.refused, *((each.path, each.reason) for each in self.failed)]
 
 
 def collect_answers(
@@ -43,13 +46,18 @@ def collect_answers(
         DatasetError: the data has a class that the model does not know, or no picture was answered.
     """
     index_of = class_indices(classifier, dataset)
-    logits, probabilities, accepted, paths, targets, unanswered = [], [], [], [], [], []
+    logits, probabilities, accepted, paths, targets = [], [], [], [], []
+    refused: list[tuple[str, str]] = []
+    failed: list[Failed] = []
     with bars(title, len(dataset)) as bar:
         for sample, answer in zip(dataset.samples, answers, strict=True):
             bar.advance(1)
             prediction = classifier.prediction(answer)
             if prediction.error is not None:
-                unanswered.append((sample.path, prediction.error))
+                if prediction.status == "refused":
+                    refused.append((sample.path, prediction.error))
+                else:
+                    failed.append(Failed(sample.path, index_of[sample.target], prediction.error))
                 continue
             assert answer.logits is not None and prediction.probabilities is not None, "answered"
             logits.append(answer.logits)
@@ -58,9 +66,10 @@ def collect_answers(
             paths.append(sample.path)
             targets.append(index_of[sample.target])
     if not logits:
+        path, reason = [*refused, *((each.path, each.reason) for each in failed)][0]
         raise DatasetError(
-            f"{dataset.root!r}: none of {len(unanswered)} pictures could be answered; "
-            f"the first: {unanswered[0][0]!r}: {unanswered[0][1]}"
+            f"{dataset.root!r}: none of {len(dataset)} pictures could be answered; "
+            f"the first: {path!r}: {reason}"
         )
     return Answered(
         paths=paths,
@@ -68,7 +77,8 @@ def collect_answers(
         logits=np.stack(logits),
         probabilities=np.stack(probabilities),
         accepted=accepted,
-        unanswered=unanswered,
+        refused=refused,
+        failed=failed,
     )
 
 
