@@ -16,9 +16,9 @@ from measured import machine
 
 from ghostkit.backend.onnx import OnnxBackend
 from ghostkit.bundled import default_model, default_weights
-from ghostkit.train.export import onnx_bytes
 from ghostkit.train.network.architectures import build_carded
 from ghostkit.train.network.carded import read_carded
+from ghostkit.train.tracing import onnx_bytes
 
 ROUNDS, RUNS, BATCH = 9, 20, 8
 

@@ -43,7 +43,7 @@ def _write(photos: Sequence[str], folder: Path) -> None:
     from safetensors.torch import save_file
 
     from ghostkit.train import ghostnet
-    from ghostkit.train.export import onnx_bytes
+    from ghostkit.train.tracing import onnx_bytes
 
     card = ModelCard(
         architecture=Architecture(name="ghostnet", width=1.0),

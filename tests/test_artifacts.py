@@ -1,3 +1,4 @@
+import importlib
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -108,9 +109,13 @@ def test_a_truncated_checkpoint_is_refused(checkpoint):
 
 def test_weights_without_a_card_say_what_they_are_good_for(tmp_path):
     torch = pytest.importorskip("torch")
-    torch.save({"a.weight": torch.zeros(2)}, tmp_path / "upstream.pth")
+    model = importlib.import_module("ghostkit.train.network.model")
+    torch.save(model.GhostNet(3, width=0.5).state_dict(), tmp_path / "upstream.pth")
     with pytest.raises(CardError, match="no card.*--pretrained-weight"):
         load(tmp_path / "upstream.pth")
+    torch.save({"a.weight": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match="not the weights of a GhostNet"):
+        load(tmp_path / "other.pth")
 
 
 def test_a_checkpoint_of_other_classes_than_its_card_is_refused(checkpoint):

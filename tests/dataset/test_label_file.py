@@ -187,3 +187,14 @@ def test_any_bytes_give_labels_or_a_reason(tmp_path_factory, content):
     except DatasetError:
         return
     assert labels and all(label.name for label in labels)
+
+
+def test_a_separator_within_quotes_of_a_header_separates_nothing(label_file):
+    content = 'path,"size, px",label,split\n1/0.png,20,cat,train\n'
+    assert answers(label_file(content)) == [("1/0.png", "cat")]
+
+
+def test_numbers_that_are_names_of_classes_are_no_indices(label_file):
+    path = label_file("path,label\na.jpg,1\nb.jpg,2\n")
+    assert answers(path) == [("a.jpg", 1), ("b.jpg", 2)]
+    assert answers(path, named=frozenset({"1", "2", "3"})) == [("a.jpg", "1"), ("b.jpg", "2")]

@@ -4,7 +4,7 @@ import pytest
 
 from ghostkit.card import Measurement
 from ghostkit.dataset import open_dataset
-from ghostkit.dataset.learned import may_be_learned
+from ghostkit.dataset.learned import REMARK, may_be_learned
 from squares import COLORS, save_noise, save_photos
 from tiny import tiny_card
 
@@ -76,3 +76,18 @@ def test_the_train_part_is_known_by_its_name_where_photos_were_added(tmp_path):
 
 def test_a_card_that_names_no_photos_says_nothing(tree):
     assert may_be_learned(tiny_card(), open_dataset(tree)) is None
+
+
+def test_doubts_about_the_weights_that_a_model_started_from_stay(tree):
+    train, val = (open_dataset(tree, part, val_split=0.3) for part in ("train", "val"))
+    card = trained_on(train, {"val_split": 0.3}, measured=val)
+    assert may_be_learned(card, val) is None
+    note = f"started from weights, {REMARK}"
+    doubtful = card.provenance.model_copy(update={"note": note})
+    assert "started from" in may_be_learned(card.model_copy(update={"provenance": doubtful}), val)
+
+
+def test_a_measurement_on_the_whole_tree_makes_nothing_honest(tree):
+    train, whole = open_dataset(tree, "train", val_split=0.3), open_dataset(tree)
+    card = trained_on(train, {"val_split": 0.3}, measured=whole)
+    assert "trained on tree/train" in may_be_learned(card, whole)

@@ -15,8 +15,9 @@ from ghostkit.card import ONNX_METADATA_KEY, Architecture, ModelCard
 from ghostkit.errors import AgreementError, OutputError, UsageError
 from ghostkit.train import export as exporting
 from ghostkit.train.checkpoint import open_checkpoint
-from ghostkit.train.export import ExportReport, agrees, export, onnx_bytes
+from ghostkit.train.export import ExportReport, agrees, export
 from ghostkit.train.network.architectures import build, build_carded
+from ghostkit.train.tracing import onnx_bytes
 from ghostkit.verify import compare
 from squares import save_noise
 from tiny import tiny_card

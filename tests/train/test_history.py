@@ -136,3 +136,9 @@ def test_a_checkpoint_of_before_there_was_a_choice_goes_on_by_top_1(learned, tmp
     old = card.provenance.model_copy(update={"recipe": before | {"balance": "weights"}})
     checkpoint = replace(checkpoint, card=card.model_copy(update={"provenance": old}))
     assert checkpoint.recipe["best_by"] == "top1"
+
+
+def test_epochs_that_were_never_measured_so_end_no_run():
+    earlier = measured(*[(90.0, None)] * 6)
+    chosen = RECIPE.model_copy(update={"epochs": 20, "best_by": "mean-recall", "patience": 3})
+    assert not is_over(earlier, chosen)

@@ -216,6 +216,11 @@ def _part(folder: str, layout: Layout, split: Part, classes: Sequence[str] | Non
 def _listed(
     folder: str, lists: Lists, split: Part | None, classes: Sequence[str] | None
 ) -> Dataset:
+    if is_packed(folder):
+        raise UsageError(
+            f"{folder!r} is packed, and its index says each picture's class and part; leave the "
+            "label files out"
+        )
     names, listing, notes = read_listed(folder, lists, split, classes)
     return _dataset(folder, split or WHOLE, "", names, listing.pictures, listing.skipped, notes)
 

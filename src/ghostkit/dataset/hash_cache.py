@@ -1,7 +1,7 @@
 """Hashes of pictures, kept in the user's cache, so that a folder is decoded once to compare them.
 
 One file for each data set's folder: a checksum, then 24 bytes for each picture, a digest of its
-path below the folder, size and time of change, and its hash. A picture that has changed has another
+path below the folder, size, time of change and inode, and its hash. A picture that has changed has another
 digest; one that has changed just now is not kept, since a change within the same tick of the clock
 could not be told. A file that is damaged, or of other versions, is as none, and one that cannot be
 written is no error.
@@ -44,7 +44,7 @@ def key_of(path: str, root: str) -> bytes | None:
     if time.time_ns() - status.st_mtime_ns < TICK_NS:
         return None
     below = os.fsencode(path.removeprefix(root))
-    stamp = b"\0%d\0%d" % (status.st_size, status.st_mtime_ns)
+    stamp = b"\0%d\0%d\0%d" % (status.st_size, status.st_mtime_ns, status.st_ino)
     return hashlib.blake2b(below + stamp, digest_size=16).digest()
 
 

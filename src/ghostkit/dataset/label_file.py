@@ -58,7 +58,11 @@ class Label:
 
 
 def read_label_file(
-    path: str | os.PathLike[str], *, folder: str | None = None, boxes: bool = False
+    path: str | os.PathLike[str],
+    *,
+    folder: str | None = None,
+    boxes: bool = False,
+    named: AbstractSet[str] = frozenset(),
 ) -> tuple[list[Label], list[str]]:
     """The labels in the order of the file, and a record of each line that only repeats one.
 
@@ -76,7 +80,7 @@ def read_label_file(
     repeated: list[str] = []
     problems: list[str] = []
     text = _read(source)
-    for number, parsed, expected in _table(text, source) or _lines(text, boxes):
+    for number, parsed, expected in _table(text, source, named) or _lines(text, boxes):
         if parsed is None:
             problems.append(f"line {number}: {expected}")
             continue
@@ -197,10 +201,10 @@ def _lines(text: str, boxes: bool) -> Iterator[_Parsed]:
             yield number, parsed, f"{line!r} is not {expected}"
 
 
-def _table(text: str, source: str) -> list[_Parsed] | None:
+def _table(text: str, source: str, named: AbstractSet[str]) -> list[_Parsed] | None:
     """The rows of a table whose first line names its columns; None: it is no table."""
     first = text.lstrip("\r\n").split("\n", 1)[0].strip()
-    headers = {sign: [each.strip(' "').lower() for each in first.split(sign)] for sign in ",;\t"}
+    headers = {sign: _columns(first, sign) for sign in ",;\t"}
     found = [
         (sign, columns.index(path), columns.index(answer))
         for sign, columns in headers.items()
@@ -228,9 +232,18 @@ def _table(text: str, source: str) -> list[_Parsed] | None:
     except csv.Error as error:
         raise DatasetError(f"the label file {source!r} is no table: {error}") from error
     del rows[:1]
-    if all(parsed is None or _is_index(parsed[1]) for _, parsed, _ in rows):
+    answers = [parsed[1] for _, parsed, _ in rows if parsed is not None]
+    if all(map(_is_index, answers)) and named.isdisjoint(map(str, answers)):
         return [(n, parsed and (parsed[0], int(parsed[1])), why) for n, parsed, why in rows]
     return rows
+
+
+def _columns(line: str, sign: str) -> list[str]:
+    """The names in a table's first line, which may be quoted; none where it is no table's."""
+    try:
+        return [each.strip().lower() for each in next(csv.reader([line], delimiter=sign), [])]
+    except csv.Error:
+        return []
 
 
 def _is_index(word: int | str) -> bool:

@@ -27,8 +27,8 @@ class Lists:
             if split is None:
                 return self.labels
             raise UsageError(
-                f"{self.labels!r} labels all pictures; for its {split} part give val_labels or "
-                "val_split, of a command --val-labels or --val-split, too"
+                f"{self.labels!r} labels all pictures; for its {split} part give val_split "
+                "(--val-split) too, or in a training val_labels (--val-labels)"
             )
         if split is None:
             raise UsageError(
@@ -64,10 +64,14 @@ def read_listed(
 ) -> tuple[tuple[str, ...], Listing, list[str]]:
     """Class names, pictures and notes of one part; without `classes`, train's list has them."""
     source = lists.of(split)
-    entries, repeated = read_label_file(source, folder=folder)
+    named = frozenset(classes or ())
     others: list[Label] = []
     if lists.val is not None:
-        others, _ = read_label_file(lists.of("val" if split == "train" else "train"), folder=folder)
+        other = lists.of("val" if split == "train" else "train")
+        others, _ = read_label_file(other, folder=folder, named=named)
+    if classes is None and split == "val":
+        named = frozenset(classes_of(others, lists.labels))
+    entries, repeated = read_label_file(source, folder=folder, named=named)
     if classes is not None:
         names = tuple(classes)
     else:

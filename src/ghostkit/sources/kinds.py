@@ -24,6 +24,7 @@ def kind_of_source(name: str) -> str:
     if is_url(name):
         return "url"
     if is_pattern(name) and _is_missing(name):
+        check_reachable(name)
         return "pattern"
     check_exists(name, " (a missing picture that a list names is recorded as refused)")
     return kind_of_path(name)

@@ -41,4 +41,7 @@ def out_of_patience(history: Sequence[EpochRow], recipe: Recipe) -> bool:
     """Whether the best epoch lies `patience` epochs back."""
     if not recipe.patience or not history:
         return False
-    return len(history) - 1 - best_epoch(history, recipe.best_by) >= recipe.patience
+    best = best_epoch(history, recipe.best_by)
+    if history[best].quality(recipe.best_by) == -math.inf:  # none was measured yet
+        return False
+    return len(history) - 1 - best >= recipe.patience

@@ -11,7 +11,7 @@ from pathlib import Path
 from ghostkit.classifier import Classifier
 from ghostkit.dataset import Dataset, open_splits
 from ghostkit.dataset.class_names import read_class_names
-from ghostkit.dataset.learned import may_be_learned
+from ghostkit.dataset.learned import REMARK, may_be_learned
 from ghostkit.dataset.left_out import read_left_out
 from ghostkit.errors import UsageError
 from ghostkit.progress import Bars, Log, silent, unlogged
@@ -94,7 +94,7 @@ def train_from_paths(
         if weights is not None and weights.card is not None:
             if learned := may_be_learned(weights.card, val_data):
                 log(f"validation: {learned}")
-                weights = replace(weights, remark=", which may have learned the validation photos")
+                weights = replace(weights, remark=f", {REMARK}")
         if num_classes is not None:
             _check_classes(train_data, num_classes)
         folder = run_folder or resumed or new_run_folder(output, recipe, world)

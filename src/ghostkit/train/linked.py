@@ -17,9 +17,9 @@ from ghostkit.backend.carded import WEIGHTS_METADATA_KEY
 from ghostkit.backend.graph.metadata import with_card
 from ghostkit.errors import CheckpointError
 from ghostkit.files import write_bytes
-from ghostkit.train.export import traced
 from ghostkit.train.network.architectures import build_carded
 from ghostkit.train.network.carded import read_carded
+from ghostkit.train.tracing import traced
 
 ONNX_TYPES = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT}
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
