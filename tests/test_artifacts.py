@@ -110,7 +110,7 @@ def test_a_truncated_checkpoint_is_refused(checkpoint):
 def test_weights_without_a_card_say_what_they_are_good_for(tmp_path):
     torch = pytest.importorskip("torch")
     model = importlib.import_module("ghostkit.train.network.model")
-    torch.save(model.GhostNet(3, width=0.5).state_dict(), tmp_path / "upstream.pth")
+    torch.save(model.GhostNet(width=0.5, num_classes=3).state_dict(), tmp_path / "upstream.pth")
     with pytest.raises(CardError, match="no card.*--pretrained-weight"):
         load(tmp_path / "upstream.pth")
     torch.save({"a.weight": torch.zeros(2)}, tmp_path / "other.pth")
