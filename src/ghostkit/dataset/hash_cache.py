@@ -2,9 +2,9 @@
 
 One file for each data set's folder: a checksum, then 24 bytes for each picture: a digest of its
 path below the folder, size, time of change and inode, and its hash. A picture that has changed has
-another digest; one that has changed just now is not kept, since a change within the same tick of the clock
-could not be told. A file that is damaged, or of other versions, is as none, and one that cannot be
-written is no error.
+another digest; one that has changed just now is not kept, since a change within the same tick of
+the clock could not be told. A file that is damaged, or of other versions, is as none, and one that
+cannot be written is no error.
 """
 
 import hashlib
