@@ -189,7 +189,7 @@ class Classifier:
         with stopwatch.stage("decode"):
             pixels = self.decode(picture)
         with stopwatch.stage("prepare"):
-            _prepared(pixels, self.host_card, row)
+            _prepared(pixels, self.host_card, self.limits, row)
 
     def prediction(self, answer: Answer[Picture]) -> Prediction:
         """The record of one raw answer: probabilities, or why there are none."""
@@ -244,7 +244,7 @@ def load(picture: Picture, card: ModelCard, limits: Limits = DEFAULT_LIMITS) -> 
 
     Processes that only load pictures, and have no model, call it.
     """
-    return _prepared(_decoded(picture, card, limits), card)
+    return _prepared(_decoded(picture, card, limits), card, limits)
 
 
 def _decoded(picture: Picture, card: ModelCard, limits: Limits) -> NDArray[np.uint8]:
@@ -253,11 +253,20 @@ def _decoded(picture: Picture, card: ModelCard, limits: Limits) -> NDArray[np.ui
 
 
 def _prepared(
-    pixels: NDArray[np.uint8], card: ModelCard, out: NDArray[np.generic] | None = None
+    pixels: NDArray[np.uint8],
+    card: ModelCard,
+    limits: Limits,
+    out: NDArray[np.generic] | None = None,
 ) -> NDArray[np.generic]:
     wants = card.input
     return prepare(
-        pixels, card.steps, layout=wants.layout, dtype=wants.dtype, color=wants.color, out=out
+        pixels,
+        card.steps,
+        layout=wants.layout,
+        dtype=wants.dtype,
+        color=wants.color,
+        out=out,
+        limits=limits,
     )
 
 

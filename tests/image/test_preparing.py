@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from pictures import photo
@@ -5,6 +7,7 @@ from PIL import Image
 
 from ghostkit.errors import ImageRefused, UsageError
 from ghostkit.image import prepare, resize_and_crop
+from ghostkit.image.limits import Limits, Refusal
 from ghostkit.image.preparing import bilinear_2tap
 from ghostkit.steps import CenterCrop, Normalize, Resize, evaluation_steps
 
@@ -130,6 +133,44 @@ def test_two_taps_keep_a_plain_colour_and_the_same_size():
         plain = np.full((5, 7, 3), value, np.uint8)
         assert (bilinear_2tap(plain, 31, 3) == value).all()
     np.testing.assert_array_equal(bilinear_2tap(photo(), *photo().shape[:2]), photo())
+
+
+def test_two_taps_of_a_window_are_those_of_the_whole():
+    random = np.random.default_rng(1)
+    for _ in range(30):
+        pixels = random.integers(0, 256, (*random.integers(5, 200, 2), 3), dtype=np.uint8)
+        height, width = map(int, random.integers(60, 150, 2))
+        steps = [Resize(size=(height, width), antialias=False), CenterCrop(size=(50, 40))]
+        top, left = round((height - 50) / 2), round((width - 40) / 2)
+        whole = bilinear_2tap(pixels, height, width)
+        np.testing.assert_array_equal(
+            resize_and_crop(pixels, steps), whole[top : top + 50, left : left + 40]
+        )
+
+
+def test_two_taps_of_a_long_thin_picture_take_what_the_crop_takes():
+    steps = [Resize(short=256, antialias=False), CenterCrop(size=(224, 224))]
+    for shape in ((10, 3000, 3), (3000, 10, 3)):
+        tracemalloc.start()
+        try:
+            resize_and_crop(np.zeros(shape, np.uint8), steps)
+            assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        finally:
+            tracemalloc.stop()
+
+
+def test_what_pillow_takes_to_resize_is_claimed_before():
+    claims = []
+    steps = [Resize(short=20, filter="bicubic"), CenterCrop(size=(8, 8))]
+    pixels = np.zeros((10, 30, 3), np.uint8)
+    prepare(pixels, steps, limits=Limits(claim=claims.append))
+    assert claims == [3 * pixels.nbytes + 11 * 20 * 60]
+
+    def none(count):
+        raise Refusal("no room")
+
+    with pytest.raises(ImageRefused, match="no room"):
+        prepare(pixels, steps, limits=Limits(claim=none))
 
 
 def test_two_taps_match_opencv_where_it_is_installed():

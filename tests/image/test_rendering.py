@@ -175,6 +175,16 @@ def test_an_ordinary_jpeg_is_one_scan_whatever_its_thumbnail_is(mode):
     assert data.count(b"\xff\xda") > 2 and scans(data) == 1
 
 
+def test_a_progressive_jpeg_of_one_scan_claims_for_all_its_coefficients():
+    data = encode(photo(400, 320), "JPEG", progressive=True)
+    first = data.index(b"\xff\xda")
+    one = data[: data.index(b"\xff\xc4", first)] + b"\xff\xd9"
+    assert one.count(b"\xff\xda") == 1 and scans(one) == 2
+    claims = []
+    render(one, "JPEG", Limits(claim=claims.append), 100)
+    assert claims == [len(one) + 12 * 400 * 320]
+
+
 def test_twelve_bit_gray_keeps_its_upper_eight_bits():
     values = np.array([0x000, 0x00F, 0x010, 0xABC, 0xFFF, 0x800])
     pairs = zip(values[::2], values[1::2], strict=True)

@@ -381,15 +381,19 @@ def test_a_model_that_goes_on_failing_is_not_ready_until_it_answers(photos, capl
         def ready(name):
             return site.ask("GET", f"/v2/models/{name}/ready")[0]
 
+        def index():
+            return {each["name"]: each for each in site.json("POST", "/v2/repository/index")[1]}
+
         backend.failure = ModelError("CUDA failure 700")
         for _ in range(2):
             site.ask("POST", "/classify", content)
         assert ready("tiny") == 200  # two may be chance
         site.ask("POST", "/classify", content)
+        assert index()["tiny"]["state"] == "UNAVAILABLE"
         assert [ready("tiny"), ready("other")] == [503, 200]
         assert site.ask("GET", "/v2/health/ready")[0] == 503
         assert site.ask("GET", "/v2/health/live")[0] == 200
-        states = {each["name"]: each for each in site.json("POST", "/v2/repository/index")[1]}
+        states = index()
         assert states["tiny"]["state"] == "UNAVAILABLE" and "700" in states["tiny"]["reason"]
         assert states["other"]["state"] == "READY"
         assert metric(site, 'ghostkit_failed_batches{model="tiny"}') >= 3
@@ -413,6 +417,7 @@ def test_what_clients_send_does_not_make_a_model_not_ready():
     with running({"tiny": tiny(Choosy())}) as site:
         for _ in range(5):
             assert site.json("POST", "/v2/models/tiny/infer", asked)[0] == 500
+            assert site.json("POST", "/v2/repository/index")[1][0]["state"] == "READY"
             assert site.ask("GET", "/v2/health/ready")[0] == 200
 
 
@@ -622,23 +627,29 @@ def test_a_request_that_does_not_begin_is_not_waited_for(photos):
         kept.close()
 
 
-def test_a_client_that_takes_no_answer_is_cut_off(monkeypatch):
+@pytest.mark.parametrize(("count", "binary"), [(4000, False), (3000, True)])
+def test_a_client_that_takes_no_answer_is_cut_off(monkeypatch, count, binary):
+    """One answer is so long that uvicorn stops writing it, one has left uvicorn at once."""
+
     def narrow(host, port):
         bound = bind(host, port)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return bound
 
-    images = np.zeros((4000, 3, 8, 8), "<f4")
+    images = np.zeros((count, 3, 8, 8), "<f4")
     given = {"name": "image", "datatype": "FP32", "shape": list(images.shape)}
     given["parameters"] = {"binary_data_size": images.nbytes}
-    head = json.dumps({"inputs": [given]}).encode()
+    parameters = {"binary_data_output": binary}
+    head = json.dumps({"inputs": [given], "parameters": parameters}).encode()
     size = len(head) + images.nbytes
     lines = f"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n"
     lines += f"Inference-Header-Content-Length: {len(head)}\r\n\r\n"
     monkeypatch.setattr("serving.bind", narrow)
     with running({"tiny": tiny()}, read_s=1.0) as site, ExitStack() as stack:
         for _ in range(2):
-            deaf = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", site.port))
             deaf.sendall(lines.encode() + head + images.tobytes())
         end = time.monotonic() + 10
         while b'infer",status="200"} 2.0' not in site.server.metrics.text():
@@ -708,6 +719,16 @@ def test_a_request_that_begins_in_time_may_take_longer(photos):
             response = kept.getresponse()
             assert response.status == 200 and response.read()
         kept.close()
+
+
+def test_every_answer_of_a_server_that_stops_soon_closes_its_connection():
+    with running({"tiny": tiny()}) as site:
+        for path, status in (("/v2", 200), ("/nothing", 404), ("/classify", 405)):
+            assert "Connection" not in site.ask("GET", path)[2]
+            site.server.ready = False
+            answer = site.ask("GET", path)
+            assert answer[0] == status and answer[2]["Connection"] == "close"
+            site.server.ready = True
 
 
 def test_answers_leave_at_once(site):

@@ -1,9 +1,11 @@
 """A model behind a server, verified against one that is here."""
 
 import http.server
+import json
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from ghostkit.backend import FakeBackend
@@ -103,6 +105,24 @@ def test_a_server_that_takes_too_long_is_not_said_to_be_none(photos, monkeypatch
         backend.seconds = 0.8
         with pytest.raises(UsageError, match="no answer within 0.2 s; the server has too much"):
             list(remote.answers(photos[:1]))
+
+
+def test_probabilities_are_found_by_their_name_among_an_answers_outputs(site):
+    remote = RemoteClassifier(f"{site.url}/v2/models/tiny")
+    wanted = np.array([0.25, 0.5, 0.25], "<f4")
+
+    def answer(*outputs):
+        said = [{"name": n, "parameters": {"binary_data_size": len(c)}} for n, c in outputs]
+        return json.dumps({"outputs": said}).encode() + b"".join(c for _, c in outputs)
+
+    there, other = ("probabilities", wanted.tobytes()), ("accepted", b"\1")
+    for outputs in ((there,), (there, other), (other, there)):
+        np.testing.assert_array_equal(remote._probabilities(answer(*outputs)), wanted)
+    for broken in (answer(other), answer(there)[:-1], answer(), b"{}", b"no JSON", b"[1]", b"\xff"):
+        with pytest.raises(
+            UsageError, match=r"\d bytes of probabilities in the answer, 12 expected"
+        ):
+            remote._probabilities(broken)
 
 
 @pytest.mark.parametrize(

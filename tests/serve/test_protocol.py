@@ -278,6 +278,11 @@ def test_where_the_card_has_a_threshold_it_is_told_who_is_accepted():
     )
     expected = {"name": "accepted", "datatype": "BOOL", "shape": [2], "data": [False, True]}
     assert accepted == expected
+    for binary in (
+        read_request(b"\xff\xd8", "0", card),
+        read_request(*request(files(b"a"), parameters={"binary_data_output": True}), card),
+    ):  # older clients take all that follows the JSON for probabilities
+        assert [(each.name, each.binary) for each in binary.outputs] == [("probabilities", True)]
     wanted = [{"name": "accepted", "parameters": {"binary_data": True}}]
     body, length = answered(wanted, card)
     assert body[length:] == b"\0\1"

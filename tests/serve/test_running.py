@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -11,7 +12,7 @@ from ghostkit.backend import FakeBackend
 from ghostkit.classifier import Classifier
 from ghostkit.errors import UsageError
 from ghostkit.serve.admission import Admission
-from ghostkit.serve.running import bind, run
+from ghostkit.serve.running import bind, give_back_large_blocks, run
 from ghostkit.serve.server import Server
 from tiny import tiny_card
 
@@ -43,6 +44,15 @@ def test_a_classifier_that_is_served_keeps_its_own_limits():
     with Server({"a": classifier}, batch_size=1, workers=1, admission=bounds) as server:
         assert server.batchers["a"].classifier.limits.max_bytes == 7
     assert classifier.limits == before
+
+
+def test_blocks_that_are_kept_for_reuse_are_larger_than_a_picture_takes(monkeypatch):
+    """Setting the least block alone fixes the other at 128 KiB: each picture faults anew."""
+    told = {}
+    library = SimpleNamespace(mallopt=told.__setitem__)
+    monkeypatch.setattr("ghostkit.serve.running.ctypes.CDLL", lambda name: library)
+    give_back_large_blocks()
+    assert told == {-3: 8 << 20, -1: 16 << 20}
 
 
 FOUR_THREADS = """

@@ -64,7 +64,8 @@ def convert_to_half(request: Request) -> Outcome:
 def halve(model: onnx.ModelProto) -> int:
     """Put the float32 constants of `model` into float16 and a cast each; how many numbers.
 
-    Those that float16 cannot hold stay as they are.
+    A constant with a number too large for float16 stays as it is, as does one that would become
+    nothing but zeros. In the others numbers below 3e-8 become 0.
     """
     graph, halved = model.graph, 0
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
@@ -72,10 +73,12 @@ def halve(model: onnx.ModelProto) -> int:
     for tensor in graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:
             continue
+        whole = numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):
-            numbers = numpy_helper.to_array(tensor).astype(np.float16)
+            numbers = whole.astype(np.float16)
         half = f"{tensor.name}.half"
-        if numbers.size < FEWEST or half in taken or not np.isfinite(numbers).all():
+        lost = not np.isfinite(numbers).all() or (whole.any() and not numbers.any())
+        if numbers.size < FEWEST or half in taken or lost:
             continue
         casts.append(helper.make_node("Cast", [half], [tensor.name], to=TensorProto.FLOAT))
         tensor.CopyFrom(numpy_helper.from_array(numbers, half))

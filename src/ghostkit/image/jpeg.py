@@ -35,10 +35,11 @@ def scale_for(size: tuple[int, int], short: int | None) -> int:
 
 
 def scans(data: bytes) -> int:
-    """How many scans a decoder goes through, each over all pixels.
+    """How many scans a decoder goes through, each over all pixels; 2 or more: it keeps them all.
 
-    A file whose first scan holds all components ends with it, for a decoder; only others are
-    searched, from marker to marker, over what stands between them, to the picture's end.
+    A file that is not progressive and whose first scan holds all components ends with it, for a
+    decoder. Of any other it keeps all coefficients, for 2 scans at least; those are searched, from
+    marker to marker, over what stands between them, to the picture's end.
     """
     at, components, found = 2, 0, 0
     while (match := _MARKER.search(data, at)) and match[1][0] != _END:
@@ -50,7 +51,7 @@ def scans(data: bytes) -> int:
         elif match[1][0] in _SEQUENTIAL:
             components = data[at + 7] if at + 7 < len(data) else 0
         at += max(2, int.from_bytes(data[at : at + 2], "big"))
-    return found
+    return max(found, 2)
 
 
 def decode_fast(

@@ -19,8 +19,8 @@ class Limits:
 
     max_bytes: int = PICTURE_MIB * MEBIBYTE  # of the file; checked before more than this is read
     max_pixels: int = round(MEGAPIXELS * MEGAPIXEL)  # width * height; checked before decoding
-    claim: Callable[[int], None] | None = None  # told, before a file is decoded, how many bytes
-    # that takes at most; it may wait until there is room, or raise a `Refusal`
+    claim: Callable[[int], None] | None = None  # told, before a file is decoded, and before Pillow
+    # resizes its pixels, how many bytes that takes; may wait for room, or raise a `Refusal`
 
 
 DEFAULT_LIMITS = Limits()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ghostkit.errors import ImageRefused, UsageError
-from ghostkit.image.limits import DEFAULT_LIMITS
+from ghostkit.image.limits import DEFAULT_LIMITS, Limits, Refusal, claim_memory
 from ghostkit.image.resizing import Window, resize_window
 from ghostkit.steps import CenterCrop, Normalize, Resize, Step
 
@@ -29,6 +29,7 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_PILLOW_PEAK_BYTES = 11  # at most, of a resized pixel: Pillow's own, and its copies
 
 
 def prepare(
@@ -39,6 +40,7 @@ def prepare(
     dtype: Dtype = "float32",
     color: Color = "RGB",
     out: NDArray[np.generic] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> NDArray[np.float32] | NDArray[np.uint8]:
     """The model's input for one picture, contiguous: (3, S, S) for NCHW, (S, S, 3) for NHWC.
 
@@ -48,6 +50,7 @@ def prepare(
         pixels: uint8 (H, W, 3) RGB, as `decode` gives them.
         color: the channel order of the result, and that of `Normalize`'s numbers.
         out: where to write the result, of its shape and dtype, e.g. a row of a batch.
+        limits: its `claim` is told what Pillow takes to resize; `decode` checks the rest.
 
     Raises:
         ImageRefused: this picture has no place in these steps: smaller than the crop, or so long
@@ -55,7 +58,7 @@ def prepare(
         UsageError: the steps, or what is asked for, make no sense for any picture.
     """
     normalize = _normalize(steps, dtype)
-    pixels = _geometry(pixels, steps)  # (S, S, 3) uint8 RGB
+    pixels = _geometry(pixels, steps, limits)  # (S, S, 3) uint8 RGB
     if color == "BGR":
         pixels = pixels[..., ::-1]
     planes = pixels.transpose(2, 0, 1) if layout == "NCHW" else pixels
@@ -86,7 +89,7 @@ def resize_and_crop(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
     return np.require(_geometry(pixels, steps), requirements=("C", "W"))
 
 
-def _geometry(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
+def _geometry(pixels: Pixels, steps: Sequence[Step], limits: Limits = DEFAULT_LIMITS) -> Pixels:
     """The same as it comes: perhaps not contiguous, perhaps not writable."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise UsageError(f"expected uint8 (H, W, 3) pixels, got {pixels.dtype} {pixels.shape}")
@@ -94,7 +97,7 @@ def _geometry(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
         match step:
             case Resize():  # of what the next step crops away, little or nothing is computed
                 crop = following if isinstance(following, CenterCrop) else None
-                pixels = _resize(pixels, step, crop)
+                pixels = _resize(pixels, step, crop, limits)
             case CenterCrop():
                 pixels = _center_crop(pixels, step)
     return pixels
@@ -113,7 +116,7 @@ def _normalize(steps: Sequence[Step], dtype: Dtype) -> Normalize | None:
     return last
 
 
-def _resize(pixels: Pixels, step: Resize, crop: CenterCrop | None) -> Pixels:
+def _resize(pixels: Pixels, step: Resize, crop: CenterCrop | None, limits: Limits) -> Pixels:
     """The resized picture, or of it just the part that `crop` keeps."""
     height, width = pixels.shape[:2]
     if step.size is not None:
@@ -129,12 +132,16 @@ def _resize(pixels: Pixels, step: Resize, crop: CenterCrop | None) -> Pixels:
             f"too long and thin: {width}x{height} would be resized to {new_width}x{new_height}",
             "<pixels>",
         )
+    window = _window(new_height, new_width, crop)
     if not step.antialias:
-        return bilinear_2tap(pixels, new_height, new_width)
+        return bilinear_2tap(pixels, new_height, new_width, window)
     if step.filter == "bilinear":
-        window = _window(new_height, new_width, crop)
         if (resized := resize_window(pixels, (new_height, new_width), window)) is not None:
             return resized
+    try:
+        claim_memory(3 * pixels.nbytes + _PILLOW_PEAK_BYTES * new_height * new_width, limits)
+    except Refusal as reason:
+        raise ImageRefused(str(reason), "<pixels>") from None
     whole = Image.fromarray(pixels).resize((new_width, new_height), FILTERS[step.filter])
     return np.asarray(whole)
 
@@ -161,19 +168,30 @@ def _center_crop(pixels: Pixels, step: CenterCrop) -> Pixels:
     return pixels[top : top + crop_height, left : left + crop_width]
 
 
-def bilinear_2tap(pixels: Pixels, height: int, width: int) -> Pixels:
+def bilinear_2tap(pixels: Pixels, height: int, width: int, window: Window | None = None) -> Pixels:
     """Resize as OpenCV's ``INTER_LINEAR`` does, bit for bit: two taps per axis at any scale.
 
     Weights are multiples of 1/2048, rounded half to even. The horizontal sums lose their lowest 4
     bits, the vertical products their lowest 16, and the total is rounded half up.
+
+    Args:
+        window: the part of the result that is computed; all of it where none is given.
     """
-    left, right, left_weight, right_weight = _taps(pixels.shape[1], width)
-    top, bottom, top_weight, bottom_weight = _taps(pixels.shape[0], height)
-    rows = pixels[:, left] * left_weight[:, None] + pixels[:, right] * right_weight[:, None]
-    rows >>= 4  # (H, width, 3)
-    upper = rows[top] * top_weight[:, None, None] >> 16
-    lower = rows[bottom] * bottom_weight[:, None, None] >> 16
-    return (upper + lower + 2 >> 2).astype(np.uint8)
+    y, x, rows, columns = window or (0, 0, height, width)
+    left, right, left_weight, right_weight = (
+        each[x : x + columns] for each in _taps(pixels.shape[1], width)
+    )
+    top, bottom, top_weight, bottom_weight = (
+        each[y : y + rows] for each in _taps(pixels.shape[0], height)
+    )
+    first, last = top[0], bottom[-1]  # of the picture's rows, that the window reaches
+    part = pixels[first : last + 1]
+    lines = part[:, left] * left_weight[:, None] + part[:, right] * right_weight[:, None]
+    lines >>= 4  # (last + 1 - first, columns, 3)
+    upper = lines[top - first] * top_weight[:, None, None] >> 16
+    lower = lines[bottom - first] * bottom_weight[:, None, None] >> 16
+    result: Pixels = (upper + lower + 2 >> 2).astype(np.uint8)
+    return result
 
 
 def _taps(

@@ -160,7 +160,10 @@ class Room:
         self._memory, self._held = memory, 0
 
     def claim(self, count: int) -> None:
-        """Hold `count` bytes, for the next picture; waits, and raises, as `DecodingMemory.take`."""
+        """Hold `count` bytes and no others, for the next picture or the next work on this one.
+
+        Waits, and raises, as `DecodingMemory.take`.
+        """
         self.empty()
         self._memory.take(count)
         self._held = count

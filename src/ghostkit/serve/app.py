@@ -51,8 +51,7 @@ def make_app(server: Server) -> Starlette:
             server.metrics.requests.labels(path, str(response.status_code)).inc()
             server.metrics.seconds.labels(path).observe(seconds)
             response.headers.update(_HEADERS | {ID: request_id})
-            if not server.ready:  # it stops soon, and the next request had better go elsewhere
-                response.headers["Connection"] = "close"
+            response.headers.update(_last_words(server))
             if response.status_code >= 500 and handler is not _ready:
                 model = address(request).get("name") or next(iter(server.batchers))
                 log_failure(f"{method} {path}", model, response, request_id, seconds)
@@ -81,11 +80,18 @@ def make_app(server: Server) -> Starlette:
         assert isinstance(error, HTTPException)
         # the address is anybody's word, so that it names no series of its own
         server.metrics.requests.labels("none", str(error.status_code)).inc()
-        return _no_such_address(request, error)
+        response = _no_such_address(request, error)
+        response.headers.update(_last_words(server))
+        return response
 
     app = Starlette(routes=routes, exception_handlers={HTTPException: no_such_address})
     app.router.redirect_slashes = False  # a client may not follow, and nothing would be counted
     return app
+
+
+def _last_words(server: Server) -> dict[str, str]:
+    """A header where it stops soon, since the next request had better go elsewhere."""
+    return {} if server.ready else {"Connection": "close"}
 
 
 async def _answered(
@@ -158,7 +164,7 @@ async def _ready(server: Server, request: Request, share: Share) -> Response:
 async def _index(server: Server, request: Request, share: Share) -> Response:
     found = []
     for name, health in server.health.items():
-        ready = server.ready and not health.failing
+        ready = server.ready and await health.answers()
         state, reason = "READY" if ready else "UNAVAILABLE", health.reason if not ready else ""
         found.append({"name": name, "version": protocol.VERSION, "state": state, "reason": reason})
     return JSONResponse(found)

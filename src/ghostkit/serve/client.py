@@ -135,13 +135,14 @@ class RemoteClassifier:
         return Answer(picture, None, error)
 
     def _probabilities(self, body: bytes) -> Any:
-        size = 4 * len(self.classes)
-        values = np.frombuffer(body[-size:], "<f4")
-        if len(values) != len(self.classes):
+        content = _output(body, "probabilities")
+        expected = 4 * len(self.classes)
+        if len(content) != expected:
             raise UsageError(
-                f"{self.url}: an answer of {len(body)} bytes, {size} and more expected"
+                f"{self.url}: {len(content)} bytes of probabilities in the answer, {expected} "
+                "expected"
             )
-        return values.copy()
+        return np.frombuffer(content, "<f4").copy()
 
     def _only_model(self) -> str:
         status, body = self._ask("POST", "/v2/repository/index")
@@ -194,6 +195,20 @@ class RemoteClassifier:
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         return kind(self._host, self._port, timeout=TIMEOUT_S)
+
+
+def _output(body: bytes, name: str) -> bytes:
+    """A binary output of an answer, among those that follow its JSON; nothing where it has none."""
+    try:
+        head, at = json.JSONDecoder().raw_decode(body.decode("latin-1"))  # a character a byte
+        for each in head["outputs"]:
+            end = at + each["parameters"]["binary_data_size"]
+            if each["name"] == name:
+                return body[at:end]
+            at = end
+    except (ValueError, TypeError, KeyError):
+        pass
+    return b""
 
 
 def _error(status: int, body: bytes) -> str:

@@ -39,8 +39,8 @@ def bounded(most: int, seconds: float, metrics: Metrics) -> type[asyncio.Protoco
 
     One more closes that which has waited for its client the longest: for a request, for the rest
     of its head, or for an answer to be taken. A connection stands still where no whole head of a
-    request comes, or an answer is not taken. One that is kept after an answer, and is silent, is
-    closed by uvicorn's own timer.
+    request comes, or an answer is not taken. One that is kept after an answer was taken, and is
+    silent, is closed by uvicorn's own timer.
     """
     waiting: dict[HTTPProtocol, None] = {}  # for their clients, the longest first
 
@@ -62,6 +62,8 @@ def bounded(most: int, seconds: float, metrics: Metrics) -> type[asyncio.Protoco
                 longest.transport.abort()
 
         def data_received(self, data: bytes) -> None:
+            if self.timeout_keep_alive_task is not None:
+                self._stop()  # a new head has a whole time of its own
             super().data_received(data)
             self._watch()
 
@@ -85,15 +87,20 @@ def bounded(most: int, seconds: float, metrics: Metrics) -> type[asyncio.Protoco
 
         def _watch(self) -> None:
             at_work = self.cycle is not None and not self.cycle.response_complete
-            kept = self.timeout_keep_alive_task is not None
             if at_work and not self.flow.write_paused:
                 waiting.pop(self, None)
             else:
                 waiting.setdefault(self)
-            if (at_work or kept) and not self.flow.write_paused:
-                self._stop()  # a request is read or answered, or uvicorn's timer runs
+            if at_work and not self.flow.write_paused:
+                self._stop()  # a request is read or answered
             elif self._due is None:
-                self._due = self.loop.call_later(seconds, self.transport.abort)
+                self._due = self.loop.call_later(seconds, self._late)
+
+        def _late(self) -> None:
+            self._due = None
+            kept = self.timeout_keep_alive_task is not None
+            if not kept or self.transport.get_write_buffer_size():
+                self.transport.abort()  # else its answer is taken, and uvicorn's timer runs
 
         def _stop(self) -> None:
             if self._due is not None:

@@ -211,8 +211,11 @@ def _values(name: str, classifier: Classifier, logits: NDArray[np.float32]) -> N
 
 
 def _default(card: ModelCard, *, binary: bool) -> tuple[Output, ...]:
-    """What is answered where a request names nothing: all but the logits."""
-    names = (PROBABILITIES, ACCEPTED) if _judges(card) else (PROBABILITIES,)
+    """What is answered where a request names nothing: all but the logits; in binary one output.
+
+    Clients that have been written before there was `ACCEPTED` take what follows the JSON for it.
+    """
+    names = (PROBABILITIES, ACCEPTED) if _judges(card) and not binary else (PROBABILITIES,)
     return tuple(Output(name, binary, 0) for name in names)
 
 

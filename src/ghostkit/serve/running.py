@@ -20,7 +20,8 @@ from ghostkit.signals import handled_by
 
 WAITING_CONNECTIONS = 2048  # that the system keeps until they are accepted
 TICK_S = 0.1
-M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 8 * MEBIBYTE  # of glibc's malloc.h; Pillow takes 16 at once
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LARGE_BLOCK = 8 * MEBIBYTE  # Pillow takes 16 at once
 STOP_S = 30  # for requests that are being answered when it is told to stop
 
 
@@ -92,6 +93,7 @@ def give_back_large_blocks() -> None:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # not on macOS, nor with musl
     if set_option is not None:
         set_option(M_MMAP_THRESHOLD, LARGE_BLOCK)
+        set_option(M_TRIM_THRESHOLD, 2 * LARGE_BLOCK)  # by glibc's own rule; fixed at 128 KiB else
 
 
 class _Serving(uvicorn.Server):
