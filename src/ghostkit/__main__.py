@@ -1,4 +1,4 @@
-"""The program ``ghostkit``: what is to be set before the command line's packages are imported."""
+"""The program ``ghostkit``: process settings that must precede the imports of the command line."""
 
 import gc
 import os

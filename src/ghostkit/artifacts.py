@@ -1,4 +1,4 @@
-"""Any artifact by its path or name: which reader opens it, and whether that needs an extra."""
+"""Open any artifact by path or name: picks the reader, and says which extra it needs."""
 
 import os
 
@@ -73,7 +73,7 @@ def _load(model: str | os.PathLike[str], choice: Choice) -> Classifier:
 
 
 def choices_for(model: str | os.PathLike[str]) -> tuple[Choice, ...]:
-    """Every way in which `model` can be run by what is installed here, the usual first."""
+    """Every choice of runtime that can run `model` with what is installed, the default first."""
     name = path_of(os.fspath(model))
     if _is_checkpoint(name):
         return (Choice(),)
@@ -83,7 +83,7 @@ def choices_for(model: str | os.PathLike[str]) -> tuple[Choice, ...]:
 
 
 def names_model(name: str) -> bool:
-    """Whether `name`, of which there is no file, is that of a model or of weights."""
+    """Whether `name`, which is not a file, names a published or bundled model."""
     if name == DEFAULT:
         return True
     from ghostkit.train.published.catalogue import is_known

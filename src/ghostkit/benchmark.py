@@ -1,7 +1,7 @@
-"""How fast a classifier answers on this machine, and how near that is to what its cores allow.
+"""Measure how fast a classifier is on this machine, and how near that is to the limit of its cores.
 
-Classifiers and the contents of picture files come in; latencies, rates, the time of each stage and
-the core-time bound go out. Called by ``ghostkit benchmark``.
+In: classifiers and the contents of picture files. Out: latencies, throughputs, the time of each
+stage, and the upper bound that the cores allow.
 """
 
 import io
@@ -30,7 +30,7 @@ SIZE, QUALITY = (500, 375), 90  # of generated pictures: width and height in pix
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured of one classifier. Lists hold a value a round, or a value a picture."""
+    """The measurements of one classifier; lists hold one value per round, or one per picture."""
 
     name: str
     cores: int  # that worked at once
@@ -41,7 +41,7 @@ class Speed:
     alone_ms: dict[str, list[float]] = field(default_factory=dict)  # a picture's, on one thread
 
     def latency_ms(self, percent: float) -> float:
-        """The latency that `percent` of the single pictures did not pass."""
+        """The `percent`-th percentile of the single-picture latency, in milliseconds."""
         return float(np.percentile(self.latencies_ms, percent))
 
     @property
@@ -51,7 +51,7 @@ class Speed:
 
     @property
     def bounds(self) -> list[float]:
-        """Images/s if all cores did nothing but decode, prepare and infer: of each round."""
+        """The upper bound of each round in images/s: all cores only decode, prepare and infer."""
         return [
             1000 * self.cores / sum(costs) for costs in zip(*self.alone_ms.values(), strict=True)
         ]
@@ -195,7 +195,7 @@ def _generated(generator: np.random.Generator) -> bytes:
 
 
 def load_average() -> list[float] | None:
-    """What else ran in the last 1, 5 and 15 minutes, where the system says so."""
+    """The system's load average over 1, 5 and 15 minutes; None where it has none."""
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
 
 

@@ -119,12 +119,12 @@ class ModelCard(_Record):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What people read: the titles, or the classes where the card has none."""
+        """The display names of the classes: titles, or class names where the card has none."""
         return self.classes if self.titles is None else self.titles
 
     @property
     def result_columns(self) -> tuple[str, ...]:
-        """What a table of this model's answers has beside the usual columns."""
+        """The extra columns of a table of this model's answers."""
         title = ("title",) if self.titles is not None else ()
         return (*title, "accepted") if self.output.reject_threshold is not None else title
 
@@ -203,7 +203,7 @@ def _check_titles(titles: tuple[str, ...], count: int) -> None:
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
-    """Where the card of a file with no room inside stands: beside it, as ``NAME.card.json``."""
+    """The path of the card beside a file without metadata: ``NAME.card.json``."""
     return Path(f"{os.fspath(path)}.card.json")
 
 

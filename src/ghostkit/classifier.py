@@ -29,8 +29,8 @@ class Classifier:
 
     Args:
         card: the model's, which names the classes and whose hash stands in results.
-        host_card: what is left to do before the backend, where that has taken over some of the
-            card's preprocessing, as a folded model has; by default the card itself.
+        host_card: the preprocessing left to the host, where the backend does a part of the card's,
+            as a folded model does; by default the card itself.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class Classifier:
 def load(picture: Picture, card: ModelCard, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.generic]:
     """The input of the model of `card` for one picture, without batch axis; see `Classifier.load`.
 
-    Processes that only load pictures, and have no model, call it.
+    For processes that only load pictures and have no model.
     """
     return _prepared(_decoded(picture, card, limits), card, limits)
 
@@ -271,7 +271,7 @@ def _prepared(
 
 
 def picture_name(picture: object) -> str:
-    """How a picture is called in results: its path, or what kind of object it is."""
+    """The name of a picture in results: its path, or ``<bytes>`` and alike."""
     if isinstance(picture, str | os.PathLike):
         return os.fsdecode(picture)
     return "<array>" if isinstance(picture, np.ndarray) else f"<{type(picture).__name__}>"

@@ -1,4 +1,4 @@
-"""The whole journey on bundled photos, offline: train, export, evaluate, verify, INT8, classify.
+"""The demo, offline on bundled photos: train, export, evaluate, verify, INT8, classify.
 
 Each step calls what its command calls, on folders that the user can go on with: ``photos/train``,
 ``photos/test`` (held out: no epoch was chosen by it), the checkpoints, ``model.onnx``,
@@ -51,7 +51,7 @@ MODEL, INT8_MODEL = "model.onnx", "model-int8.onnx"
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What the closing table shows."""
+    """The content of the closing table."""
 
     folder: Path
     evaluation: Evaluation  # of the ONNX file, on photos/test
@@ -108,7 +108,7 @@ class Summary:
 
 
 def run(folder: Path, *, bars: Bars, log: Log, overrides: tuple[str, ...] = ()) -> Summary:
-    """The journey, into `folder`; what an earlier run left there is replaced.
+    """Run the demo in `folder`; what an earlier run has left there is replaced.
 
     Raises:
         AgreementError: the ONNX file and the checkpoint answer differently.
@@ -242,7 +242,7 @@ def classify(
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured with."""
+    """The processor and the versions with which the figures were measured."""
     modules = {
         "ghostkit": "ghostkit",
         "torch": "torch",
@@ -271,7 +271,7 @@ def _processor() -> str:
 
 @contextmanager
 def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Notes the wall-clock seconds of its block under `stage`."""
+    """Records the wall-clock seconds of its block under `stage`."""
     began = time.monotonic()
     yield
     seconds[stage] = round(time.monotonic() - began, 3)

@@ -1,4 +1,4 @@
-"""How two cards differ, in sentences for people: what `verify` says beside its figures.
+"""Describe how two cards differ, in sentences, for the report of `verify`.
 
 In: two cards; out: one sentence per difference that may explain other answers. Class names and
 their order are not looked at: `verify` matches those.

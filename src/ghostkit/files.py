@@ -1,7 +1,7 @@
-"""Durable writes: a file is there whole or not at all, also after SIGKILL or power loss.
+"""Durable writes: a file exists whole or not at all, also after SIGKILL or power loss.
 
-Temporary file in the same folder, fsync, rename over, fsync of the folder. Used by everything that
-writes a result, a checkpoint or a model.
+A temporary file in the same folder, fsync, rename over the target, fsync of the folder. Everything
+that writes a result, a checkpoint or a model uses it.
 """
 
 import errno

@@ -1,7 +1,4 @@
-"""The images of one batch through a model: an answer to each, or why there is none.
-
-`stream` calls it with what could be loaded of a batch's sources.
-"""
+"""Run a model on one batch: an answer for each image, or the reason why there is none."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +17,7 @@ Infer = Callable[[NDArray[np.generic]], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Source]):
-    """What came of one source: its logits ``(K,)`` float32, or the error."""
+    """The result of one source: its logits ``(K,)`` float32, or the error."""
 
     source: Source
     logits: NDArray[np.float32] | None

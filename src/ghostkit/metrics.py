@@ -1,7 +1,6 @@
 """Numbers about answers: hits and truths in, accuracies with their intervals out.
 
-numpy only. Called by evaluate, verify and the training loop. A count never comes without the total
-it is out of, and an accuracy never without its interval.
+numpy only. A count never comes without its total, an accuracy never without its interval.
 """
 
 import math
@@ -109,9 +108,15 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
 
 
 def top_k_hits(logits: Floats, targets: Ints, k: int) -> Bools:
-    """Whether each row's truth is among its `k` best classes; of equal values the lower index wins.
+    """Whether each row's label is among its `k` best classes, (N,); of equals the lower index wins.
 
-    `logits` is (N, K), or anything that orders the classes as they do; `targets` is (N,).
+    Args:
+        logits: (N, K), or anything that ranks the classes alike, e.g. probabilities.
+        targets: class indices (N,).
+
+    Raises:
+        UsageError: `k` is below 1, a shape does not match, or an index is not below K.
+        ModelError: a logit is not finite.
     """
     if k < 1:
         raise UsageError(f"k is {k}: expected 1 or more")
@@ -129,13 +134,21 @@ def accuracy(hits: Bools | Sequence[bool], confidence: float = 0.95) -> Accuracy
 
 
 def majority_baseline(targets: Ints, num_classes: int) -> Accuracy:
-    """What always answering the most frequent class would reach; a model must beat it."""
+    """Accuracy of always answering the most frequent of `targets` (N,); a model must beat it."""
     counts = np.bincount(_indices(targets, num_classes), minlength=1)
     return Accuracy.of(int(counts.max()), int(counts.sum()))
 
 
 def confusion_matrix(predicted: Ints, targets: Ints, num_classes: int) -> npt.NDArray[np.int64]:
-    """Counts (K, K): row = truth, column = answer."""
+    """Counts (K, K): row = label, column = answer.
+
+    Args:
+        predicted: class indices (N,).
+        targets: class indices (N,).
+
+    Raises:
+        UsageError: the lengths differ, or an index is not in 0..`num_classes` - 1.
+    """
     predicted, targets = _pairs(predicted, targets, num_classes)
     pairs = np.bincount(targets * num_classes + predicted, minlength=num_classes**2)
     return pairs.reshape(num_classes, num_classes).astype(np.int64, copy=False)
@@ -179,17 +192,20 @@ def macro_f1(scores: Sequence[ClassScore]) -> float:
 
 
 def negative_log_likelihood(probabilities: Floats, targets: Ints) -> float:
-    """Mean of -log(probability of the truth), nats; a probability of 0 costs 87.3, not infinity."""
+    """Mean of -log(probability of the label) in nats; 0 counts as 87.3, not as infinity.
+
+    Arguments and errors as for `confidence_bins`.
+    """
     probabilities, targets = _rows(probabilities, targets)
     truth = np.take_along_axis(probabilities, targets[:, None], axis=1).astype(np.float64)
     return _mean(-np.log(np.maximum(truth, np.finfo(np.float32).tiny)))
 
 
 def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
-    """Mean distance, 0..1, between how sure the answers are and how often they are right.
+    """Expected calibration error, 0..1: mean distance of confidence and accuracy over bins.
 
-    Answers are put in `bins` equal ranges of their probability; each bin's distance weighs by its
-    pictures (Guo et al., 2017).
+    Answers fall into `bins` equal ranges of their probability; each bin is weighted by its number
+    of pictures (Guo et al., 2017). Arguments and errors as for `confidence_bins`.
     """
     found = confidence_bins(probabilities, targets, bins)
     total = sum(each.pictures for each in found)
@@ -200,7 +216,16 @@ def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int =
 def confidence_bins(
     probabilities: Floats, targets: Ints, bins: int = 15
 ) -> tuple[ConfidenceBin, ...]:
-    """How often answers are right, by how sure they are, in equal ranges of their probability."""
+    """Accuracy by confidence, in `bins` equal ranges of the best probability.
+
+    Args:
+        probabilities: (N, K).
+        targets: class indices (N,).
+
+    Raises:
+        UsageError: `bins` is below 1, a shape does not match, or an index is not below K.
+        ModelError: a probability is not finite.
+    """
     if bins < 1:
         raise UsageError(f"bins is {bins}: expected 1 or more")
     probabilities, targets = _rows(probabilities, targets)
@@ -219,7 +244,15 @@ def confidence_bins(
 def compare_paired(
     hits_a: Bools | Sequence[bool], hits_b: Bools | Sequence[bool]
 ) -> PairedComparison:
-    """A against B on the same pictures; only those where one alone is right can tell them apart."""
+    """McNemar's test of A against B on the same pictures.
+
+    Args:
+        hits_a: whether A is right, (N,).
+        hits_b: whether B is right, (N,).
+
+    Raises:
+        UsageError: the shapes differ, or are not (N,).
+    """
     a, b = np.asarray(hits_a, dtype=bool), np.asarray(hits_b, dtype=bool)
     if a.ndim != 1 or a.shape != b.shape:
         raise UsageError(f"hits of shape {a.shape} against {b.shape}: expected the same pictures")

@@ -1,9 +1,9 @@
-"""Which pictures are copies of one photo: a 64-bit perceptual hash, and exact groups by distance.
+"""Near-duplicate detection: a 64-bit perceptual hash, and exact groups by Hamming distance.
 
-In: decoded pictures, one at a time. Out: a hash each, then a group number each. Called by
-`ghostkit.dataset`, so that no photo stands on both sides of a split. A bit of the hash is the sign
-of one of the 64 lowest frequencies (cosine transform) of the picture shrunk to 32x32 gray:
-re-encoding, resizing and brightening barely move it, and mirroring flips a known set of bits.
+In: decoded pictures, one at a time. Out: a hash each, then a group number each; so `dataset` keeps
+all copies of a photo on one side of a split. A bit of the hash is the sign of one of the 64 lowest
+frequencies (cosine transform) of the picture shrunk to 32x32 gray: re-encoding, resizing and
+brightening barely change it, and mirroring flips a known set of bits.
 """
 
 import hashlib
@@ -139,7 +139,7 @@ def _band(hashes: Hashes, band: int) -> Indices:
 def _unsettled(
     lowest_of: Indices, order: Indices, starts: Indices, buckets: Indices
 ) -> npt.NDArray[np.bool_]:
-    """Which hashes have something to learn from the bucket they look into.
+    """Which hashes still have to be compared with the bucket they look into.
 
     Not those already joined with all of it, nor the biggest set: the others ask it.
     """

@@ -21,7 +21,7 @@ def unlogged(line: str) -> None:
 
 
 def tell(words: str, stream: TextIO) -> None:
-    """Lines for a person, who may be gone: work goes on where nobody reads them."""
+    """Write lines for the user; a closed stream is ignored, so that the work goes on."""
     with suppress(OSError):
         print(words, file=stream, flush=True)
 
@@ -30,7 +30,7 @@ class Bar(Protocol):
     """One stage's progress."""
 
     def advance(self, count: int, note: str = "") -> None:
-        """`count` more are done; `note` is shown beside the rate, e.g. ``loss 0.612``."""
+        """Advance by `count`; `note` is shown beside the rate, e.g. ``loss 0.612``."""
 
 
 Bars = Callable[[str, int], AbstractContextManager[Bar]]

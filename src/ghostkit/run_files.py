@@ -1,4 +1,4 @@
-"""What the files in a training's folder are called, for all who read, send or replace them."""
+"""The names of the files in a training's run folder."""
 
 import os
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ EPOCHS, RECOVERIES = "checkpoint-*.pth.tar", "recovery-*-*.pth.tar"
 
 
 def hold_a_run(names: Iterable[str]) -> bool:
-    """Whether files of these names are a run's, even of one that was killed in its first epoch."""
+    """Whether files of these names belong to a run, even one killed in its first epoch."""
     wanted = (LAST, PREVIOUS, EPOCHS, RECOVERIES)
     return any(fnmatchcase(name, pattern) for name in names for pattern in wanted)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, with which a scheduler ends a job: who handles them, and on which stack."""
+"""Handlers of Ctrl-C and of SIGTERM, with which schedulers end a job, and their signal stack."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextmanager
 def handled_by(handler: Handler, signals: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]:
-    """`signals` go to `handler` within the block; outside the main thread none can be."""
+    """Handle `signals` by `handler` within the block; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -31,7 +31,7 @@ def handled_by(handler: Handler, signals: Sequence[signal.Signals] = SIGNALS) ->
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Within the block SIGTERM is as Ctrl-C: temporary files and processes go with the command.
+    """Within the block SIGTERM raises KeyboardInterrupt, so that temporary files are removed.
 
     `timeout` and schedulers send it. A forked process has nothing to close, and dies of it.
     """

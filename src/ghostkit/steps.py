@@ -150,7 +150,7 @@ def with_fast_decode(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def scaled_decode(steps: Sequence[Step]) -> ScaledDecode | None:
-    """How a picture is to be decoded, where that is not whole."""
+    """The `ScaledDecode` among the steps, or None."""
     first = steps[0] if steps else None
     return first if isinstance(first, ScaledDecode) else None
 

@@ -1,10 +1,9 @@
-"""The one engine under predict, evaluate and verify: sources in, answers out, in order.
+"""The inference engine under predict, evaluate and verify: sources in, answers out, in order.
 
-Two schedules. Run to completion: every worker takes a batch of sources from bytes to logits by
-itself, with no queue between the stages; best where each core can run the model. A pool: many
-decode, one infers; for a model that runs one batch at a time, as on an accelerator. In both a
-bounded window of batches is in flight, and a source that fails becomes an answer with its error
-while the rest goes on.
+Two schedules. Run to completion: each worker thread processes a batch from bytes to logits, without
+queues between the stages; best where each core can run the model. A pool: many threads decode, one
+infers; for a model that runs one batch at a time, as on an accelerator. In both, a bounded window
+of batches is in flight, and a source that fails becomes an answer with its error.
 """
 
 import threading
@@ -31,7 +30,7 @@ Schedule = Literal["auto", "complete", "pool"]
 
 @dataclass(frozen=True, slots=True)
 class Rows(Generic[Source]):
-    """How a source is written into its row of a batch, which is used again for later batches."""
+    """How a source is written into its row of a batch buffer, which is reused for later batches."""
 
     shape: tuple[int, ...]  # of one row
     dtype: str
@@ -67,16 +66,16 @@ def answers(
         load: from a source to the model's input without batch axis, or how it is written into a
             batch; raises `ImageRefused`.
         infer: from ``(N, …)`` to logits ``(N, K)`` float32; called from several threads at once
-            when run to completion. It must not keep its argument, whose memory is used again.
+            when run to completion. It must not keep its argument, whose memory is reused.
         workers: threads; the cores this process may use by default.
         window: batches in flight; by default 4 per worker, or 4 in a pool.
         schedule: "complete", "pool", or "auto": both are timed with the first pictures, where there
             are enough and more than one worker, and the faster one does the rest.
-        serial: the model runs one batch at a time, whoever calls it; a pool is then the usual one.
-        least: the batch that the model computes for any smaller one too. Where each thread does
-            all, batches get smaller towards the end, down to this, so that no thread waits long.
+        serial: the model runs one batch at a time; the pool is then the default schedule.
+        least: the fixed batch size to which the model pads smaller batches, else 1. When run to
+            completion, batches shrink towards the end, down to this, so that no thread idles long.
         times: filled while the stream runs.
-        trials: what "auto" has found before.
+        trials: earlier measurements of "auto".
 
     Raises:
         UsageError: `batch_size`, `workers` or `window` is below 1, or `schedule` is unknown.

@@ -1,4 +1,4 @@
-"""Threads: how many cores there are for them, and a map over them that keeps order and bounds."""
+"""Available cores, and an ordered, bounded map over threads."""
 
 import math
 import os

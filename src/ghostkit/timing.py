@@ -1,4 +1,4 @@
-"""How long each stage of a stream takes: sums and percentiles, in constant memory.
+"""Timing of the stages of a stream: sums and percentiles, in constant memory.
 
 Stages are named by who measures them: the stream itself (`infer`), the classifier (`decode`,
 `prepare`, `postprocess`), a command (`write`).
@@ -63,14 +63,14 @@ class Durations:
 
 
 class Stopwatch:
-    """Durations by stage of one thread, gathered to be handed over together."""
+    """Durations by stage of one thread, to be added to `StageTimes` together."""
 
     def __init__(self) -> None:
         self.laps: list[tuple[str, float]] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure a block, also one that raises."""
+        """Measure a block, even one that raises."""
         begin = time.perf_counter()
         try:
             yield
@@ -80,7 +80,7 @@ class Stopwatch:
 
 @dataclass
 class StageTimes:
-    """What a stream did and how long each stage took, over all workers.
+    """The statistics of a stream: pictures, and the time of each stage over all workers.
 
     `stages` holds `decode` and `prepare` per picture, `infer` per batch, and what callers `note`.
     """
@@ -103,7 +103,7 @@ class StageTimes:
         self.add([(stage, seconds)])
 
     def say_schedule(self, words: str) -> None:
-        """How the work is shared out from now on."""
+        """Set the description of the schedule that is used from now on."""
         self.schedule = words
 
     @property

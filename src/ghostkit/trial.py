@@ -1,8 +1,8 @@
-"""Which of two ways to do a stream of work is the faster one here: both do some of it, timed.
+"""Find the faster of two implementations of a stream of work, by timing both on parts of it.
 
-The machine may be busy with something else while one of them is timed, so the second way has to be
+The machine may be busy with something else while one of them is timed, so the second has to be
 faster twice before it does the rest. Nothing is done twice and the results keep their order; work
-that ends before both were timed is done in the first way. `stream` calls it with its two schedules.
+that ends before both were timed is done by the first.
 """
 
 import time
@@ -27,7 +27,7 @@ class Candidate(Generic[Batch, Done]):
 
 
 class Trials:
-    """What was found for each setting, so that it is found once."""
+    """The faster implementation for each setting, measured once."""
 
     def __init__(self) -> None:
         self._faster: dict[Hashable, str] = {}  # the candidate's name

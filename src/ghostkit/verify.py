@@ -1,7 +1,6 @@
-"""Whether two artifacts give the same answers, over real pictures and the whole path.
+"""Compare the answers of two artifacts on real pictures, from file bytes to probabilities.
 
-In: two classifiers, each with its own card, and pictures; out: an `Agreement`. Called by the
-commands `verify` and `demo`; `report.agreement` makes a page of what comes out.
+In: two classifiers, each with its own card, and pictures; out: an `Agreement`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,15 +25,15 @@ NAMES_SHOWN = 5
 
 
 class Answering(Protocol):
-    """What can be compared: a `Classifier`, or a model that a server has."""
+    """The interface of what can be compared: a `Classifier`, or a server's model."""
 
     @property
     def card(self) -> ModelCard:
-        """What the answers are of."""
+        """The model's card."""
 
     @property
     def backend(self) -> Backend:
-        """What gives them."""
+        """The backend that runs the model."""
 
     @property
     def fallback(self) -> str | None:
@@ -47,10 +46,14 @@ class Answering(Protocol):
     def answers(
         self, pictures: Sequence[Picture], *, batch_size: int = 8
     ) -> Iterator[Answer[Picture]]:
-        """The raw outputs for each picture, in order, or why there are none."""
+        """An answer per picture, in order: raw outputs, (K,) float32, or the picture's error.
+
+        Raises:
+            UsageError: the model cannot be reached, or `batch_size` is below 1.
+        """
 
     def prediction(self, answer: Answer[Picture]) -> Prediction:
-        """What becomes of raw outputs."""
+        """The Prediction for one raw answer; an error becomes one without probabilities."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A picture of which A and B say different things.
+    """A picture on which A and B disagree.
 
     The top classes differ, a probability differs by more than the tolerance, or one of the two has
     no answer.
@@ -101,7 +104,7 @@ class Agreement:
     top1_agreement: float  # 0..1, over `compared`
     max_probability_difference: float
     mean_probability_difference: float
-    max_logit_difference: float | None  # None where the two give different things
+    max_logit_difference: float | None  # None where one gives logits and the other probabilities
     disagreements: tuple[Disagreement, ...]
     unanswered: tuple[tuple[str, str], ...]  # (path, A's reason); by neither: the picture is bad
     tolerance: float

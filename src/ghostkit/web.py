@@ -1,4 +1,4 @@
-"""The parts of a URL, or a clear refusal: the one place where an address is taken apart."""
+"""Parse URLs, in one place, with a clear error."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -6,10 +6,10 @@ from ghostkit.errors import UsageError
 
 
 def parts_of(url: str) -> SplitResult:
-    """Its parts, whose port is a number and whose host can be asked for.
+    """The parts of `url`, with a valid port and a host name of valid form.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a URL.
     """
     try:
         parts = urlsplit(url)

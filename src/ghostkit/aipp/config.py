@@ -1,7 +1,7 @@
-"""What one AIPP block means: a typed record with every default filled in, as the chip holds it.
+"""An AIPP block as a typed record, with every default filled in.
 
-Comes from a `Block`; `simulate`, `explain` and `match` work on it. Float constants are what the
-chip keeps: the file's text to float32, then to float16.
+Made from a `Block`; `simulate`, `explain` and `match` work on it. Float constants have the values
+that the chip stores: the file's text rounded to float32, then to float16.
 """
 
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def of_block(block: Block) -> Aipp:
 
 
 def half(value: float) -> float:
-    """`value` as the chip holds it: to float32 in the message, then to float16."""
+    """`value` as the chip stores it: rounded to float32 in the message, then to float16."""
     return float(np.float16(np.float32(value)))
 
 

@@ -1,4 +1,4 @@
-"""What an AIPP block does, in words: a line per thing that happens, in the order of the chip."""
+"""Describe an AIPP block in words: a line per operation, in the order of the chip."""
 
 from ghostkit.aipp.config import CHANNELS, Aipp, Csc
 

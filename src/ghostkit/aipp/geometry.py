@@ -1,4 +1,4 @@
-"""Which geometric steps are left to the host where AIPP crops, or why they cannot add up.
+"""The geometric steps that the host must do before AIPP's crop, or why no such steps exist.
 
 Also: whether steps that somebody else runs on the host, e.g. a MindX pipeline, are those of a card.
 """
@@ -16,7 +16,7 @@ PERIOD = 4  # centre-crop offsets round half to even, so sides repeat their patt
 def host_geometry(
     steps: Sequence[Step], config: Aipp, model_size: Size, source: str
 ) -> tuple[tuple[Step, ...], Size]:
-    """The host's steps, and the (height, width) they end in, for a block that lint passed.
+    """The host's steps and their output (height, width), for a block without lint errors.
 
     Raises:
         AippError: no host steps exist that AIPP's crop or padding turn into training's.
@@ -45,7 +45,7 @@ def host_geometry(
 
 
 def contradictions(trained: Sequence[Step], host: Sequence[Step]) -> tuple[str, ...]:
-    """What `host` steps do otherwise than `trained` ones, a sentence each; none: they are equal."""
+    """How `host` steps differ from `trained` ones, a sentence each; empty if they agree."""
     if tuple(trained) == tuple(host):
         return ()
     ours, theirs = (_by_kind(steps) for steps in (trained, host))
@@ -93,7 +93,7 @@ def _by_kind(steps: Sequence[Step]) -> dict[str, tuple[Step, ...]]:
 def _check_centres(
     before: Sequence[Step], host_size: Size, crop: Crop, model_size: Size, source: str
 ) -> None:
-    """Refuse a crop that is not the centre of what the host would have cut out before it."""
+    """Refuse an AIPP crop that is not at the centre of the host's output."""
     fixed, shortest = output_size(before), _shortest(before)
     if fixed is None and shortest is None:
         raise AippError(

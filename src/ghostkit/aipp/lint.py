@@ -1,4 +1,4 @@
-"""What ATC, the chip or common sense object to in an AIPP file, each with what to do.
+"""Lint an AIPP file: what ATC or the chip refuses, or what is probably wrong, each with a remedy.
 
 In: parsed blocks, and what is known of the model. Out: findings in the order of the file.
 """

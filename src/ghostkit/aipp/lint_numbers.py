@@ -29,7 +29,7 @@ def numbers(block: Block, config: Aipp) -> Iterator[Finding]:
 
 
 def _rounded_away(block: Block, config: Aipp, channel: int) -> Iterator[Finding]:
-    """Constants so small that half precision keeps little or nothing of them."""
+    """Constants so small that float16 loses most of their digits, or rounds them to zero."""
     for stem, held in (("min", config.min[channel]), ("var_reci", config.var_reci[channel])):
         key = f"{stem}_chn_{channel}"
         written = block.number(key)

@@ -1,4 +1,4 @@
-"""Do host steps and AIPP together do what training did? If so, what remains for the host.
+"""Check that host steps and AIPP together equal the training preprocessing; what the host must do.
 
 In: the float model's card and an AIPP block. Out: the card of the compiled model, or an `AippError`
 with the reason: normalised twice, not at all, or otherwise; another size, crop or colour.
@@ -106,7 +106,7 @@ def _check_host_can_feed(config: Aipp, source: str) -> None:
 
 
 def trained_levels(card: ModelCard) -> NDArray[np.float64]:
-    """What training made of each level 0..255 in each channel of the model: (3, 256)."""
+    """The training normalisation of each level 0..255 in each channel of the model: (3, 256)."""
     levels = np.tile(np.arange(256, dtype=np.float64), (3, 1))
     step = next((step for step in card.steps if isinstance(step, Normalize)), None)
     if step is None:
@@ -116,7 +116,7 @@ def trained_levels(card: ModelCard) -> NDArray[np.float64]:
 
 
 def chip_levels(config: Aipp) -> NDArray[np.float64]:
-    """What the chip makes of them: (3, 256), float16 values."""
+    """The chip's normalisation of each level 0..255 in each channel: (3, 256), float16 values."""
     levels = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
     return normalise(config, levels[None, :, :, None])[0, :, :, 0].astype(np.float64)
 
@@ -127,7 +127,7 @@ def _differences(card: ModelCard, config: Aipp) -> tuple[float, float]:
 
 
 def explained_difference(card: ModelCard) -> float:
-    """The most that half precision alone may cost: each constant and the result half a step off.
+    """An upper bound of the float16 rounding error: constants and result each off by half a step.
 
     With x the level, a = 255 * mean and v = 1 / (255 * std):
     ``|x - a| * dv + v * da + da * dv + d(result)``, each d half a float16 step at that magnitude.

@@ -1,8 +1,7 @@
 """The text of an AIPP file to typed blocks, and back: protobuf's text format as ATC reads it.
 
 In: bytes or text and the file's name. Out: a `Block` per ``aipp_op``, each entry with its line.
-What ATC's own reader refuses, and what it would read otherwise than it was meant, is refused here
-with line and column.
+What ATC's own parser rejects, or would silently misread, is rejected here with line and column.
 """
 
 import re
@@ -139,7 +138,7 @@ def _tokens(text: str, source: str) -> Iterator[Token]:
 
 
 def _foreign(text: str, at: int) -> str:
-    """A hint where the file is none of AIPP's, or its line of the post-processing's file."""
+    """A hint where the file is not an AIPP file, or the line is one of a post-processing config."""
     if text[at] == "\ufeff":
         return "; ATC's reader refuses a byte order mark: save the file as UTF-8 without one"
     if not text[at].isprintable():
@@ -156,7 +155,7 @@ def _foreign(text: str, at: int) -> str:
 
 
 class _Reader:
-    """The words of one file, read from left to right."""
+    """A tokenizer and parser of one file, from left to right."""
 
     def __init__(self, tokens: list[Token], source: str) -> None:
         self._tokens, self._source, self._at = tokens, source, 0
@@ -185,7 +184,7 @@ class _Reader:
         return Block(tuple(entries), name.line)
 
     def _entries(self, before: list[Entry]) -> list[Entry]:
-        """The entry that comes, or several where a repeated key has a list."""
+        """The next entry, or several where a repeated key has a list."""
         word = self._take("name", "a key")
         key = KEYS.get(word.text)
         if key is None:

@@ -1,4 +1,4 @@
-"""One value of an AIPP file: from its words to the type that its key has."""
+"""Parse one value of an AIPP file: from its tokens to its key's type."""
 
 import math
 import re
@@ -14,7 +14,7 @@ def read_value(name: str, kind: str, words: list[str]) -> Value:
 
     Args:
         kind: of the first word: name, number, minus or string.
-        words: one, or a sign and a name, or strings that belong together.
+        words: one token, or a sign and a name, or adjacent strings, which are concatenated.
 
     Raises:
         ValueError: says what was expected.

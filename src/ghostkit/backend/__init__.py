@@ -1,4 +1,4 @@
-"""What runs a model: one method, from a batch of prepared pictures to logits."""
+"""The interface of model runtimes: one method, from a batch of prepared pictures to logits."""
 
 from typing import Protocol
 
@@ -29,7 +29,7 @@ class Backend(Protocol):
 
 
 class FakeBackend(Backend):
-    """A model whose every answer a person can foretell: the class of the strongest channel.
+    """A model with predictable answers: the class of the strongest colour channel.
 
     Class 0 is red, 1 green, 2 blue: the logits are the mean of each channel of an ``(N, 3, H, W)``
     batch. For tests, ours and our users'.

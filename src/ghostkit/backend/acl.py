@@ -1,7 +1,7 @@
 """A compiled ``.om`` model through Ascend's own Python interface, `acl`, on one device.
 
-Written against the documented interface of CANN's pyACL, and tested with a strict stand-in for it;
-it was never run on a device. Called by `backend.ascend` and by the doctor.
+Written against the documented interface of CANN's pyACL and tested with a strict fake of it; it was
+never run on a device.
 """
 
 import os
@@ -101,7 +101,7 @@ class AclSession:
             call(*arguments)
 
     def _dataset(self, sizes: list[int]) -> tuple[Any, list[Any]]:
-        """Buffers of these sizes on the device, as pyACL passes them: the set, and each address."""
+        """A pyACL data set of device buffers with these sizes, and the address of each buffer."""
         acl = self._acl
         dataset = acl.mdl.create_dataset()
         self._undo.append((acl.mdl.destroy_dataset, dataset))

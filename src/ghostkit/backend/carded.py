@@ -1,7 +1,4 @@
-"""An ONNX file's bytes, its card and its weights, and whether a graph is the one its card says.
-
-What every backend asks of a file before it runs it. Called by `onnx` and `openvino`.
-"""
+"""Checks that every backend makes of a model file: its bytes, its card, and that the two agree."""
 
 import json
 import os
@@ -33,7 +30,7 @@ def read_model(path: str) -> bytes:
 
 
 def check_weights(notes: Mapping[str, str], path: str) -> None:
-    """Refuse a graph that has read other weights than those it was made for."""
+    """Raise ModelError if the weights beside the graph are not those it was made for."""
     text = notes.get(WEIGHTS_METADATA_KEY)
     if text is None:
         return
@@ -136,7 +133,7 @@ def check_output(outputs: Values, card: ModelCard, path: str) -> None:
 
 
 def check_meaning(operator: str | None, card: ModelCard, path: str) -> None:
-    """Refuse a graph that ends in `operator` where its card's answer would take softmax twice."""
+    """Refuse a graph ending in Softmax whose card declares logits: it would be applied twice."""
     if operator == "Softmax" and card.output.kind == "logits":
         raise ModelError(
             f"{path}: the model ends in Softmax, but its card says that {card.output.name!r} holds "

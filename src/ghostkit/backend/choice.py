@@ -1,4 +1,4 @@
-"""Where a model shall run, as a user asks for it: backend, device, and whether less will do."""
+"""The user's choice of backend, device and precision, and whether a fallback is allowed."""
 
 import re
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is asked for; `auto` takes the best that this installation has.
+    """A choice of runtime; `auto` takes the best that this installation has.
 
     `strict`: whoever opens the model raises where it would have to take another device or
     precision.
@@ -38,7 +38,7 @@ class Choice:
     precision: Precision = "fp32"  # of what the model holds in float32
 
     def less(self, path: str, instead: str) -> str:
-        """What a result has to say of a fallback; `instead` tells what runs, why, what to do.
+        """The message about a fallback; `instead` says what runs instead, why, and what to do.
 
         Raises:
             ModelError: the choice is strict.

@@ -1,4 +1,4 @@
-"""Graphs that ONNX Runtime has optimised, kept in the user's cache, so that a model opens sooner.
+"""A cache of graphs optimised by ONNX Runtime, so that a model opens sooner the next time.
 
 An entry is found by a hash of all that the optimised graph depends on: the model file's bytes,
 which name the hash of weights beside it, ONNX Runtime's version, and what the processor can do. It

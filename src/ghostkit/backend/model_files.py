@@ -1,7 +1,7 @@
 """The files that a model consists of: its own, and those beside it that hold its weights.
 
-In: the path of a model of any kind; out: their contents, or one hash of all. So a job knows its
-model again, a cluster's worker gets all of it, and a teacher's answers are kept under its own name.
+In: the path of a model of any kind; out: their contents, or one hash of all. The hash identifies
+the model of a job and of a teacher's cached answers; the contents are sent to cluster workers.
 """
 
 import hashlib

@@ -24,7 +24,7 @@ class CardedBackend(Backend, Protocol):
 
     @property
     def host_card(self) -> ModelCard:
-        """What is left to do before `infer`; the card itself where that is all of it."""
+        """The card of the preprocessing left to the host; by default the card itself."""
 
 
 def _onnx(path: str, choice: Choice) -> CardedBackend:

@@ -259,12 +259,12 @@ def _hint(core: Any, choice: Choice) -> str:
 
 
 def _fallback(precisions: Sequence[str], choice: Choice, path: str) -> str | None:
-    """What a result has to say where a model does not compute in what was asked for.
+    """The fallback message if a model does not compute in the requested precision, else None.
 
-    Layers of an 8-bit model are as they were asked for by the file itself.
+    8-bit layers do not count: the model file itself asks for them.
 
     Raises:
-        ModelError: so it is, and the choice is strict.
+        ModelError: there is a fallback, and the choice is strict.
     """
     others = set(precisions) - {choice.precision, "int8"}
     if not others or (choice.precision != "fp32" and choice.precision in precisions):

@@ -19,7 +19,7 @@ RECORD_KEY = "openvino"  # in the recipe of the card's provenance: {"sha256": {"
 
 
 def weights_path(path: str | os.PathLike[str]) -> Path:
-    """Where the weights of the graph at `path` stand."""
+    """The path of the weights of the graph at `path`."""
     return Path(path).with_suffix(".bin")
 
 

@@ -1,10 +1,10 @@
-"""What this machine's processor can do, as the system says it."""
+"""The feature flags of this machine's processor, as the operating system reports them."""
 
 import platform
 
 
 def processor() -> str:
-    """What the processor can do, as the system says it; its name where it does not."""
+    """The processor's feature flags as the system reports them; its name where it does not."""
     try:
         with open("/proc/cpuinfo") as stream:
             for line in stream:

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: which is asked for on a device, and which one really runs.
+"""ONNX Runtime's execution providers: which one is requested for a device, and which one runs.
 
 Those of CUDA and CANN are written against their documentation and tested with a stand-in of
 ONNX Runtime; they were never run on a device.
@@ -32,9 +32,9 @@ def device_for(choice: Choice) -> Device:
 
 
 def providers_for(device: Device, strict: bool) -> Providers:
-    """What to open a session with: the device's provider where it is installed, and the CPU's.
+    """The providers to open a session with: the device's, where it is installed, and the CPU's.
 
-    Not the CPU's beside another where that is `strict`: no operator may stay behind there.
+    If the choice is `strict`, the CPU's is left out beside another, so that no operator runs there.
     """
     name = OF_DEVICE.get(device.kind)
     if name is None or name not in onnxruntime.get_available_providers():
@@ -44,10 +44,10 @@ def providers_for(device: Device, strict: bool) -> Providers:
 
 
 def fallback(device: Device, used: Sequence[str], path: str, choice: Choice) -> str | None:
-    """What a result has to say where a session's providers, `used`, are not those of `device`.
+    """The fallback message if a session's providers, `used`, are not those of `device`, else None.
 
     Raises:
-        ModelError: so it is, and the choice is strict.
+        ModelError: there is a fallback, and the choice is strict.
     """
     wanted = OF_DEVICE.get(device.kind, CPU)
     if used[0] == wanted:

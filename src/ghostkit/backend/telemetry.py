@@ -1,8 +1,8 @@
-"""OpenVINO and NNCF imported without a word to their authors.
+"""Import OpenVINO and NNCF with their telemetry disabled.
 
-Each reports its use to Google Analytics by the package openvino-telemetry, which OpenVINO requires:
-``import openvino`` alone sends an event, from a process that it forks. Where that package is
-missing both do without, so it is missing while they are imported.
+Both report their use to Google Analytics through the package openvino-telemetry, which OpenVINO
+requires: ``import openvino`` alone sends an event, from a process that it forks. Both work without
+that package, so it is hidden while they are imported.
 """
 
 import sys
@@ -17,12 +17,12 @@ _importing = Lock()
 
 
 def import_untold(name: str) -> ModuleType:
-    """The module `name`, as it is where openvino-telemetry is not installed.
+    """Import the module `name` as if openvino-telemetry were not installed.
 
-    What the program itself has imported already stays as it is.
+    Modules that the program has imported already stay as they are.
 
     Raises:
-        ImportError: as of an import.
+        ImportError: the module cannot be imported.
     """
     with _importing:
         if name in sys.modules:

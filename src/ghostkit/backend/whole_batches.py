@@ -1,4 +1,4 @@
-"""Any number of pictures through a model that takes batches of one size."""
+"""Run any number of pictures through a model with a fixed batch size."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What the package brings along: TrashNet at 112x84 pixels, and a model to use and to start from.
+"""Data shipped in the package: TrashNet at 112x84 pixels, and a model to use and to start from.
 
 Out: a folder of class folders, for `ghostkit.dataset`, whose source and licence are in
 TRASHNET-LICENSE.txt; and the paths of the model's two files, which recipes/README.md says how to
@@ -33,7 +33,7 @@ def default_weights() -> Path:
 
 
 def default_model() -> Path:
-    """The ONNX graph that classifies where no model is named; it reads `default_weights`."""
+    """The ONNX graph of the default model; it reads `default_weights`."""
     return Path(str(files(__name__) / "default.onnx"))
 
 

@@ -1,4 +1,4 @@
-"""How sure a model may be: a temperature for its logits, a threshold for its answers.
+"""Calibration of a model: a temperature for its logits, a rejection threshold for its answers.
 
 In: what a model answers to labelled pictures that it was not trained on
 (`evaluate.collect_answers`), and perhaps to pictures of none of its classes (`measuring`). Out: a

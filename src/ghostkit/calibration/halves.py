@@ -1,4 +1,4 @@
-"""Halves of a set of pictures: what one has chosen, the other judges."""
+"""Cross-validation in two halves: what is fitted on one half is measured on the other."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""How sure a model is of pictures of none of its classes; and the model with a temperature."""
+"""Confidence of a model on pictures of none of its classes, and the model with a temperature."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def best_probabilities(
     batch_size: int = 8,
     workers: int | None = None,
 ) -> tuple[NDArray[np.float32], Unanswered]:
-    """How sure the model is of each picture ``(N,)``, whatever it says.
+    """The highest class probability of each picture ``(N,)``.
 
     Raises:
         UsageError: nothing was answered.

@@ -1,4 +1,4 @@
-"""The temperature that makes probabilities mean what they say.
+"""Temperature scaling: calibrated probabilities by one factor on the logits.
 
 Guo, Pleiss, Sun and Weinberger: "On Calibration of Modern Neural Networks", ICML 2017.
 """
@@ -19,7 +19,7 @@ LEAST = 20  # labelled pictures
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature, and what it changes on pictures that did not choose it."""
+    """A temperature, and its effect on pictures that it was not fitted on."""
 
     temperature: float | None  # chosen by all pictures; None: every answer is right, so none is
     images: int
@@ -30,10 +30,10 @@ class Calibration:
 def calibrate(
     logits: NDArray[np.float32], targets: NDArray[np.int64], before: float = 1.0
 ) -> Calibration:
-    """The temperature that makes the labels likeliest.
+    """The temperature of least cross entropy, and its effect measured in two halves.
 
-    Where every answer is right there is none: the colder, the likelier. A half of which that holds
-    leaves the other as it is, in the figures.
+    If every answer is right there is no minimum: the loss falls for ever towards temperature 0. If
+    that holds for one half, the other half is measured unscaled.
 
     Args:
         logits: ``(N, K)``.
@@ -73,7 +73,7 @@ def calibrate(
 
 
 def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float | None:
-    """The temperature of the least cross entropy, which has no other minimum; None: it has none.
+    """The temperature that minimises the cross entropy; None where there is no minimum.
 
     The loss is convex in one over the temperature, the `scale` here, so its slope rises, and is 0
     at the minimum. Where every answer is right, it falls for ever as it gets colder; where the

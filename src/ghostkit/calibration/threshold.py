@@ -1,4 +1,4 @@
-"""A best probability below which an answer is not to be believed.
+"""Selective classification: a threshold of the best probability below which answers are rejected.
 
 Hendrycks and Gimpel: "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in
 Neural Networks", ICLR 2017.
@@ -16,7 +16,7 @@ from ghostkit.metrics import Accuracy, accuracy
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """A threshold of the best probability, and what it does to pictures that did not choose it."""
+    """A threshold of the best probability, and its effect on pictures that it was not fitted on."""
 
     threshold: float  # chosen by all pictures; at least that is accepted
     kept: Accuracy  # labelled pictures whose answer is accepted
@@ -39,7 +39,7 @@ def threshold_that_keeps(best: NDArray[np.float32], share: float) -> float:
 def threshold_for_accuracy(
     best: NDArray[np.float32], right: NDArray[np.bool_], wanted: float
 ) -> float | None:
-    """The lowest threshold above which at least the share `wanted` is right; None: there is none.
+    """The lowest threshold with an accuracy of at least `wanted` among accepted answers, or None.
 
     Args:
         best: each picture's best probability ``(N,)``.
@@ -53,7 +53,7 @@ def threshold_for_accuracy(
 def _thresholds(
     best: NDArray[np.float32], right: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.intp]]:
-    """The thresholds there are, the highest first; what share each leaves right, of how many."""
+    """All possible thresholds, highest first; accuracy and number of accepted answers of each."""
     order = np.argsort(-best, kind="stable")
     values = best[order]
     counts = np.arange(1, len(best) + 1)
@@ -70,17 +70,16 @@ def reject(
     wanted_accuracy: float | None = None,
     unknown: NDArray[np.float32] | None = None,
 ) -> Rejection:
-    """A threshold by one of two rules.
+    """A threshold by one of two rules, and its effect measured in two halves.
 
-    A half that has no threshold of the accuracy accepts nothing of the other: its pictures say that
-    none is sure enough.
+    If one half has no threshold of the wanted accuracy, nothing of the other half is accepted.
 
     Args:
         best: the best probability of each labelled picture ``(N,)``, calibrated.
         right: whether it is that of the label.
         keep: accept at least this share of the pictures.
         wanted_accuracy: accept as many as leave at least this share of them right.
-        unknown: the best probabilities of pictures of none of the classes, which have no say.
+        unknown: the best probabilities of pictures of none of the classes; not used for fitting.
 
     Raises:
         UsageError: no threshold reaches the accuracy.
@@ -116,7 +115,7 @@ def reject(
 
 
 def _auroc(known: NDArray[np.float32], unknown: NDArray[np.float32]) -> float:
-    """The area under the ROC curve: pairs in which the known one is surer, ties half."""
+    """The area under the ROC curve of known against unknown pictures; ties count half."""
     ordered = np.sort(unknown)
     below = np.searchsorted(ordered, known, side="left")
     equal = np.searchsorted(ordered, known, side="right") - below

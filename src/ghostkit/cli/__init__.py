@@ -1,7 +1,9 @@
 """The command line: parse, call, print, exit status. One file per command, imports inside handlers.
 
-Exit status: 0 all good, 1 some inputs failed (each one named), 2 wrong usage or environment. What
-goes wrong is one message on standard error that begins with ``ghostkit:``, never a traceback.
+Exit status: 0 success, 1 done but some inputs failed (each one named), 2 wrong usage or
+environment, 130 interrupted (Ctrl-C or SIGTERM), 141 the reader of standard output has gone (a
+broken pipe). An error is one message on standard error that begins with ``ghostkit:``, never a
+traceback.
 """
 
 import gc
@@ -60,7 +62,7 @@ def _options(
 
 
 def main() -> None:
-    """The command in `sys.argv`, then exit with its status; ``ghostkit.__main__`` calls it."""
+    """Run the command in `sys.argv`, then exit with its status."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
@@ -74,11 +76,11 @@ def main() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Put something where the caller has closed a standard stream, as ``2>&-`` does.
+    """Reopen standard streams that the caller has closed, as ``2>&-`` does.
 
-    Else the next file that is opened would be the stream, and what is for the person would stand in
-    it. Nothing comes from standard input and nobody reads standard error; writing to standard
-    output fails.
+    Otherwise the next opened file would get the stream's descriptor, and messages would be
+    written into it. Standard input is empty then, standard error is discarded, and writes to
+    standard output fail.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
@@ -148,7 +150,7 @@ def _wrong_usage(error: Exception) -> int:
 
 
 def _written_out(status: int) -> int:
-    """The status, once nothing of standard output is waiting to be written."""
+    """Flush standard output; the exit status, which changes if that fails."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -162,11 +164,11 @@ def _written_out(status: int) -> int:
 
 
 def _reader_left() -> int:
-    """The reader of our output, e.g. ``head``, has all it wants: leave without a word."""
+    """The status for a broken pipe, e.g. of ``head``: end without a message."""
     _discard_output()
     return READER_LEFT
 
 
 def _discard_output() -> None:
-    """Or what is still to be written fails again when Python ends."""
+    """Point standard output at /dev/null, or Python's own flush at exit would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

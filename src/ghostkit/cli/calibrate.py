@@ -174,7 +174,7 @@ def _open_data(
     seed: int,
     card: "ModelCard",
 ) -> "Dataset":
-    """The val part, where there are parts or one is held out, or all of it.
+    """The validation part, where there is one or one is held out, else all of the data.
 
     Raises:
         UsageError: there is a train part only.
@@ -204,7 +204,7 @@ def _open_data(
 
 
 def _temperature(found: "Calibration", card: "ModelCard", wants_threshold: bool) -> float:
-    """What was found, or, where that is nothing, the card's own.
+    """The fitted temperature, or the card's own where none can be fitted.
 
     Raises:
         UsageError: nothing was found, and no threshold is wanted either.

@@ -43,7 +43,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class Commands(TyperGroup):
-    """The group of all `COMMANDS`.
+    """The click group of all `COMMANDS`, each imported when it is needed.
 
     `ctx` is Any: its class is click's in some versions of typer, and typer's own in others.
     """
@@ -57,7 +57,7 @@ class Commands(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
-        """What a list shows of a command, its name and sentence; None where there is none."""
+        """A command with its name and first sentence alone, for lists; None where there is none."""
         return _outline(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:

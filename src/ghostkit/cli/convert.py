@@ -167,7 +167,7 @@ def _check_output(output: Path, suffix: str | None, model: Path, overwrite: bool
 
 
 def _pictures(images: list[Path] | None, to: str, precision: str, folder: Path) -> tuple[str, ...]:
-    """Where the result is compared with its source."""
+    """The pictures on which the result is compared with its source."""
     from ghostkit.bundled import unpack_some
     from ghostkit.sources import find_pictures
 
@@ -181,7 +181,7 @@ def _pictures(images: list[Path] | None, to: str, precision: str, folder: Path) 
 
 
 def _refused(error: "AgreementError", as_json: bool) -> NoReturn:
-    """Tell why nothing is written, with the table of what was tried; exit status 1."""
+    """Report why nothing is written, with the table of trials; exit status 1."""
     from ghostkit.cli.standard_output import print_json
     from ghostkit.convert.int8_report import trial_record, trials_table
     from ghostkit.convert.search import BudgetError

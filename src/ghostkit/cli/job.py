@@ -1,4 +1,4 @@
-"""One job of ``ghostkit predict``: its output opened, its pictures answered, its account closed."""
+"""One job of ``ghostkit predict``: open the output, classify the pictures, report the totals."""
 
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
@@ -24,7 +24,7 @@ from ghostkit.writers import Kind, Writer, check_result_names, open_writer
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What goes where."""
+    """The model, sources and output of a job."""
 
     classifier: Classifier
     sources: Sources
@@ -37,11 +37,10 @@ class Job:
 
 
 def run(job: Job, *, overwrite: bool, resume: bool, notice: str | None) -> int:
-    """Answer the pictures; gives the exit status. `notice` is said before the first answer.
+    """Classify the pictures; returns the exit status. `notice` is printed before the first answer.
 
     Raises:
-        UsageError: something is wrong that can be told before the first answer, or the output can
-            no longer be written.
+        UsageError: a fault found before the first answer, or the output can no longer be written.
     """
     tally = Tally(NAMED_FAILURES if job.kind in ("jsonl", "csv", "parquet") else None)
     stop = Stop()
@@ -67,7 +66,7 @@ def run(job: Job, *, overwrite: bool, resume: bool, notice: str | None) -> int:
 def _answer(
     job: Job, writer: Writer, items: Iterator[Item], tally: Tally, times: StageTimes, stop: Stop
 ) -> bool:
-    """Answer all `items`; False if it was asked to stop, with what is answered written."""
+    """Classify all `items`; False if interrupted, with all finished answers written."""
     bars = silent if job.target == "-" else bars_for()
     total = max(0, job.sources.count() - tally.total) if bars is not silent else 0
     predictions = answers(
@@ -90,7 +89,7 @@ def _answer(
 
 
 def output_of(job: Job, resume: bool) -> Output | None:
-    """The output that can be gone on with later, if it is of such a kind."""
+    """The resumable output, if it is of such a kind, else None."""
     if can_resume(job.kind, job.target):
         return Output(job.kind, job.target, record_of(job))
     if resume:
@@ -136,7 +135,7 @@ def open_output(
 
 
 def check_going_on(*, overwrite: bool, resume: bool) -> None:
-    """Refuse what cannot both be done with an output that is there.
+    """Refuse --resume together with --overwrite.
 
     Raises:
         UsageError: both are asked for.
@@ -166,7 +165,7 @@ def record_of(job: Job) -> Record:
 
 
 def about_held(output: Output) -> str:
-    """What an earlier run has left, in words."""
+    """A message about the results that an earlier run has left."""
     torn = f"; {output.torn} bytes of a half-written record were cut off" if output.torn else ""
     what = "is finished: it holds all" if output.finished else "holds"
     return f"{output.target} {what} {output.held} pictures{torn}"

@@ -1,4 +1,4 @@
-"""Which argument of predict is the model: the first one where it is a model, else none.
+"""Find the model among the arguments of predict: the first one, if it is a model.
 
 In: the arguments as typed; out: the model, or None for the bundled one, and the sources. What could
 be either is refused rather than guessed, since the wrong model answers without a word.
@@ -37,7 +37,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]
 
 
 def about_default(card: ModelCard) -> str:
-    """What a person should know whose pictures the bundled model answers."""
+    """A notice that the bundled model is used, and for what it was trained."""
     shape = card.architecture
     words = [
         f"no model is named, so the bundled default answers: {shape.name} {shape.width or 1:g}x at "
@@ -77,7 +77,7 @@ def _is_model(name: str, *, alone: bool) -> bool:
 
 
 def _is_named_as_model(name: str) -> bool:
-    """Checkpoints are called .tar as archives are; what is a tar archive holds pictures."""
+    """Whether the name is a model's; checkpoints end in .tar too, but are not tar archives."""
     if not name.lower().endswith(MODELS):
         return False
     if name.lower().endswith(OPENVINO) and os.path.isfile(name):

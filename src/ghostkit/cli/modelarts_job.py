@@ -106,7 +106,7 @@ def _local(place: str, path: Path, bars: Bars, log: Log) -> str:
 
 
 def _run_folder(job: Job, work: Path, bars: Bars, log: Log) -> tuple[Path, bool]:
-    """Where the run writes, and whether it goes on with what an earlier job has left there."""
+    """The run folder, and whether it resumes what an earlier job has left there."""
     if not is_url(job.results):
         folder = Path(job.results)
         check_target(folder / ONNX, overwrite=True)
@@ -136,7 +136,7 @@ def _is_record(name: str) -> bool:
 
 
 def _empty(folder: Path) -> None:
-    """Remove what a job on this machine has left, which is not what the results' address holds."""
+    """Remove files of an earlier job on this machine, which the results' address lacks."""
     for path in folder.iterdir():
         if path.is_file():
             path.unlink()

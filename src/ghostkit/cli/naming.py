@@ -1,4 +1,4 @@
-"""Messages name what the person named: a URL, not the local place that stands for it meanwhile."""
+"""Replace local paths in messages by the URLs that the user gave for them."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ _addresses: dict[str, str] = {}  # of the command line that is running
 
 
 def stands_for(path: Path, address: str) -> None:
-    """From now on `path`, and what is below it, is called `address` in messages."""
+    """Name `path`, and paths below it, by `address` in messages from now on."""
     _addresses[str(path)] = address.rstrip("/")
 
 
 def forget() -> None:
-    """What an earlier command line of this process named is no longer meant."""
+    """Forget the names given by an earlier command line of this process."""
     _addresses.clear()
 
 
 def as_given(text: str) -> str:
-    """A message in the words of the command line."""
+    """`text` with local paths replaced by the URLs of the command line."""
     for path, address in _addresses.items():
         text = text.replace(path, address)
     return text

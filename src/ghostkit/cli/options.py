@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they read and behave alike."""
+"""Options and messages that several commands share."""
 
 import shlex
 import sys
@@ -22,7 +22,7 @@ INTERRUPTED = 130  # exit status: what a shell reports for SIGINT
 
 
 class UrlUse(Enum):
-    """What becomes of a URL given for a parameter that is marked so; else it is fetched."""
+    """How a URL for a marked parameter is treated; for other parameters it is fetched."""
 
     WRITTEN = auto()  # the command writes a local file or folder, which is sent
     KEPT = auto()  # the command deals with the store by itself
@@ -162,7 +162,7 @@ def next_training(
 
 
 def say_fallback(classifier: "Answering") -> None:
-    """Tell the person where a model does not run as it was asked to."""
+    """Print a line if a model runs by a fallback."""
     if (said := classifier.fallback) is not None:
         say(f"fallback: {said}")
 
@@ -176,5 +176,5 @@ def say_notes(dataset: "Dataset", card: "ModelCard") -> None:
 
 
 def say(line: str) -> None:
-    """A line for the person at the terminal, on standard error."""
+    """Print a line for the user on standard error."""
     tell(printable(as_given(line)), sys.stderr)

@@ -1,4 +1,4 @@
-"""What ``ghostkit pack`` does: a data set into archives, each sent when it is whole."""
+"""The work of ``ghostkit pack``: write a data set as archives, each sent when it is complete."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What ``ghostkit pipeline`` says and writes about a file instead of running it."""
+"""``ghostkit pipeline --explain``, ``--svg``, ``--fix``: describe or correct a file, not run it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ghostkit.mindx.structure import Pipeline, Stream
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be told, and where it is to be written."""
+    """Which descriptions are requested, and where they are written."""
 
     explain: bool
     svg: Path | None
@@ -29,7 +29,7 @@ class Asked:
 
 
 def tell(pipeline: Pipeline, stream: Stream, compiled: Callable[[], Program], asked: Asked) -> int:
-    """Do what was asked for; 1 if only explained and it is not what the model was trained with.
+    """Write what was requested; returns 1 if only explained and it contradicts the training.
 
     Args:
         compiled: gives the program; where a model or a file is missing, the stream is explained

@@ -1,4 +1,4 @@
-"""What ``ghostkit pipeline`` does with a folder: the SDK runner's lines, files and statistics."""
+"""``ghostkit pipeline`` on a folder: the SDK runner's lines, result files and statistics."""
 
 import os
 import time

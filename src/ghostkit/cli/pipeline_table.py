@@ -50,7 +50,7 @@ class StatsTable:
             self._print()
 
     def tick(self) -> None:
-        """Print the table, if it is not on a terminal and it is time to."""
+        """Print the table if it is due; on a terminal it refreshes itself."""
         now_s = time.monotonic()
         if self._live is None and now_s - self._shown_s >= PLAIN_INTERVAL_S:
             self._shown_s = now_s

@@ -32,7 +32,7 @@ from ghostkit.writers.contract import STANDARD_OUTPUT
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What the actors open, and how."""
+    """The model that the actors open, and the options to open it with."""
 
     path: str
     backend: BackendName
@@ -52,11 +52,11 @@ def run_parts(
     resume: bool,
     notice: str | None,
 ) -> int:
-    """Answer the pictures; gives the exit status. `notice` is said before the first answer.
+    """Classify the pictures; returns the exit status. `notice` is printed before the first answer.
 
     Raises:
-        UsageError: something is wrong that can be told before the first answer; the output can no
-            longer be written; or the cluster fails.
+        UsageError: a fault found before the first answer; the output can no longer be written; or
+            the cluster fails.
         MissingExtra: ray is not installed.
     """
     in_folder = job.target.endswith("/") or os.path.isdir(job.target)
@@ -105,7 +105,7 @@ def _answer(
     progress: Progress,
     stop: Stop,
 ) -> None:
-    """Have all parts answered that are not there yet."""
+    """Compute all parts that are missing in the output."""
     parts = sink.parts()
     first = list(islice(parts, 1))
     if not first:
@@ -134,7 +134,7 @@ def _answer(
 
 
 def _checked_format(job: Job, in_folder: bool) -> Format:
-    """The format in which nodes give their records.
+    """The format in which nodes return their records.
 
     Raises:
         UsageError: such an output is not for a cluster.
@@ -178,7 +178,7 @@ def _task(job: Job, model: Model, pool: Pool, format: Format, *, apart: bool) ->
 
 
 def _stores(names: Sequence[str]) -> dict[str, str]:
-    """How the stores of the sources are reached, and any that a list may name."""
+    """The store settings to send to the nodes, for the sources and for URLs in lists."""
     schemes = {parse(name).scheme for name in names if is_url(name)}
     if STANDARD_OUTPUT in names:
         schemes.update(filter(_is_set_up, SCHEMES))
@@ -193,7 +193,7 @@ def _is_set_up(scheme: str) -> bool:
 
 
 def _check_seen(account: Account) -> None:
-    """Raise where a node saw no file of a part, and this machine does."""
+    """Raise UsageError if a node found no file of a part, although this machine has them."""
     if account.unseen is not None and os.path.lexists(account.unseen):
         raise UsageError(
             f"the node {account.node} does not see {account.unseen!r}, nor the rest of its part, "

@@ -50,7 +50,7 @@ PartSize = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the command line says of them; None where it says nothing."""
+    """The values given on the command line; None where an option is not given."""
 
     address: str | None
     actors: str | None
@@ -78,7 +78,7 @@ class Asked:
                 parse_actors(self.actors)
 
     def pool(self, device: str) -> "Pool":
-        """The actors that are asked for."""
+        """The requested pool of actors."""
         from ghostkit.backend.choice import parse_device
         from ghostkit.cluster.pool import Pool, parse_actors
 

@@ -1,7 +1,7 @@
-"""Where the parts of ``ghostkit predict --engine ray`` go, and what is counted of them.
+"""The outputs of ``ghostkit predict --engine ray``: one file, or a folder of part files.
 
-A sink says which parts are still to be answered, given what an earlier run has left, and keeps what
-comes of them.
+A sink gives the parts that are still to be computed, after what an earlier run has left, and stores
+their results.
 """
 
 import time
@@ -25,16 +25,16 @@ PART_SIZE = 500  # pictures
 
 @dataclass
 class Progress:
-    """What a job has come to."""
+    """The running totals of a job."""
 
     tally: Tally
     seen: int = 0  # pictures of all shards
     skipped: int = 0  # other files
     fallbacks: set[str] = field(default_factory=set)
-    began: float = field(default_factory=time.monotonic)  # when there was a cluster
+    began: float = field(default_factory=time.monotonic)  # s, when the cluster was joined
 
     def add(self, account: Account) -> None:
-        """Account for a part that was answered now."""
+        """Count a part that was computed now."""
         self._count(account)
         self.tally.add_part(account.counts, ((s, name, why) for s, name, why in account.unanswered))
         if account.fallback is not None and account.fallback not in self.fallbacks:
@@ -42,7 +42,7 @@ class Progress:
             say(f"fallback on {account.node}: {account.fallback}")
 
     def recall(self, account: Account) -> None:
-        """Account for a part of an earlier run."""
+        """Count a part of an earlier run."""
         self._count(account)
         for status, count in account.counts.items():
             self.tally.recall(status, count)
@@ -53,18 +53,34 @@ class Progress:
 
 
 class Sink(Protocol):
-    """Where the parts of a job go."""
+    """Stores the parts of a job; used within a `with` block."""
 
     in_order: bool  # whether they have to come so
 
     def parts(self) -> Iterator[Part]:
-        """Those that are not there yet, in order."""
+        """The parts that are not stored yet, in order.
+
+        Raises:
+            OutputError: the output is of another job, or of other sources.
+        """
 
     def put(self, part: Part, account: Account, records: bytes) -> None:
-        """Keep what came of one of them."""
+        """Store the results of one part.
+
+        Args:
+            account: what became of its pictures.
+            records: whole records in the output's format.
+
+        Raises:
+            OutputError: the output cannot be written.
+        """
 
     def finish(self) -> None:
-        """All are there."""
+        """Complete the output, after all parts were put.
+
+        Raises:
+            OutputError: an earlier run with other sources has left more parts.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -73,7 +89,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """How an output is opened."""
+    """The arguments with which a sink opens its output."""
 
     job: Job
     reading: Reading
@@ -84,7 +100,7 @@ class Opening:
 
 
 class OneFile:
-    """One file, or standard output, that grows by the parts in their order."""
+    """One file, or standard output, to which parts are appended in order."""
 
     in_order = True
 
@@ -127,11 +143,11 @@ class OneFile:
         self._writer.put(records)
 
     def finish(self) -> None:
-        """The writer does what is to be done when it is closed."""
+        """Nothing: the writer completes the file when it is closed."""
 
 
 class PartFiles:
-    """A folder of part files."""
+    """A folder with one file per part."""
 
     in_order = False
 

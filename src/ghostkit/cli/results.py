@@ -1,6 +1,6 @@
-"""What commands say about pictures: a line per answer, each failure by name, the closing account.
+"""Reports of commands about pictures: a line per answer, each failure by name, the totals.
 
-Answers go to standard output, everything for the person at the terminal to standard error.
+Answers go to standard output, messages for the user to standard error.
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ class TextWriter:
 
 
 class Tally:
-    """Counts what became of each picture, and names those without an answer as they come."""
+    """Counts pictures by status, and names those without an answer as they come."""
 
     def __init__(self, named: int | None) -> None:
         self._counts: Counter[str] = Counter()
@@ -44,7 +44,7 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """How many pictures are accounted for."""
+        """How many pictures were counted."""
         return self._counts.total()
 
     @property
@@ -53,7 +53,7 @@ class Tally:
         return self._counts.total() - self._counts["answered"]
 
     def add(self, prediction: Prediction) -> None:
-        """Account for one picture."""
+        """Count one picture."""
         self._counts[prediction.status] += 1
         if prediction.error is not None:
             self._name(self._unanswered_now, prediction.status, prediction.source, prediction.error)
@@ -61,19 +61,19 @@ class Tally:
     def add_part(
         self, counts: Mapping[str, int], unanswered: Iterable[tuple[str, str, str]]
     ) -> None:
-        """Account for many, by status; `unanswered` are at least the first (status, name, why)."""
+        """Count many by status; `unanswered` has at least the first (status, name, reason)."""
         before = self._unanswered_now
         self._counts.update(counts)
         for number, (status, name, why) in enumerate(unanswered, before + 1):
             self._name(number, status, name, why)
 
     def recall(self, status: str, count: int = 1) -> None:
-        """Account for pictures of an earlier run of the job."""
+        """Count pictures of an earlier run of the job."""
         self._counts[status] += count
         self._earlier[status] += count
 
     def close(self, elapsed_s: float, skipped: int, where: str) -> None:
-        """Say the totals; `where` names the pictures that were not named here."""
+        """Print the totals; `where` is what lists the pictures that were not named here."""
         if self._named is not None:
             _say_more(self._unanswered_now - self._named, where)
         words = [f"{self._counts[s]} {s}" for s in ("answered", "refused", "failed")]

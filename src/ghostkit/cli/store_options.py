@@ -37,7 +37,7 @@ def _taken(setting: str) -> Take:
 
 
 def forget() -> None:
-    """What an earlier command line of this process said holds no longer."""
+    """Reset options left by an earlier command line in this process."""
     if _given:
         from ghostkit.cloud.settings import StoreSettings, set_flags
 

@@ -167,7 +167,7 @@ def _find_place(options: "Options") -> "Place":
 
 @contextmanager
 def _named(place: "Place") -> Iterator[None]:
-    """Before the message of an error: which of several processes it ends."""
+    """Name the process that an error ends, before its message, if there are several."""
     try:
         yield
     except GhostkitError:
@@ -177,7 +177,7 @@ def _named(place: "Place") -> Iterator[None]:
 
 
 def _arguments(config: Path | None, flags: dict[str, Any]) -> tuple["Arguments", "Arguments"]:
-    """What the YAML file says, and what the command line says over it."""
+    """The arguments of the YAML file, overridden by those of the command line."""
     from ghostkit.train.recipe.original_arguments import Arguments, from_command_line, from_yaml
 
     given = {key: value for key, value in flags.items() if value is not None}
@@ -210,7 +210,7 @@ def _pick_device(
 
 
 def _path_named(given: str | None, of_file: str | None) -> Path | None:
-    """The command line's or else the YAML file's; empty, the original's default, is none."""
+    """The path from the command line, or else from the YAML file; an empty one means none."""
     named = of_file if given is None else given
     return Path(named) if named else None
 

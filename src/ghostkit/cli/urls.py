@@ -35,7 +35,7 @@ MODELS = tuple(end for end in suffixes.MODELS if end != ".tar")  # which picture
 
 @dataclass(frozen=True)
 class _Written:
-    """What a command writes at `path` belongs at `address`."""
+    """An output that a command writes to the local `path`, to be sent to `address`."""
 
     address: Address
     path: Path
@@ -43,7 +43,7 @@ class _Written:
 
 
 class Urls:
-    """What one command line says of stores."""
+    """The URLs of one command line, fetched before the command and sent after it."""
 
     def __init__(self) -> None:
         self.ended = False  # the command has come to its end, so that its output is whole
@@ -56,7 +56,7 @@ class Urls:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Send what was written; of a command that did not end, what another can go on with."""
+        """Send what was written; after an interruption, only what a later command can resume."""
         try:
             self._mirrors.close()
             for each in self._written:
@@ -124,7 +124,7 @@ class Urls:
             say(f"sent: {written.address}")
 
     def _place(self, address: Address, role: str, words: Sequence[str], *, resumed: bool) -> Path:
-        """A place for what is written, and its mirror where it can be gone on with elsewhere."""
+        """The local path of an output; it is mirrored if it can be resumed elsewhere."""
         path = place_of(address)
         if not is_first(words):
             return path
@@ -148,7 +148,7 @@ class Urls:
         return path
 
     def _claim(self, address: Address, words: Sequence[str]) -> None:
-        """Keep other commands of this machine from what is written at `address`."""
+        """Lock the output at `address` against other commands of this machine."""
         folder = place_of(address).parent
         if is_first(words) and folder not in self._claimed:
             make_folder(folder)
@@ -167,7 +167,7 @@ def _unfinished(address: Address, path: Path) -> Mirror:
 
 
 def _send_beside(written: _Written) -> None:
-    """The record of a job goes with its result, whose unfinished form is no longer needed."""
+    """Send the job's record with its result, and delete the unfinished result."""
     key = written.address.key.rstrip("/")
     for path in written.path.parent.glob(f"{glob.escape(written.path.name)}.*"):
         end = path.name.removeprefix(written.path.name)
@@ -188,7 +188,7 @@ def _check_absent(address: Address, words: Sequence[str]) -> None:
 
 
 def _check_no_run(address: Address) -> None:
-    """As `run_folder` does with a folder."""
+    """Refuse an address that holds another run, as `check_run_folder` refuses a folder."""
     below = open_store(address).list(address.prefix)
     if hold_a_run(entry.key.removeprefix(address.prefix) for entry in below):
         raise OutputError(
@@ -198,7 +198,7 @@ def _check_no_run(address: Address) -> None:
 
 
 def _bring_weights(address: Address, model: Path) -> None:
-    """Fetch the files of weights beside a model; of one that is not there its reader tells."""
+    """Fetch the weight files beside a model; the model's reader reports a missing one."""
     from ghostkit.backend.model_files import names_beside
 
     above = address._replace(key=address.key.rpartition("/")[0])
@@ -215,14 +215,14 @@ def _run_of(address: Address) -> Address:
 
 
 def _folder(address: Address) -> Address:
-    """The same, whether it is written with a slash at its end or not."""
+    """The same address, with a slash at its end."""
     return address._replace(key=address.prefix)
 
 
 def is_first(words: Sequence[str] = ()) -> bool:
-    """Of the processes of one training, the first one writes.
+    """Whether this is the first of the processes of a training, the one that writes.
 
-    It is told by torchrun, or by the original's own flag among `words`.
+    It is known from torchrun, or from the original's own flag among `words`.
     """
     rank = os.environ.get("RANK", "")
     for word, after in zip(words, [*words[1:], ""], strict=False):
@@ -233,7 +233,7 @@ def is_first(words: Sequence[str] = ()) -> bool:
 
 
 def _is_parts(name: str, role: str, url: str, words: Sequence[str]) -> bool:
-    """Whether it is a folder into which a job on a cluster puts part after part by itself."""
+    """Whether the output is a folder of part files, which a cluster job writes by itself."""
     engine = "--engine=ray" in words or ("--engine", "ray") in zip(words, words[1:], strict=False)
     return name == "predict" and role == "output" and url.endswith("/") and engine
 

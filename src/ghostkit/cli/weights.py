@@ -189,7 +189,7 @@ def add(
 
 
 def _about(entry: "Published", path: Path | None) -> tuple[str, ...]:
-    """An entry in a few lines for people."""
+    """A catalogue entry in a few lines of text."""
     from ghostkit.steps import describe
 
     return (
@@ -205,7 +205,7 @@ def _about(entry: "Published", path: Path | None) -> tuple[str, ...]:
 
 
 def _bundled_record(card: "ModelCard") -> dict[str, object]:
-    """What the bundled model has of the fields of published weights; none were fetched for it."""
+    """The catalogue fields of the bundled model."""
     from ghostkit.bundled import DEFAULT, default_weights
 
     measured, path = card.measurements[0], default_weights()
@@ -251,7 +251,7 @@ def _say_kept(path: Path) -> None:
 
 
 def _stem(file: Path) -> str:
-    """The file's name without what says its format."""
+    """The file's name without its suffixes."""
     name = file.name
     for suffix in (".tar", ".pth", ".pt", ".safetensors"):
         name = name.removesuffix(suffix)

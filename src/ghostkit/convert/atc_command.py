@@ -19,7 +19,7 @@ _PLAIN_PATH = re.compile(r"[\w./\-]+")  # what ATC is known to take in a path
 
 @dataclass(frozen=True)
 class AtcCall:
-    """What one call of ATC is told."""
+    """The settings of one call of ATC."""
 
     model: Path
     aipp: Path

@@ -1,4 +1,4 @@
-"""What ATC said, in plain words: its error codes, and the ways it fails without one.
+"""Explain ATC's failures in plain words: its error codes, and failures without a code.
 
 In: the text of its output, its exit status. Out: lines for a person, the compiler's own words kept.
 """

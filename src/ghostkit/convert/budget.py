@@ -1,4 +1,4 @@
-"""Whether a converted model lost too much: the judge of every candidate of a search.
+"""Decide whether a converted model loses too much accuracy, for every candidate of a search.
 
 In: the classifier of the source and, where there is one, a labelled data set. Out: a `Verdict` for
 each candidate. With labels the budget is a drop of accuracy; without, a share of changed answers.
@@ -23,7 +23,7 @@ Unanswered = tuple[tuple[str, str], ...]  # (path, reason)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a candidate lost against its source on the same pictures."""
+    """The loss of a candidate against its source on the same pictures."""
 
     loss_points: float  # of top-1 accuracy; without labels, of agreement
     allowed_points: float

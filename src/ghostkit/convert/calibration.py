@@ -1,4 +1,4 @@
-"""The pictures that an 8-bit conversion looks at: some to take ranges from, some to compare on.
+"""The pictures of an 8-bit conversion: some to calibrate activation ranges, some held out.
 
 In: a folder and the card. Out: prepared inputs, the paths of those held out, and a fingerprint.
 """
@@ -40,7 +40,7 @@ class Calibration:
 def read_calibration(
     classifier: Classifier, folder: str | os.PathLike[str], *, bars: Bars = silent
 ) -> Calibration:
-    """Pictures of `folder`, evenly spread over it: half for ranges, half held out.
+    """Pictures of `folder`, evenly spread over it: half to calibrate ranges, half held out.
 
     Raises:
         UsageError: there is no picture.

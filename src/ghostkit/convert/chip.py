@@ -1,4 +1,4 @@
-"""A classifier that preprocesses as the chip will: host steps, AIPP simulated, then the ONNX model.
+"""A classifier that simulates the chip's preprocessing: host steps, AIPP, then the ONNX model.
 
 In: an ONNX file and an AIPP file. Out: a `Classifier` to be compared with the training path by
 ``verify``. The network itself still runs in float32; on the chip it runs in float16.

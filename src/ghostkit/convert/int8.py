@@ -1,4 +1,4 @@
-"""8-bit forms for ONNX Runtime: what `search` chooses from for ``--to int8``."""
+"""8-bit candidates for ONNX Runtime, from which `search` chooses for ``--to int8``."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ class OnnxForm:
 
 
 class OnnxMaker:
-    """Makes them of a float graph. See `search.Maker`."""
+    """Makes 8-bit candidates of a float graph. See `search.Maker`."""
 
     target = "int8"
 

@@ -189,7 +189,7 @@ def quantise(
 def correct_biases(
     model: onnx.ModelProto, quantised: onnx.ModelProto, images: Images
 ) -> onnx.ModelProto:
-    """`model` with biases that make up for what rounding its weights adds to each output's mean.
+    """`model` with biases corrected for the shift of each output's mean by rounding its weights.
 
     The empirical correction of Nagel et al. (2019): the error of the weights times the mean of what
     they are multiplied with, over `images`.

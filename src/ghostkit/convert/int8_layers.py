@@ -1,7 +1,7 @@
-"""The layers of a graph that stay in float together, and how much each of them suffers.
+"""The layers of a graph as units of quantisation, and the sensitivity of each.
 
-In: a float graph. Out: its layers, and after measuring, the order in which they should be given
-back their float arithmetic.
+In: a float graph. Out: its layers, and after measuring, the order in which they should return to
+float.
 """
 
 from collections import defaultdict
@@ -65,7 +65,7 @@ def sensitivities(
     *,
     bars: Bars = silent,
 ) -> list[tuple[Layer, float]]:
-    """Each layer with the error of the logits where it alone is in 8 bits, the largest first.
+    """Each layer with the error of the logits when it alone is in 8 bits, largest first.
 
     The error is the root of the mean squared difference to the float logits, over their spread.
     """

@@ -1,4 +1,4 @@
-"""8-bit forms for OpenVINO, by NNCF: what `search` chooses from for ``--to openvino``.
+"""8-bit candidates for OpenVINO, made by NNCF, from which `search` chooses for ``--to openvino``.
 
 NNCF quantises; which settings, which layers stay in float and whether the loss is allowed is
 decided here, as for ONNX Runtime.
@@ -97,7 +97,7 @@ class OpenvinoForm:
 
 
 class NncfMaker:
-    """Makes them of a float ONNX graph. See `search.Maker`.
+    """Makes 8-bit candidates of a float ONNX graph. See `search.Maker`.
 
     Raises:
         MissingExtra: OpenVINO or NNCF is not installed.
@@ -185,7 +185,7 @@ class NncfMaker:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without NNCF's bars and lines; what it raises comes through."""
+    """Suppress NNCF's progress bars and log lines; exceptions pass."""
     logger = logging.getLogger("nncf")
     before = logger.level
     logger.setLevel(logging.ERROR)

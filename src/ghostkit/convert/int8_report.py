@@ -1,4 +1,4 @@
-"""What an 8-bit conversion has come to, for people and as data; the same for every runtime."""
+"""The report of an 8-bit conversion, as tables and as JSON data; the same for every runtime."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ def report_path(output: Path) -> Path:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was asked for, what was found, and what it costs and gives."""
+    """The request of an 8-bit conversion, the form found, and its loss, size and speed."""
 
     request: Request
     found: Found[Any, Any]

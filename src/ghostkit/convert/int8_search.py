@@ -1,4 +1,4 @@
-"""A search for 8-bit forms as a user asks for it: open, calibrate, judge; for any runtime."""
+"""Run a search for 8-bit forms: open the source, calibrate, judge; for any runtime."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Chosen = TypeVar("Chosen", bound=Settings)
 
 @dataclass(frozen=True, kw_only=True)
 class Searched(Generic[Made, Chosen]):
-    """What was found, and all that it was found with."""
+    """The result of a search, with its source, calibration and judge."""
 
     source: Source
     calibration: Calibration
@@ -68,7 +68,7 @@ def search_for(
 
 
 def _judge_for(request: Request, source: Classifier, calibration: Calibration) -> Judge:
-    """By labelled pictures where some are named, else by agreement; says which."""
+    """A judge by labelled pictures where some are named, else by agreement; prints which one."""
     if request.data is not None:
         dataset = open_evaluation(request.data)
         for note in notes_for(source.card, dataset):
@@ -81,7 +81,7 @@ def _judge_for(request: Request, source: Classifier, calibration: Calibration) -
 
 
 def _check_layers(model: onnx.ModelProto, path: Path) -> None:
-    """Refuse what there is nothing to do with, before the pictures are read."""
+    """Refuse a model that cannot be quantised, before the pictures are read."""
     kinds = {node.op_type for node in model.graph.node}
     if done := kinds & {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"}:
         raise ModelError(

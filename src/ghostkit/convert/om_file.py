@@ -1,4 +1,4 @@
-"""The first bytes of an ``.om`` file: is it one, and is it whole?"""
+"""Check by its first bytes that a file is an ``.om`` file, and complete."""
 
 import os
 import struct

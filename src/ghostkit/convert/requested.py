@@ -1,4 +1,4 @@
-"""What a conversion is asked for, and what comes of it, the same for every target."""
+"""The request and the outcome of a conversion, the same for every target."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Request:
 
     @cached_property
     def pictures(self) -> Sequence[str]:
-        """Over which the result is compared with its source."""
+        """The pictures on which the result is compared with its source."""
         return self.find_pictures()
 
 
@@ -49,7 +49,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was written, and what is to be told of it."""
+    """The result of a conversion, as a summary for people and a record for JSON."""
 
     summary: tuple[tuple[str, str], ...]  # label, words
     record: dict[str, Any]  # the same and more, for JSON

@@ -1,4 +1,4 @@
-"""A graph in memory run on prepared inputs, and how fast it is beside another one."""
+"""Run a graph in memory on prepared inputs, and compare the speed of two."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def filled_batches(
 
 
 def first_batch(images: Images) -> NDArray[np.generic]:
-    """What speeds are measured with."""
+    """The batch with which speeds are measured."""
     return next(batches(images))
 
 
@@ -77,7 +77,7 @@ def logits_of(model: onnx.ModelProto, images: Images) -> NDArray[np.float32]:
 def throughputs(
     backends: Mapping[str, Backend], images: NDArray[np.generic], *, rounds: int = ROUNDS
 ) -> dict[str, Throughput]:
-    """What each backend reaches with a batch per core at once, taken in turns.
+    """The throughput of each backend with one batch per core at once, measured in turns.
 
     Args:
         images: one prepared batch.

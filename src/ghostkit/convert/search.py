@@ -48,7 +48,7 @@ class Form(Protocol):
         """The first output for prepared pictures."""
 
     def opened(self) -> AbstractContextManager[Classifier]:
-        """Its file, as it would be written, and a classifier of it; gone after the block."""
+        """The file as it would be written, and a classifier of it; both temporary."""
 
 
 Made = TypeVar("Made", bound=Form, covariant=True)
@@ -63,7 +63,7 @@ class Maker(Protocol[Made, Chosen]):
     target: str  # of the conversion, as the result's card names it
 
     def float_logits(self, images: Images) -> NDArray[np.float32]:
-        """What the float model gives."""
+        """The logits of the float model."""
 
     def first(self) -> Sequence[Chosen]:
         """The settings to try with every layer in 8 bits."""
@@ -78,7 +78,7 @@ class Maker(Protocol[Made, Chosen]):
         """Every layer and its error alone in 8 bits, the worst first."""
 
     def notes(self, settings: Chosen) -> Mapping[str, JsonValue]:
-        """What the result's card says of them."""
+        """The settings as they are recorded in the result's card."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class BudgetError(AgreementError):
 def search(
     maker: Maker[Kept, Chosen], calibration: Calibration, judge: Judge, *, bars: Bars = silent
 ) -> Found[Kept, Chosen]:
-    """All of the model in 8 bits if the budget allows, else all but the most sensitive layers.
+    """The whole model in 8 bits if the budget allows it, else all but the most sensitive layers.
 
     Raises:
         BudgetError: half of the layers in float are still not enough.
@@ -148,7 +148,7 @@ def search(
 
 
 class _Search(Generic[Kept, Chosen]):
-    """A maker with what is computed of its float model once."""
+    """A maker, with values of its float model that are computed once."""
 
     def __init__(
         self, maker: Maker[Kept, Chosen], calibration: Calibration, judge: Judge, bars: Bars

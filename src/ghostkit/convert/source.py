@@ -65,7 +65,7 @@ def read_graph(path: str) -> onnx.ModelProto:
 
 
 def _take_weights_from_inputs(model: onnx.ModelProto) -> None:
-    """Leave the pictures alone among the inputs; exporters of before 2019 name each weight there.
+    """Remove the weights from the graph's inputs, where exporters of before 2019 list them.
 
     As long as it is an input, a weight may be replaced at run time, so nothing can be computed
     with it in advance.
@@ -78,7 +78,7 @@ def _take_weights_from_inputs(model: onnx.ModelProto) -> None:
 
 
 def _put_answer_first(model: onnx.ModelProto, card: ModelCard) -> None:
-    """Let the output that the card names be the first, where others, such as features, are too."""
+    """Move the output that the card names to the front, before others such as features."""
     outputs = sorted(model.graph.output, key=lambda value: bool(value.name != card.output.name))
     del model.graph.output[:]
     model.graph.output.extend(outputs)

@@ -1,4 +1,4 @@
-"""A converted model written only after its file answered as its source does, picture by picture."""
+"""Write a converted model only after its answers agreed with its source's, picture by picture."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,10 +24,10 @@ def compare_draft(
     *,
     min_agreement: float = 1.0,
 ) -> Agreement:
-    """How far `result`, whose file is not yet at its place, answers as `source`.
+    """The agreement of `result`, whose file is not yet at its final path, with `source`.
 
     Args:
-        pictures: those that both answer.
+        pictures: that both classify.
 
     Raises:
         AgreementError: it does not; nothing may be written.
@@ -47,9 +47,9 @@ def compare_draft(
 def compare_in_budget(
     source: Classifier, result: Classifier, request: Request, pictures: Sequence[str]
 ) -> Agreement:
-    """The same for 8 bits: the budget has judged, so each picture must have its answer, no more.
+    """As `compare_draft` for 8 bits, where the budget has judged: each picture needs some answer.
 
-    Unless the request has a tolerance: that is kept by each probability too.
+    If the request has a tolerance, each probability must keep it too.
     """
     tolerance = ANY if request.tolerance is None else request.tolerance
     return compare_draft(source, result, request, pictures, tolerance, min_agreement=0.0)

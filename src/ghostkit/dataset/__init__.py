@@ -1,8 +1,7 @@
 """A folder of labelled pictures as a list of (path, class index), in one order everywhere.
 
-In: a folder in one of the layouts of docs/data.md. Out: a `Dataset`, or two. Called by train,
-evaluate and the demo. Files are listed here and judged later, by `image.decode`; nothing of the
-user's is moved or changed.
+In: a folder in one of the layouts of docs/data.md. Out: a `Dataset`, or two. Files are listed here
+and decoded later, by `image.decode`; nothing of the user's is moved or changed.
 """
 
 import os
@@ -104,7 +103,7 @@ def open_parts(
     val_labels: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
 ) -> list[Dataset]:
-    """All that is there: the training and the validation part, or one of them, or the whole.
+    """All parts that exist: the training and the validation part, or one of them, or the whole.
 
     Raises:
         DatasetError: the folder or the label file cannot be understood.

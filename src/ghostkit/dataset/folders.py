@@ -1,4 +1,4 @@
-"""What lies in a folder: class folders, pictures, and the stray files beside them.
+"""List a data folder: class folders, pictures, and the stray files beside them.
 
 Paths come out relative to the folder, with `/`, in natural order, whatever the file system's order.
 Names that are not UTF-8 are kept (surrogateescape).
@@ -47,7 +47,7 @@ def class_folders(folder: str) -> tuple[str, ...]:
 
 
 def check_distinct(names: Iterable[str], what: str) -> None:
-    """Raise DatasetError, naming both, where two names are one on another file system."""
+    """Raise DatasetError, naming both, if two names are equal on a case-insensitive file system."""
     seen: dict[str, str] = {}
     for name in names:
         key = unicodedata.normalize("NFC", name).casefold()

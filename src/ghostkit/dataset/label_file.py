@@ -130,7 +130,7 @@ def match(
     *,
     elsewhere: AbstractSet[str] = frozenset(),
 ) -> Listing:
-    """The pictures that have a label; lines and pictures without their other half are records.
+    """The pictures that have a label; unmatched lines and pictures are listed as left out.
 
     Args:
         elsewhere: pictures that another list labels.

@@ -1,4 +1,4 @@
-"""How a data set is laid out: in parts (train/, val/), or as one tree of class folders."""
+"""The layout of a data set: in parts (train/, val/), or as one tree of class folders."""
 
 import os
 from collections.abc import Sequence

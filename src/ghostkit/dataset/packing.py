@@ -113,7 +113,7 @@ def _write(path: Path, part: str, data: Dataset, places: Sequence[int]) -> TarSh
 
 
 def _header(name: str, size: int) -> tarfile.TarInfo:
-    """Nothing of the person who packs, and no time, so that the same data gives the same bytes."""
+    """A tar header without owner and time, so that equal data gives equal bytes."""
     header = tarfile.TarInfo(name)
     header.size = size
     return header
@@ -134,7 +134,7 @@ def _size(path: str) -> int:
 
 
 class _Hashed:
-    """A stream to write to that knows the size and SHA-256 of what has passed."""
+    """A writable stream that computes the size and SHA-256 of its content."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

@@ -65,7 +65,7 @@ class Dataset:
 
     @cached_property
     def titles(self) -> tuple[str, ...] | None:
-        """What people call the classes, where a list of synonyms lies in the root; else None."""
+        """The classes' display names, from a list of synonyms in the root; None without one."""
         if is_packed(self.root):
             return read_index(self.root).titles
         return read_titles(self.root, self.classes)

@@ -1,4 +1,4 @@
-"""Which pictures are held out for validation: seeded, per class, with all copies of a photo.
+"""Choose the validation split: seeded, per class, with all copies of a photo on one side.
 
 In: a data set, or paths with their classes. Out: its two parts, or True for each picture that is
 held out. The order in which groups are tried comes from a hash of the seed and a path, so it is the
@@ -168,7 +168,7 @@ def hold_out(
 
 
 def seeded_order(seed: int, names: Sequence[str]) -> list[bytes]:
-    """A value for each name to sort by: as good as random, and the same everywhere."""
+    """A pseudo-random sort key for each name, equal on every machine."""
     return [
         hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogateescape")).digest()
         for name in names

@@ -1,4 +1,4 @@
-"""What people call the classes of a data set whose folders are named by ids, as ImageNet's are.
+"""Display names of the classes of a data set whose folders are named by ids, as ImageNet's are.
 
 In: the folder of a data set and its class names; out: a title for each class, from the list of
 synonyms that lies there. The class names stay what data, models and results are matched by.

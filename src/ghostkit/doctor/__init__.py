@@ -1,7 +1,7 @@
 """`diagnose`: what of ghostkit works on this machine, what does not, and what installs the rest.
 
 Each part runs in a process of its own, so that this one needs no more than the standard library
-and survives what a broken driver does. Called by the command `doctor`.
+and survives the crash of a broken driver.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

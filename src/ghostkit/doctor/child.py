@@ -1,8 +1,8 @@
-"""A probe in a process of its own, so that what crashes or hangs there is a finding here.
+"""Run a probe in a process of its own, so that a crash or hang there becomes a finding here.
 
-In: the probe's name and arguments; out: what it saw, or why it saw nothing. The child gets our
-search path, answers through a file (drivers print what they like), and is killed with all that it
-started when its time is up.
+In: the probe's name and arguments; out: its result, or why there is none. The child gets our search
+path, returns its result through a file (since drivers print to its output), and is killed with its
+own children on timeout.
 """
 
 import json
@@ -21,7 +21,7 @@ LAST_WORDS = 300  # characters of what a dying child said that are kept
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a probe: `seen` where it worked, else `reason`, on one line."""
+    """The outcome of a probe: `seen` where it worked, else `reason`, on one line."""
 
     seconds: float
     seen: dict[str, Any] = field(default_factory=dict)

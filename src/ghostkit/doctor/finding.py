@@ -1,4 +1,4 @@
-"""What the doctor says of one part: a record, and the words for its state."""
+"""The doctor's finding about one part."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""What runs in a doctor's child process: one probe each, from import to the probe model's answer.
+"""The probes of the doctor, each run in a child process: from import to the probe model's answer.
 
 ``python -m ghostkit.doctor.probes ANSWER NAME ARGUMENTS`` writes JSON to the file ANSWER: version,
 detail and milliseconds, or error. Nothing else imports this module.

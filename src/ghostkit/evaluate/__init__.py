@@ -41,7 +41,7 @@ def evaluate(
     wrong. Both are in `unanswered`.
 
     Args:
-        answers: to all pictures in their order, where somebody has them already.
+        answers: precomputed answers to all pictures, in their order.
 
     Raises:
         DatasetError: the data has a class that the model does not know, or no picture was answered.

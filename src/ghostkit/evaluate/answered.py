@@ -40,7 +40,7 @@ def collect_answers(
     title: str,
     bars: Bars,
 ) -> Answered:
-    """What `answers`, one to each picture in order, say, behind a bar of that title.
+    """Pair each answer with its label, showing a progress bar titled `title`.
 
     Raises:
         DatasetError: the data has a class that the model does not know, or no picture was answered.

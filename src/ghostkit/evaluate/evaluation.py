@@ -23,7 +23,7 @@ from ghostkit.timing import StageTimes
 
 
 class Judged(NamedTuple):
-    """An answered picture, beside its label."""
+    """A classified picture and its label."""
 
     path: str
     target: int  # the class index of its label
@@ -115,7 +115,7 @@ class Evaluation:
 
     @property
     def mistakes(self) -> list[Judged]:
-        """The pictures with a wrong answer, the surest first: some of their labels may be wrong."""
+        """The misclassified pictures, most confident first: some labels may be wrong."""
         wrong = (each for each in self.judged if each.answer != each.target)
         return sorted(wrong, key=lambda each: -each.probability)
 

@@ -1,7 +1,7 @@
 """`decode`: a picture's file, bytes or array to RGB pixels, or a reason why not; nothing else.
 
-Called by everything that looks at a picture, from any thread: no global setting of Pillow or of
-the `warnings` module is changed, and no other parser than that of the format found is run.
+Thread-safe: no global setting of Pillow or of the `warnings` module is changed, and no parser but
+that of the identified format is run.
 """
 
 import os

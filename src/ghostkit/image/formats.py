@@ -1,4 +1,4 @@
-"""What kind of file some bytes are, from the bytes alone: a file's name is never asked.
+"""Identify a file's format by its content alone, never by its name.
 
 Accepted formats go on to a decoder. The others are recognised only to be refused by their name.
 """

@@ -1,4 +1,4 @@
-"""What a picture may cost, and the refusal of one that asks for more.
+"""Limits on a picture's bytes and pixels, and the refusal of one that exceeds them.
 
 `Refusal` carries a reason from any depth of this folder up to `decode`, which makes it the public
 `ImageRefused` with the picture's name.

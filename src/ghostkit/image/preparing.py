@@ -1,7 +1,4 @@
-"""`prepare`: a card's steps applied to decoded pixels, giving what the model takes.
-
-Called by the classifier for every picture, by training's evaluation, and by the export's checks.
-"""
+"""`prepare`: apply a card's steps to decoded pixels, which gives the model's input."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -90,7 +87,7 @@ def resize_and_crop(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
 
 
 def _geometry(pixels: Pixels, steps: Sequence[Step], limits: Limits = DEFAULT_LIMITS) -> Pixels:
-    """The same as it comes: perhaps not contiguous, perhaps not writable."""
+    """As `resize_and_crop`; the result may be neither contiguous nor writable."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise UsageError(f"expected uint8 (H, W, 3) pixels, got {pixels.dtype} {pixels.shape}")
     for step, following in zip_longest(steps, steps[1:]):
@@ -147,7 +144,7 @@ def _resize(pixels: Pixels, step: Resize, crop: CenterCrop | None, limits: Limit
 
 
 def _window(height: int, width: int, crop: CenterCrop | None) -> Window:
-    """What `crop` keeps of a picture of this size; all of it where there is or fits no crop."""
+    """The box that `crop` keeps of a picture of this size; the whole picture if no crop fits."""
     if crop is None or crop.size[0] > height or crop.size[1] > width:
         return 0, 0, height, width
     top, left = (

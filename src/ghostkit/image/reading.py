@@ -1,4 +1,4 @@
-"""The bytes of a source, within the byte limit and without ever waiting, but for shards to come.
+"""Read the bytes of a source within the byte limit; never blocks, except to fetch an archive.
 
 Only a regular file is opened: a pipe, device or socket could block, or act when it is opened.
 """

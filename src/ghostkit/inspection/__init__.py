@@ -1,8 +1,7 @@
-"""What is wrong with a data set: pictures that cannot be read, copies, leaks, labels, balance.
+"""Check a data set: unreadable pictures, duplicates, leaks, contradicting labels, class balance.
 
-In: the parts of a data set; out: a `Report`. `looking` looks at each picture once, `copies` finds
-those that are one photo, `report` says what follows. Called by ``ghostkit check``. Nothing of the
-user's is moved or changed.
+In: the parts of a data set; out: a `Report`. `looking` reads each picture once, `copies` groups
+near-duplicates, `report` draws the conclusions. Nothing of the user's is moved or changed.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which pictures are one photo: the same pixels, or so alike that one was made of the other."""
+"""Find near-duplicates: pictures with the same pixels, or of one photo by their hashes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

@@ -33,7 +33,7 @@ DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen of one picture; all but the first four are None where it is refused."""
+    """The properties of one picture; all but the first four are None where it is refused."""
 
     path: str  # as it is opened
     name: str  # below the data set's folder, with /
@@ -48,7 +48,7 @@ class Look:
 
     @property
     def misnamed(self) -> bool:
-        """Whether its name promises another format than it has."""
+        """Whether its suffix does not match its format."""
         promised = ENDINGS.get(os.path.splitext(self.name)[1].lower().lstrip("."))
         return self.format is not None and promised not in (None, self.format)
 

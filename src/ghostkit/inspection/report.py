@@ -1,4 +1,4 @@
-"""What was found in a data set, and which pictures training and evaluation are better without."""
+"""The report on a data set, and which pictures are better left out."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was seen."""
+    """All findings about a data set."""
 
     root: str
     classes: tuple[str, ...]
@@ -73,12 +73,12 @@ class Report:
 
     @property
     def one_tone(self) -> list[str]:
-        """The names of pictures that show nothing."""
+        """The names of pictures of one uniform colour."""
         return [each.name for each in self.looks if each.one_tone]
 
     @property
     def misnamed(self) -> list[str]:
-        """The names of pictures that promise another format than they have."""
+        """The names of pictures whose suffix does not match their format."""
         return [each.name for each in self.looks if each.misnamed]
 
     @property

@@ -1,7 +1,7 @@
-"""A job: many pictures into one output, which can be stopped at any moment and gone on with.
+"""A job: many pictures into one output, which can be stopped at any moment and resumed.
 
-`answers` gives one prediction per picture of the sources, `Output` is where they go and knows what
-an earlier run has put there, `Stop` is a request to end. Called by `ghostkit predict`.
+`answers` gives one prediction per picture of the sources, `Output` stores them and knows what an
+earlier run has stored, `Stop` is a request to end.
 """
 
 from ghostkit.jobs.answers import answers

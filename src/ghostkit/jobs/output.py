@@ -1,4 +1,4 @@
-"""A job's output file: begun, or gone on with where an earlier run of the same job has stopped.
+"""A job's output file: new, or resumed where an earlier run of the same job has stopped.
 
 An earlier run's records have to be those of the first pictures of the sources, in order; they are
 compared one by one, so that nothing is answered twice or left out, and no list is held in memory.
@@ -24,7 +24,7 @@ RESUMABLE = ("jsonl", "csv", "parquet")
 
 
 class Output:
-    """Where a job's predictions go, in one of the formats that can be gone on with."""
+    """The output of a job, in one of the resumable formats."""
 
     def __init__(self, kind: str, target: str, record: Record) -> None:
         self.kind, self.target, self.record = kind, target, record
@@ -38,7 +38,7 @@ class Output:
         self._lock: int | None = None
 
     def begin(self, *, overwrite: bool, columns: tuple[str, ...]) -> Writer:
-        """A writer of an output that is new, or replaced if `overwrite`.
+        """Begin a new output, or replace one if `overwrite`; returns its writer.
 
         Raises:
             OutputError: it stands already, cannot be written, or another run is writing it.
@@ -59,9 +59,9 @@ class Output:
     def go_on(
         self, items: Iterator[Item], recall: Callable[[str], None], *, columns: tuple[str, ...]
     ) -> Writer | None:
-        """A writer that goes on after the records that stand; `items` moves on by as many.
+        """Resume an output: returns a writer behind its records, and advances `items` by as many.
 
-        Where nothing stands yet this begins the job. None if a Parquet file stands that is whole.
+        Without an output this begins the job. None if there is a complete Parquet file.
 
         Args:
             recall: told the status of each record of the earlier runs.
@@ -94,7 +94,7 @@ class Output:
         return self._open(columns)
 
     def close(self) -> None:
-        """Let another run have the output."""
+        """Release the output's lock."""
         if self._lock is not None:
             close_noted(self._lock)
 
@@ -140,7 +140,7 @@ class Output:
 
 
 def can_resume(kind: str, target: str) -> bool:
-    """Whether a run into this output can be gone on with: it is a file, of one record a picture.
+    """Whether a run into this output can be resumed: it is a file with one record per picture.
 
     Raises:
         UsageError: it is a folder, and only a file can be of this kind.

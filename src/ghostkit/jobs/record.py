@@ -1,4 +1,4 @@
-"""What a job was asked for: a small file beside its output, which a later run has to agree with."""
+"""The settings of a job, in a small file beside its output, which a resumed run has to match."""
 
 import json
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Record:
         return {_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     def write(self, output: str) -> None:
-        """Put it beside `output`, durably."""
+        """Write the record beside `output`, durably."""
         write_json(beside(output), self.to_record())
 
     def keep(self, output: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, obeyed between two records."""
+"""Obey Ctrl-C and SIGTERM between two records only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ class Stop:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A block that is finished before a first signal is obeyed."""
+        """A block within which a first signal is deferred to its end."""
         self._held = True
         try:
             yield
@@ -31,7 +31,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """The block within which signals are obeyed; outside the main thread none can be."""
+        """The block within which signals are handled; outside the main thread none can be."""
         with handled_by(self._obey):
             yield
 

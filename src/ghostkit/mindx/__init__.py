@@ -1,4 +1,4 @@
-"""What users of the MindX SDK and of mxBase own, run here: pipelines, programs, results, scores.
+"""Run what users of the MindX SDK and of mxBase have: pipelines, programs, results, scores.
 
     .pipeline --grammar, factories--> structure --elements, context, models--> program.Program
     picture as request.Request --> pictures, crops (by pixels) --> inferring --> classes

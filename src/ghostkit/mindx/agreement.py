@@ -1,4 +1,4 @@
-"""Do the pipeline, the AIPP and the model's card together do what training did?
+"""Check that the pipeline, the AIPP and the model's card agree with the training preprocessing.
 
 In: a compiled program. Out: a sentence per contradiction, before a picture is run; an error where
 pixels would be normalised twice. Training is what the card says of the model.
@@ -25,7 +25,7 @@ MIN_MAX = "0"  # processType: stretched to the least and greatest value, which i
 
 
 def disagreements(program: Program) -> list[str]:
-    """How the pipeline prepares pictures otherwise than the models were trained with.
+    """Differences of the pipeline's preprocessing from the models' training, a sentence each.
 
     Empty where they agree, or where no element infers from pictures.
     """
@@ -53,7 +53,7 @@ def check_normalised_once(program: Program) -> None:
 
 
 def pipeline_steps(program: Program, infer: str) -> list[Step] | None:
-    """What is done before the element `infer`, as a card's steps; None where it has none for it."""
+    """The preprocessing before the element `infer` as a card's steps; None if not expressible."""
     found: list[Step] = []
     for element in chain_before(program, infer):
         try:
@@ -67,7 +67,7 @@ def pipeline_steps(program: Program, infer: str) -> list[Step] | None:
 
 
 def _steps_of(element: Element, model: Model) -> list[Step] | None:
-    """The step that an element is; none where it changes no pixel, None where no card has it."""
+    """An element as steps; empty where it changes no pixel, None if not expressible."""
     if element.factory == "mxpi_imageresize" and not _is_plain(element):
         return None
     match element.factory, element.get("resizeType") if _resizes(element) else "":
@@ -91,7 +91,7 @@ def _steps_of(element: Element, model: Model) -> list[Step] | None:
 
 
 def to_blame(program: Program) -> set[str]:
-    """The elements whose step is not the card's."""
+    """The elements whose steps differ from the card's."""
     blamed = set()
     kinds = (
         (Resize, "mxpi_imageresize"),

@@ -29,7 +29,7 @@ class MxDataInput:
 
 @dataclass
 class MxDataOutput:
-    """What an appsink holds, or the reason of `errorCode`."""
+    """The content of an appsink, or the reason of `errorCode`."""
 
     errorCode: int = 0
     data: bytes = b""
@@ -128,7 +128,7 @@ class RoiBoxVector(_Vector):
 
 @dataclass
 class MxBufferAndMetadataOutput:
-    """What an appsink holds, and the messages that were asked for."""
+    """The content of an appsink, and the requested messages."""
 
     errorCode: int = 0
     errorMsg: bytes = b""

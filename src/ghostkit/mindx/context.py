@@ -1,4 +1,4 @@
-"""What an element may ask while it is compiled: its sources, the stream's model, files by path."""
+"""What an element needs while it is compiled: its sources, the stream's models, files by path."""
 
 import os
 from dataclasses import dataclass, field
@@ -86,7 +86,7 @@ class Context:
         return name
 
     def decoder_of(self, element: Element) -> str:
-        """The decoder whose picture comes by to `element`, or the source where there is none."""
+        """The decoder whose picture reaches `element`, or the source where there is none."""
         name = element.name
         while feeding := self.stream.feeding(name):
             name = feeding[0]

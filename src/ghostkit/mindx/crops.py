@@ -118,7 +118,7 @@ def _cut(pixels: ops.Pixels, box: Box, grow: list[float]) -> ops.Pixels | None:
 
 
 def _resize_after(element: Element, context: Context) -> "_Resized":
-    """What is done with a rectangle that was cut out: nothing with OpenCV, as in the SDK."""
+    """How a cropped rectangle is resized: not at all with OpenCV, as in the SDK."""
     width, height = element.number("resizeWidth"), element.number("resizeHeight")
     kind = element.get("resizeType")
     wanted = bool(width and height) or not ops.ResizeSettings(kind).exact

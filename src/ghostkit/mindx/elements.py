@@ -37,7 +37,7 @@ from ghostkit.mindx.structure import Element
 
 
 def build(element: Element, context: Context) -> Work:
-    """What `element` does to a request.
+    """Compile `element` to a function that is called with each request.
 
     Raises:
         PipelineError: its properties make no sense, or a file that they name is missing.

@@ -1,4 +1,4 @@
-"""What a pipeline does to a picture, in words: a sentence per element.
+"""Describe what a pipeline does to a picture: a sentence per element.
 
 In: a stream, whose model need not be here. `agreement` says whether it is what that was trained
 with.

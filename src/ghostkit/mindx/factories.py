@@ -1,4 +1,4 @@
-"""Which elements a pipeline may name, with which properties: one table, read by the grammar.
+"""The table of elements that a pipeline may name, with their properties; the grammar reads it.
 
 A property's value is always a string in the file; what it must hold is said here, with the SDK's
 default and range.

@@ -1,4 +1,4 @@
-"""The text of a .pipeline file to streams of linked elements, or every fault in it by name.
+"""Parse a .pipeline file to streams of linked elements, or name every fault in it.
 
 In: JSON as the SDK reads it. Out: `Pipeline`, checked against the table of factories. The original
 document shows ``#`` comments inside its JSON, which the SDK does not take: they are left out with a
@@ -78,7 +78,7 @@ class _Problems:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with every key it names, also one that stands twice."""
+    """A JSON object as (key, value) pairs, which keep repeated keys."""
 
 
 def _load(text: str | bytes, source: str) -> tuple[_Pairs, list[str]]:
@@ -198,7 +198,7 @@ def _element(
 
 
 def _last_ones(pairs: _Pairs, at: str, notices: list[str]) -> dict[str, Any]:
-    """Of a key that stands twice the last value, as the SDK's reader takes it, with a notice."""
+    """A dict with the last value of a repeated key, as the SDK's parser takes it, with a notice."""
     content = dict(pairs)
     if len(content) < len(pairs):
         twice = sorted(key for key in content if [name for name, _ in pairs].count(key) > 1)

@@ -1,4 +1,4 @@
-"""How the elements of a stream hang together: each ``next``, and the order that follows from it."""
+"""The links between the elements of a stream, from each ``next``, and their topological order."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Streams that run and take requests one by one: what `StreamManagerApi` stands on.
+"""Running streams that take requests one by one; the implementation of `StreamManagerApi`.
 
 In: a pipeline's text, then pictures or metadata from any thread. Out: each request's own result, in
 the order of sending or by its id, with the SDK's codes. Work is done by threads of this process.

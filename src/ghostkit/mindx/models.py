@@ -1,4 +1,4 @@
-"""What answers for a ``modelPath``: the .om itself on a machine with a device, else its ONNX.
+"""The model for a ``modelPath``: the .om itself on a machine with a device, else its ONNX file.
 
 An .om takes bytes, and its AIPP, which ATC compiled in, normalises them on the chip. Where the
 AIPP's text is found beside it, the ONNX answers behind the simulated AIPP, in the chip's numbers.
@@ -158,5 +158,5 @@ def open_behind_aipp(path: str, aipp: Aipp) -> Model:
 
 
 def places(name: str, folder: str) -> list[str]:
-    """Where a path of a pipeline may lead: from the current folder, then from the pipeline's."""
+    """The candidates for a pipeline's path: in the current folder, then in the pipeline's."""
     return list(dict.fromkeys([name, os.path.join(folder, name)]))

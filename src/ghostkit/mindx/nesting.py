@@ -1,4 +1,4 @@
-"""How entries of metadata hang together: each below the one that its header names.
+"""Nest metadata entries: each below the entry that its header names.
 
 In: the metadata of a request in the order in which it was made. Out: for `serialize` the entries of
 some elements as trees, nested as mxpi_dataserialize nests them.
@@ -23,13 +23,12 @@ class Entry:
 
 
 def trees(metadata: Mapping[str, Metadata], wanted: Collection[str]) -> list[Entry]:
-    """The entries of the elements `wanted`, each below the nearest one that it was made from.
+    """The entries of the elements `wanted` as trees: each below the nearest wanted ancestor.
 
-    An entry whose headers name a list that is not there yet, and one without a header, is on top.
-    One whose header names an index beyond a list, or itself, hangs nowhere by it. Where an entry
-    has several headers it hangs below each of them, with the two losses of the SDK: the entries
-    below one are left out altogether where the first of them was met before, and an entry that is
-    met again loses those below it.
+    An entry without a header, or whose headers name a list that does not exist yet, is a root. A
+    header that names an index beyond a list, or the entry itself, is ignored. An entry with several
+    headers becomes a child of each, with two losses of the SDK: all children of an entry are left
+    out if the first of them was visited before, and an entry visited again loses its children.
     """
     top = Entry("", "", 0)
     entries: dict[tuple[str, int], Entry] = {}
@@ -60,7 +59,7 @@ def _headers(found: Metadata) -> list[tuple[Header, ...]]:
 
 
 def _hang(parent: Entry, found: list[Entry]) -> Entry:
-    """`parent`, with the wanted ones of `found` below it; the others leave it what they held."""
+    """Attach `found` to `parent`; children of unwanted entries are attached to `parent`."""
     if found and not found[0].met:
         for entry in found:
             entry.met = True
@@ -72,6 +71,6 @@ def _hang(parent: Entry, found: list[Entry]) -> Entry:
 
 
 def _taken(entry: Entry) -> list[Entry]:
-    """The entries below `entry`, which then has none, by kind."""
+    """Remove and return the children of `entry`, by kind."""
     below, entry.below = sorted(entry.below, key=lambda each: each.kind), []
     return below

@@ -1,4 +1,4 @@
-"""What the SDK's image elements do to pixels with OpenCV, by OpenCV itself.
+"""The pixel operations of the SDK's image elements, by OpenCV itself.
 
 Arrays are (H, W, 3), uint8 or float32, in any colour order unless it is named. Needs the extra
 ``mindx``. Sizes are computed in float32 where the SDK computes them so: at 375 pixels a scale to

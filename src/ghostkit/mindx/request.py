@@ -1,4 +1,4 @@
-"""What travels through a stream: one picture, and what each element has made of it."""
+"""The request that travels through a stream: one picture, and the metadata that elements add."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ ColorOrder = Literal["BGR", "RGB"]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Whence an entry of metadata comes: an MxpiMetaHeader."""
+    """The origin of a metadata entry: an MxpiMetaHeader."""
 
     source: str  # the element whose entry it was made from
     member: int = 0  # that entry's index in the element's list
@@ -146,7 +146,7 @@ _KINDS: Mapping[type, str] = {
 
 
 def code_of(error: GhostkitError) -> Code:
-    """The SDK's code for what befell a picture."""
+    """The SDK's error code for an exception."""
     match error:
         case ElementError():
             return Code(error.code)

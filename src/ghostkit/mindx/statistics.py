@@ -51,7 +51,7 @@ class Counter:
 
 
 class Row(NamedTuple):
-    """What ``--stats`` says of one element; all but the first two in milliseconds."""
+    """One row of the ``--stats`` table; all but the first two in milliseconds."""
 
     name: str
     times: int

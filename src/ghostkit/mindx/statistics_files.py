@@ -91,7 +91,7 @@ class StatisticsFiles:
         self._begun_s = now_s
 
     def _keep_failure(self, work: Callable[[], None]) -> None:
-        """Do `work`; what it fails of ends no run of pictures, and is kept to be told.
+        """Run `work`; an exception does not end the run, but is kept in `failure`.
 
         E.g. a full disk, or a file name that the locale has no letters for.
         """
@@ -108,7 +108,7 @@ class StatisticsFiles:
         return f"cannot write statistics to {str(self._conf.folder)!r}: {words}"
 
     def _read_again(self) -> None:
-        """The configuration anew; that of before stands where there is none, or none to read."""
+        """Read the configuration again; the previous one stays where it cannot be read."""
         self.unread = None
         if self._source is not None and os.path.isfile(self._source):
             try:

@@ -1,4 +1,4 @@
-"""What a .pipeline file holds, as records: streams of elements and the links between them."""
+"""The content of a .pipeline file as records: streams of elements and the links between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Results as pages: one HTML file each, with everything inside, no script and no network."""
+"""Results as HTML pages: one self-contained file each, without scripts or external resources."""

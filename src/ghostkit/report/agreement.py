@@ -101,7 +101,7 @@ def _disputed(agreement: Agreement) -> list[Html]:
 
 
 def _rank(each: Disagreement) -> tuple[bool, float]:
-    """Other answers first, then by the difference."""
+    """Sort key: other answers first, then by descending difference."""
     return each.same_answer, -(each.probability_difference or 0.0)
 
 

@@ -69,7 +69,7 @@ def decade_histogram(values: Sequence[float], mark: float, mark_name: str) -> Ht
 
 
 def _counts(values: Sequence[float]) -> NDArray[np.intp]:
-    """Of no difference, then of each half decade from 1e-9 to 1."""
+    """The number of zero differences, then the number in each half decade from 1e-9 to 1."""
     edges = np.linspace(LOWEST, HIGHEST, (HIGHEST - LOWEST) * BINS_PER_DECADE + 1)
     counts = np.zeros(len(edges), np.intp)
     array = np.asarray(values, dtype=np.float64)
@@ -112,7 +112,7 @@ def paired_bars(rows: Sequence[tuple[str, float | None, float | None]]) -> Html:
 
 
 def percent(probability: float | None) -> str:
-    """As people read it; two bars of one length still differ in their last digit."""
+    """A probability in percent, with more digits near 0 % and 100 %."""
     if probability is None:
         return "none"
     digits = 1 if 0.001 <= probability <= 0.999 else 3

@@ -1,4 +1,4 @@
-"""What ``ghostkit check`` has found, as figures, and as a page with the photos in question.
+"""The findings of ``ghostkit check`` as figures, and as a page with the photos in question.
 
 In: a `Report` of `inspection`; out: (what, value) rows, or one HTML file as text.
 """

@@ -10,7 +10,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 26, 18, 42
 
 
 def reliability_diagram(bins: Sequence[ConfidenceBin]) -> Html:
-    """A bar for each range of probability, and the line on which an honest model's bars end.
+    """A bar of the accuracy in each range of probability, and the diagonal of perfect calibration.
 
     The number above a bar is that of its answers.
     """

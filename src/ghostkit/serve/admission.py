@@ -1,4 +1,4 @@
-"""How much a server takes in: bytes of a request, counted while they come, and of all at once."""
+"""Limits on what a server accepts: bytes per request, counted while they arrive, and in total."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from ghostkit.serve.refusals import Overloaded, Refused
 
 @dataclass(frozen=True)
 class Admission:
-    """What a request may ask for, and all of them together."""
+    """The limits of one request, and of all requests together."""
 
     picture: Limits = DEFAULT_LIMITS
     request_bytes: int = REQUEST_MIB * MEBIBYTE
@@ -42,7 +42,7 @@ class Admission:
 
 
 class Memory:
-    """Bytes that are held for requests, all together. Of any thread."""
+    """A thread-safe budget of the bytes held for all requests together."""
 
     def __init__(self, most: int) -> None:
         self.held, self._most = 0, most
@@ -50,7 +50,7 @@ class Memory:
 
     @contextmanager
     def share(self) -> Iterator["Share"]:
-        """What one request holds; given back with the block, or when the last of its work ends."""
+        """A request's share of the budget, released with the block or when its last work ends."""
         share = Share(self)
         try:
             yield share
@@ -58,11 +58,11 @@ class Memory:
             share.leave()
 
     def change(self, count: int, whole: int) -> None:
-        """Hold `count` more, of a request that holds `whole` then; below 0: so many less.
+        """Reserve `count` more bytes for a request that then holds `whole`; negative: release.
 
         Raises:
-            Overloaded: there is no room for it now.
-            Refused: there never is.
+            Overloaded: the budget is used up now.
+            Refused: the request alone exceeds the budget.
         """
         with self._lock:
             if count > 0 and whole > self._most:
@@ -88,19 +88,19 @@ class Share:
         self._holders = 1  # the request, and each work of its that has not ended
 
     def hold(self, count: int) -> None:
-        """Hold `count` altogether; raises as `Memory.change`."""
+        """Reserve `count` bytes in total; raises as `Memory.change`."""
         self._memory.change(count - self.held, count)
         self.held = count
 
     def keep_for(self, work: Iterable[Future[Any]]) -> None:
-        """Give nothing back before all of `work` has ended too, or was called off."""
+        """Keep the share until all of `work` has ended too, or was cancelled."""
         for future in work:
             with self._lock:
                 self._holders += 1
             future.add_done_callback(self.leave)
 
     def leave(self, work: Future[Any] | None = None) -> None:
-        """One holder less; the last one gives everything back."""
+        """Drop one holder; the last one releases the share."""
         with self._lock:
             self._holders -= 1
             if self._holders:

@@ -1,4 +1,4 @@
-"""Requests that a model answers: read within bounds, waited for, and written.
+"""Handlers of the requests that a model answers: read within limits, wait, write the response.
 
 In: a request; out: its response. A plain upload is answered as ``ghostkit predict`` writes it,
 tensors by the Open Inference Protocol.
@@ -153,11 +153,11 @@ async def _body(server: Server, request: Request, share: Share) -> bytearray:
 async def _outcome(
     server: Server, request: Request, share: Share, futures: Sequence[Future[Result]]
 ) -> list[Result]:
-    """The results of a request's work, which is called off when its client leaves.
+    """Await the results of a request's work; it is cancelled when the client disconnects.
 
     Raises:
         Refused: it takes too long.
-        ClientDisconnect: nobody waits for it any more.
+        ClientDisconnect: the client has gone.
     """
     share.keep_for(futures)
     waiting = list(map(asyncio.wrap_future, futures))

@@ -1,4 +1,4 @@
-"""The addresses of a server, and what each of them answers.
+"""The routes of a server.
 
 In: a `Server`; out: a Starlette application. What a model answers is in `answering`. Nothing here
 loads a model, fetches a URL or opens a path that a request names.

@@ -1,8 +1,8 @@
-"""What requests ask of a model, answered on threads, as many at once as are waiting.
+"""Dynamic batching: worker threads run a model on the waiting pictures, in batches.
 
-In: pictures or tensors, from any thread; out: futures. Each worker takes what waits, its share and
-a batch at most, from bytes to answers, as a stream's does. Nothing waits for a batch to fill: where
-more comes than the workers do, batches fill by themselves.
+In: pictures or tensors, from any thread; out: futures. Each worker takes its share of the queue, a
+batch at most, and runs it from bytes to answers, as a stream's worker does. No worker waits for a
+batch to fill: under load the queue grows, and batches fill by themselves.
 """
 
 import logging
@@ -45,7 +45,7 @@ class Batcher:
         workers: threads.
         most_waiting: pictures and tensors that no thread has taken yet; more are turned away.
         decoding: what the threads take for pixels, together with those of other models.
-        told: called with the size of each batch of pictures, on the thread that did it.
+        told: called with the size of each batch of pictures, on the worker's thread.
         noted: the same after each batch, with what the model failed with, or None.
     """
 
@@ -81,9 +81,9 @@ class Batcher:
         return len(self._jobs)
 
     def pictures(self, pictures: Sequence[File | Pixels]) -> list[Future[Answer[Any]]]:
-        """An answer to each, or none is taken in; a refused picture's answer holds the reason.
+        """Queue all pictures or none; a future of each answer, which holds the reason of a refusal.
 
-        One that is cancelled leaves at once.
+        A cancelled one leaves the queue at once.
 
         Raises:
             Overloaded: too many are waiting.
@@ -131,7 +131,7 @@ class Batcher:
         return futures
 
     def _forget(self, future: Future[Any]) -> None:
-        """Work that was called off takes no room, neither in the queue nor in memory."""
+        """Remove cancelled work from the queue and from memory."""
         if future.cancelled():
             with self._changed:
                 self._jobs.pop(future, None)
@@ -144,7 +144,7 @@ class Batcher:
             pass
 
     def _work_once(self, classifier: Classifier, room: Room) -> bool:
-        """Answer a batch, False at the end. A thread that waits for the next holds none of it."""
+        """Run one batch; False at the end. Returns, so that nothing refers to it while waiting."""
         jobs = self._next()
         taken = [job for job in jobs if job.future.set_running_or_notify_cancel()]
         if not taken:  # their clients have left

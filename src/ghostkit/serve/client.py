@@ -1,4 +1,4 @@
-"""A server's model as a classifier, as far as `verify` needs one: files there, answers back."""
+"""A server's model as a classifier for `verify`: sends files, receives answers."""
 
 import http.client
 import json
@@ -37,7 +37,7 @@ def is_server(name: str) -> bool:
 
 @dataclass
 class _There:
-    """What runs a server's model."""
+    """Stands for the backend of a server's model."""
 
     name: str
     path: str = ""
@@ -52,7 +52,7 @@ class _There:
 class RemoteClassifier:
     """The model at ``http://HOST:PORT/v2/models/NAME``; of ``http://HOST:PORT`` the only one.
 
-    Its card is the server's, but that the outputs are probabilities: the server makes them.
+    Its card is the server's, except that its outputs are probabilities, computed by the server.
 
     Raises:
         UsageError: the address is none, nobody answers there, or it has several models.
@@ -100,7 +100,7 @@ class RemoteClassifier:
     def answers(
         self, pictures: Sequence[Picture], *, batch_size: int = 8
     ) -> Iterator[Answer[Picture]]:
-        """Probabilities for each picture, in order; so many requests at once as in a batch.
+        """Probabilities for each picture, in order, with `batch_size` requests at once.
 
         Raises:
             UsageError: the server cannot be reached any more.
@@ -212,7 +212,7 @@ def _output(body: bytes, name: str) -> bytes:
 
 
 def _error(status: int, body: bytes) -> str:
-    """What a server says is wrong, without the place in the request where that is ours."""
+    """The server's error message, without the position in our own request."""
     try:
         said = str(json.loads(body)["error"])
     except (ValueError, TypeError, KeyError):

@@ -45,7 +45,7 @@ def bounded(most: int, seconds: float, metrics: Metrics) -> type[asyncio.Protoco
     waiting: dict[HTTPProtocol, None] = {}  # for their clients, the longest first
 
     class Connection(HTTPProtocol):
-        """Has a timer while it is the client's turn."""
+        """Runs a timer while the client has to act."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)

@@ -1,4 +1,4 @@
-"""What a request's JSON will take in memory, told from its text before anything is made of it.
+"""Estimate the memory of a request's JSON from its text, before it is parsed.
 
 A number of two characters becomes an object of 32 bytes in a list, and one more while it is read.
 """
@@ -13,7 +13,7 @@ _PLAIN, _WIDE = 2, 5  # a text, and what its base64 says; a text of four bytes a
 
 
 def answers_cost(values: int) -> int:
-    """Bytes that an answer of so many numbers takes while its JSON is made.
+    """The memory in bytes to make a response's JSON with so many numbers.
 
     Raises:
         Refused: it has more than `MOST_VALUES`.
@@ -28,7 +28,7 @@ def answers_cost(values: int) -> int:
 
 
 def json_cost(text: bytes | bytearray) -> int:
-    """Bytes that its values take, at most.
+    """An upper bound of the memory in bytes that the parsed values take.
 
     Raises:
         Refused: it has more than `MOST_VALUES`.

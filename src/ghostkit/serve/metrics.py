@@ -1,4 +1,4 @@
-"""What a server counts and measures, for Prometheus."""
+"""The metrics of a server, for Prometheus."""
 
 from collections.abc import Callable
 

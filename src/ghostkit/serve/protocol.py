@@ -79,7 +79,7 @@ class Inference:
         return sum(map(len, self.pictures or ()))
 
     def values(self, classes: int) -> int:
-        """How many values the answer's JSON has, of a model of so many classes."""
+        """The number of values in the response's JSON, for a model with so many classes."""
         count = len(self.pictures or ()) if self.images is None else len(self.images)
         each = (
             1 if output.name == ACCEPTED else output.best or classes
@@ -228,7 +228,7 @@ def _length(text: str | None, most: int) -> int:
 
 
 def _raw_parts(inputs: Sequence[Given], rest: memoryview) -> list[memoryview | None]:
-    """What follows the JSON, shared out among the inputs; None for one whose data is in it."""
+    """The binary data after the JSON, split among the inputs; None for an input with JSON data."""
     parts: list[memoryview | None] = []
     at = 0
     for given in inputs:

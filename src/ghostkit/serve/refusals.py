@@ -1,6 +1,6 @@
-"""Why a request gets no answer: an HTTP status, and a sentence.
+"""Errors of requests: an HTTP status and a message.
 
-A value that a request has stands there as `reprlib.repr` gives it, which is short whatever it is.
+Values of the request are quoted by `reprlib.repr`, which is short whatever they are.
 """
 
 
@@ -13,7 +13,7 @@ class Refused(Exception):
 
 
 class Overloaded(Refused):
-    """There is more to do than may wait; the sender may try again."""
+    """The queue or the memory is full; the client may retry."""
 
     def __init__(self, message: str) -> None:
         super().__init__(503, message)

@@ -67,7 +67,7 @@ def is_loopback(bound: socket.socket) -> bool:
 
 
 def config_of(server: Server) -> uvicorn.Config:
-    """How uvicorn runs it."""
+    """uvicorn's configuration for the server."""
     admission = server.admission
     return uvicorn.Config(
         make_app(server),

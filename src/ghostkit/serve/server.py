@@ -1,4 +1,4 @@
-"""What a server holds: its models, each with threads; bounds, and counts.
+"""The state of a server: its models with their threads, its limits and metrics.
 
 In: classifiers by name; out: what `app` answers requests with.
 """

@@ -19,9 +19,9 @@ MOST_FIELDS = 16  # beside the files
 
 
 class _Parser(MultiPartParser):
-    """Starlette's, but that it takes a form which is cut off for a whole one without the last file.
+    """Starlette's multipart parser, which also detects a form that is cut off.
 
-    It eats `content`, so that the form and its files together need little more than one.
+    It consumes `content` while parsing, so that form and files are not in memory twice.
     """
 
     def __init__(self, content: bytearray, headers: Headers, most: int) -> None:
@@ -53,7 +53,7 @@ def pictures_in(
 ) -> list[tuple[str | None, bytes | bytearray]]:
     """The pictures, with the names that a form gives them; None where it is no form.
 
-    A form leaves nothing of `content`. A large one takes a second.
+    A form is consumed: `content` is empty afterwards. A large one takes a second.
 
     Raises:
         Refused: the form is malformed or cut off, or has no file, or more than `most`.

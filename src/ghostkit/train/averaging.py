@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which often answers better than the last ones."""
+"""An exponential moving average (EMA) of the weights, often more accurate than the last ones."""
 
 import copy
 from typing import TypeVar

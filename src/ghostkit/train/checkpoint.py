@@ -1,4 +1,4 @@
-"""What a run leaves behind, in the original's file names and keys, with the card inside.
+"""The files of a training run, with the original's names and keys, and the card inside.
 
 ``last.pth.tar``, ``model_best.pth.tar``, ``checkpoint-N.pth.tar`` (torch.save of a dict),
 ``recovery-EPOCH-STEP.pth.tar`` inside an epoch, ``summary.csv``, ``args.yaml``.
@@ -40,7 +40,7 @@ SUMMARY_FIELDS = ("epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5")
 
 
 def save_epoch(folder: Path, state: RunState, recipe: Recipe, card: ModelCard) -> None:
-    """Write what stands after a finished epoch.
+    """Write the checkpoints and the summary of a finished epoch.
 
     ``checkpoint-EPOCH`` (the best `checkpoint_hist` are kept), of which ``last.pth.tar`` and, where
     no earlier epoch was better, ``model_best`` are hard links that stay when it goes;

@@ -104,7 +104,7 @@ def _columns(teacher: Classifier, classes: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _read(path: Path) -> TeacherLogits | None:
-    """What a cache file holds; None where there is none, or it is damaged: the teacher is asked."""
+    """The content of a cache file; None where there is none, or it is damaged."""
     try:
         rows = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

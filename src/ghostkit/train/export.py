@@ -1,4 +1,4 @@
-"""From a checkpoint to a self-describing ONNX file that is proved to answer as torch does.
+"""Export a checkpoint to a self-describing ONNX file, verified against torch.
 
 The file appears only after the logits of both agreed on real photos at several batch sizes.
 """
@@ -34,7 +34,7 @@ BATCH_SIZES = (1, 7, 32)
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was compared before the file was written."""
+    """The agreement of torch and ONNX Runtime before the file was written."""
 
     path: Path
     images: int
@@ -93,7 +93,7 @@ def export(
 
 
 def agrees(report: ExportReport, tolerance: float) -> bool:
-    """Every top-1 answer the same, every logit finite and within `tolerance` of the other's."""
+    """Whether all top-1 answers are equal, and all logits finite and within `tolerance`."""
     return (
         math.isfinite(report.largest_logit)
         and report.max_logit_difference <= tolerance * max(1.0, report.largest_logit)

@@ -1,8 +1,8 @@
 """The frozen backbone's features of every picture, computed once, and batches of them.
 
-A frozen backbone answers the same picture alike in every epoch. So each picture is looked at in a
-stated number of fixed views, through the engine of inference, and the classifier is then trained on
-the results, 1280 numbers per view, in seconds per epoch. `loop` calls it.
+A frozen backbone gives the same features for a picture in every epoch. So a stated number of fixed
+views of each picture is computed once by the inference engine, and the classifier is trained on the
+features, 1280 numbers per view, in seconds per epoch.
 """
 
 import hashlib
@@ -131,7 +131,7 @@ def _view(data: Dataset, recipe: Recipe, index: int, view: int) -> NDArray[np.ge
 
 
 class _Backbone(nn.Module):
-    """Images to what the classifier takes."""
+    """A backend from images to the classifier's input features."""
 
     def __init__(self, model: GhostNet) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""What a run does about numbers that are none, and about epochs that learn nothing.
+"""Handling of non-finite (NaN or infinite) values, and of epochs that learn nothing.
 
-`loop` calls these after a step and after an epoch.
+Checked after each step and after each epoch.
 """
 
 import math
@@ -60,7 +60,7 @@ def skip_bad_step(
     allowed: int,
     tell: Callable[..., None],
 ) -> None:
-    """Undo what a step with a non-finite number has touched, and note it with its files.
+    """Undo the changes of a step with a non-finite value, and log it with its files.
 
     Args:
         statistics: the network's buffers as they were before the step.
@@ -85,7 +85,7 @@ def skip_bad_step(
 
 
 def require_progress(state: RunState, root: str, refused: Mapping[str, str], folder: Path) -> None:
-    """An epoch that has learned from no picture is an error, with the reason.
+    """Raise an error with the reason if an epoch has learned from no picture.
 
     Args:
         refused: the pictures that cannot be used, path to reason.
@@ -102,7 +102,7 @@ def require_progress(state: RunState, root: str, refused: Mapping[str, str], fol
 
 
 def require_finite_weights(state: RunState) -> None:
-    """The last step's update is seen by no later loss, so the weights themselves are looked at."""
+    """Raise ModelError if a weight is not finite: no later loss sees the last step's update."""
     largest = torch.stack([p.detach().abs().max() for p in state.model.parameters()]).max().item()
     if not math.isfinite(largest):
         raise ModelError(

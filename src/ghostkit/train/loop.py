@@ -211,7 +211,7 @@ def _train_epoch(run: Run, state: RunState, network: Network) -> float | None:
 
 
 def _exchange_findings(run: Run) -> None:
-    """What each process has met since it was last asked, told to all."""
+    """Exchange the findings of each process since the last exchange."""
     findings = (run.refused, run.reporter.unheard())
     for rank, (refused, events) in enumerate(run.world.all_gather_object(findings)):
         run.refused.update(refused)

@@ -1,4 +1,4 @@
-"""What a step minimises: label smoothing, mixed targets, rare classes, a teacher's answers."""
+"""The training loss: label smoothing, mixed targets, class balance, distillation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Objective:
 
     @cached_property
     def _shares(self) -> torch.Tensor:
-        """Of each class in the training data; one without a picture counts as having one."""
+        """The share of each class in the training data; an empty class counts as one picture."""
         counts = torch.tensor([max(1, count) for count in self.counts], dtype=torch.float32)
         return counts / counts.sum()
 

@@ -1,7 +1,7 @@
-"""Which checkpoint a run goes on from, and its folder as it was when that was written.
+"""Find the checkpoint to resume from, and restore the run folder to that point.
 
-A run may go on from an earlier checkpoint than its last, say with another rate. What came after it
-belongs to a branch that is left: it must neither be gone on with nor be taken for the best.
+A run may resume from an earlier checkpoint than its last, say with another learning rate. What came
+after it belongs to an abandoned branch: it must neither be resumed nor be taken for the best.
 """
 
 import os

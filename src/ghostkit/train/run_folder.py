@@ -29,10 +29,10 @@ def check_run_folder(folder: Path, resumed: Path | None) -> None:
 
 @contextmanager
 def alone_in(folder: Path, world: World) -> Iterator[None]:
-    """Of several processes the first one writes there, and no other training meanwhile.
+    """Lock `folder` for this training in its first process; the other processes do nothing.
 
     Raises:
-        OutputError: another one does.
+        OutputError: another training is writing there.
     """
     if not world.is_main:
         yield

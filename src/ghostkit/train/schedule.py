@@ -32,7 +32,7 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
 
 
 def remarks(recipe: Recipe) -> Iterator[str]:
-    """What a recipe's rates do that nobody would expect of them, in words."""
+    """Warnings about surprising learning rates of a recipe."""
     if recipe.warmup_epochs >= recipe.epochs:
         yield (
             f"warmup_epochs={recipe.warmup_epochs} leaves none of epochs={recipe.epochs}, so the "
@@ -56,7 +56,7 @@ def remarks(recipe: Recipe) -> Iterator[str]:
 
 
 def accumulation_window(recipe: Recipe, step: int, steps: int) -> tuple[int, bool]:
-    """How many batches make the update that batch `step` is part of; whether it is the last one.
+    """The number of batches in the update that batch `step` belongs to; whether it is the last.
 
     An epoch of `steps` batches may end with fewer than `accumulate`.
     """

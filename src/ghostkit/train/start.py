@@ -1,6 +1,6 @@
-"""Where a run begins: random weights, a file's, or the epoch at which a checkpoint stopped.
+"""Initialise a run: random weights, weights from a file, or the state of a checkpoint.
 
-`loop` calls these before its first epoch; each changes the network that it is given.
+Each function changes the network that it is given.
 """
 
 import platform
@@ -165,7 +165,7 @@ def go_on(
     log: Log,
     world: World,
 ) -> None:
-    """Bring `state` to where a checkpoint stands: weights, momenta, average, epochs, position.
+    """Restore `state` from a checkpoint: weights, momenta, average, epochs, position.
 
     `recipe` holds for the epochs to come; what differs from the checkpoint's is logged.
 

@@ -1,6 +1,6 @@
-"""Everything that a training step changes, in one place, so that a checkpoint can hold all of it.
+"""The complete state of a training run, so that a checkpoint can hold all of it.
 
-What is drawn at random is not here: it is a function of the seed and the position alone.
+Random numbers have no state here: they depend on the seed and the position alone.
 """
 
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Position:
 
 @dataclass
 class RunState:
-    """The network and all that moves with it."""
+    """The network, its optimizer and all other state that changes in a step."""
 
     model: GhostNet
     optimizer: torch.optim.Optimizer
@@ -64,7 +64,7 @@ class RunState:
         return self.model if self.average is None else self.average.model
 
     def statistics(self) -> list[torch.Tensor]:
-        """What batch norm has gathered, in each process from its own batches."""
+        """The running statistics of batch norm, in each process those of its own batches."""
         average = () if self.average is None else self.average.model.buffers()
         return [*self.model.buffers(), *average]
 

@@ -1,6 +1,6 @@
 """One step of a training: forward, loss, backward, and the optimizer's update where one is due.
 
-`loop` calls it for each batch. A step with a number that is none changes nothing but its count.
+A step with non-finite (NaN or infinite) values changes nothing but the count of such steps.
 """
 
 import math
@@ -28,7 +28,7 @@ from ghostkit.train.state import RunState
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What stays the same from the first step to the last."""
+    """The constants of a run, from the first step to the last."""
 
     recipe: Recipe
     folder: Path
@@ -56,11 +56,11 @@ class Inputs:
 def take_step(
     run: Run, state: RunState, network: Network, batch: Batch, inputs: Inputs | None, *, due: bool
 ) -> None:
-    """Learn from `inputs`; where `due`, move the weights by what has been gathered.
+    """Accumulate the gradients of `inputs`; where `due`, update the weights.
 
     Args:
-        inputs: None where some process has too few pictures: then nobody learns from this batch,
-            and what the batches before it have gathered is still used.
+        inputs: None where some process has too few pictures: then no process learns from this
+            batch, and the gradients of the batches before it are still used.
     """
     scaler, world = state.scaler, run.world
     scale = scaler.get_scale()
@@ -79,7 +79,7 @@ def take_step(
     loss_sum, images, somewhere = world.all_reduce_numbers(loss_sum, count, bad is not None)
     if somewhere:
         if update:
-            scaler.update()  # it has unscaled, and takes no second time before
+            scaler.update()  # GradScaler forbids a second unscale_ before update()
         found, paths = worst(
             (None if each is None else NonFinite(*each), files)
             for each, files in world.all_gather_object((bad, batch.paths))
@@ -95,7 +95,7 @@ def take_step(
 
 
 def _backward(run: Run, state: RunState, network: Network, batch: Batch, inputs: Inputs) -> Tensor:
-    """The batch's mean loss, whose gradients are added to those gathered before."""
+    """The batch's mean loss; its gradients are added to those accumulated before."""
     with run.device.autocast():
         logits = network(inputs.images)
     targets = batch.targets.to(run.device.name, non_blocking=True)
@@ -113,7 +113,7 @@ def _reduce_and_clip(run: Run, state: RunState) -> Tensor:
 
 
 def _update(run: Run, state: RunState, scale: float) -> None:
-    """Move the weights, and their average; loss scaling, by `scale`, may skip that: it is told."""
+    """Update the weights and their average; logs it if loss scaling, by `scale`, skips the step."""
     scaler = state.scaler
     scaler.step(state.optimizer)
     scaler.update()

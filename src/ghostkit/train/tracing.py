@@ -83,9 +83,9 @@ def _add_features(graph: onnx.GraphProto) -> None:
 
 
 def _drop_fillers(model: onnx.ModelProto, parameters: Collection[str]) -> None:
-    """Remove the zeros that the exporter gives each convolution without a bias as its bias.
+    """Remove the zero biases that the exporter adds to convolutions without a bias.
 
-    With what else no answer needs.
+    Unused initializers are removed too.
     """
     for node in model.graph.node:
         if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in parameters:

@@ -3,7 +3,7 @@
 Each process of a training answers whole batches of them, the same as one process would, and all get
 all answers, so every process measures the same numbers, to the bit those of one process. On an
 accelerator the pictures are loaded by reading processes: it answers far more of them in a second
-than the threads of one Python load. `loop` calls it.
+than the threads of one Python load.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -140,7 +140,7 @@ def accelerated_batch(wants: Input) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What came of some pictures, and the images of those that could be loaded."""
+    """The load errors of some pictures, and the images of those that could be loaded."""
 
     errors: tuple[ImageRefused | StoreError | None, ...]  # of each picture
     images: torch.Tensor  # (N, 3, S, S) float32, as the classifier's backend takes them

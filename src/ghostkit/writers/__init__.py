@@ -1,6 +1,6 @@
 """From predictions to result files: JSON lines, CSV, Parquet, or a folder of NAME_1.txt files.
 
-Called by the commands that classify. Results that stand already are never replaced unasked.
+Existing results are never replaced without `overwrite`.
 """
 
 import os

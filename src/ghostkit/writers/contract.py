@@ -1,4 +1,4 @@
-"""What every writer of results does, and what it is told."""
+"""The interface and the options of result writers."""
 
 import os
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a writer may do and what it says about each picture."""
+    """What a writer may replace, and what it writes about each picture."""
 
     overwrite: bool = False  # replace results that stand already
     top_k: int = 5  # classes per picture; CSV has the best one only

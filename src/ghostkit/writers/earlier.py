@@ -1,7 +1,7 @@
-"""What an output holds that a killed run left behind: its whole records, and where they end.
+"""Read the output of a killed run: its complete records, and the offset at which they end.
 
-The file may have been cut at any byte. A record counts if its end is there; what follows the last
-one is the torn rest, which `cut` removes so that the next record can follow.
+The file may have been cut at any byte. A record counts if its end is there; `cut` removes the
+incomplete rest, so that the next record can follow.
 """
 
 import csv

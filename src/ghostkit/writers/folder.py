@@ -19,7 +19,11 @@ class FolderWriter:
     """The original's result folder: NAME_1.txt holds the class ids of NAME.jpg, best first.
 
     A picture without an answer gets no file, since an empty one is scored as class 0. Overwriting
-    replaces the files of the pictures at hand and leaves all others.
+    replaces the files of the given pictures and leaves all others.
+
+    Raises:
+        UsageError: the target is standard output.
+        OutputError: the folder cannot be written, or holds results and may not be overwritten.
     """
 
     def __init__(self, target: Target, options: Options) -> None:
@@ -65,7 +69,11 @@ def make_results_folder(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_result(folder: Path, source: str, ids: Iterable[int]) -> None:
-    """The class ids of an answered picture, best first."""
+    """Write the class ids of a classified picture, best first.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     write_text(folder / result_name(source), "".join(f"{index} " for index in ids) + "\n")
 
 
@@ -78,7 +86,7 @@ def has_result(folder: Path, source: str) -> bool:
 
 
 def remove_result(folder: Path, source: str) -> None:
-    """Of a picture that got no answer: an earlier one is none of this job's.
+    """Remove an earlier result of a picture that has no answer now.
 
     Raises:
         OutputError: it cannot be removed.
@@ -108,7 +116,7 @@ def _one_name_in(folder: Path) -> Callable[[str], str]:
 
 
 def _folded(name: str) -> str:
-    """What names that are one file have in common where case does not count."""
+    """A name without its case, equal for names of one file on a case-insensitive file system."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -26,7 +26,15 @@ CSV_COLUMNS = ("path", "status", "class_index", "class_name", "probability", "re
 
 
 class LineWriter:
-    """A file, or standard output, that grows by one record with each prediction."""
+    """A file, or standard output, that grows by one record with each prediction.
+
+    Args:
+        line: makes the bytes of one record, its line end included.
+        header: the bytes before the first record.
+
+    Raises:
+        OutputError: the file exists and may not be replaced, or cannot be written.
+    """
 
     def __init__(
         self,
@@ -51,7 +59,11 @@ class LineWriter:
             self._put(self._line(prediction))
 
     def put(self, records: bytes) -> None:
-        """Put whole records of the writer's kind into the output, made elsewhere."""
+        """Append complete records in the writer's format, which were made elsewhere.
+
+        Raises:
+            OutputError: the output cannot be written.
+        """
         with output_errors(self._target):
             self._put(records)
 

@@ -23,7 +23,7 @@ BATCHES_PER_GROUP = 20  # a row group of 20,000 rows
 
 
 class ParquetWriter:
-    """Gathers JSON lines in ``TARGET.partial.jsonl``; at the end they become the Parquet file."""
+    """Collects JSON lines in ``TARGET.partial.jsonl``; at the end they become the Parquet file."""
 
     def __init__(self, target: Target, options: Options) -> None:
         self._target, self._options = os.fspath(target), options
@@ -38,7 +38,7 @@ class ParquetWriter:
         self._lines.write(prediction)
 
     def put(self, records: bytes) -> None:
-        """Put JSON lines of records into the output, made elsewhere."""
+        """Append complete records as JSON lines, which were made elsewhere."""
         self._lines.put(records)
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class ParquetWriter:
 
 
 def partial_path(target: Target) -> str:
-    """Where the results of a job stand until they are a Parquet file."""
+    """The path of a job's results until they become a Parquet file."""
     return os.fspath(target) + PARTIAL_SUFFIX
 
 

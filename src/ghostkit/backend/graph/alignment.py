@@ -1,11 +1,10 @@
-"""Channels in whole blocks, so that ONNX Runtime need not move them between its layouts.
+"""Pad channels to whole blocks, so that ONNX Runtime need not convert between memory layouts.
 
-On a CPU its convolutions take channels in blocks, 8 or 16 side by side. It concatenates and adds in
-that form only what fills whole blocks, and else moves all channels to planes and back. GhostNet has
-halves of 12, 20, 36, 60, 92 and 100 channels. Here each such value gets channels that nothing uses:
-of weights zero, and read by weights zero. ONNX Runtime fills up the blocks in any case, so that
-this costs next to nothing. The results are the same but for the order of additions, in the last
-bits.
+On a CPU its convolutions store channels in blocks of 8 or 16. Concat and Add work on blocks only
+where the channel count is a multiple of the block; otherwise ONNX Runtime converts all channels to
+planes and back. GhostNet has halves of 12, 20, 36, 60, 92 and 100 channels. Here each such value
+gets unused channels, produced and consumed with zero weights. ONNX Runtime pads the blocks anyway,
+so this costs next to nothing. Results differ in the last bits only, by the order of additions.
 """
 
 from collections import defaultdict
@@ -21,7 +20,7 @@ Layout = NDArray[np.int64]  # which channel of the file's graph stands there; -1
 
 
 def align(graph: Graph, block: int) -> None:
-    """Give the values inside `graph` channels in whole blocks, where all that use them allow it."""
+    """Pad the channels of values inside `graph` to whole blocks, where all their users allow it."""
     layouts = _Layouts(graph, block)
     for at, node in enumerate(graph.nodes):
         made = convolution(graph, node)
@@ -35,11 +34,11 @@ def align(graph: Graph, block: int) -> None:
 
 
 class _Layouts:
-    """How the channels of each value are arranged.
+    """The channel layout of each value.
 
-    Values that have to be arranged alike form a group: those on both sides of a depthwise
-    convolution, of a pool, an activation, an addition. A group is fixed, as the file has it, where
-    anything else uses one of its values.
+    Values that need the same layout form a group: those on both sides of a depthwise convolution,
+    a pool, an activation or an addition. A group keeps the file's layout if any other operator
+    uses one of its values.
     """
 
     def __init__(self, graph: Graph, block: int) -> None:
@@ -64,7 +63,7 @@ class _Layouts:
         return self._found.get(self._group(name))
 
     def _meet(self, graph: Graph, node: Node, counts: defaultdict[str, set[int]]) -> list[str]:
-        """Note what `node` says of its values; the ones that it wants as they are."""
+        """Record what `node` demands of its values; returns those that must keep their layout."""
         made = convolution(graph, node)
         if made is not None:
             counts[node.inputs[0]].add(made.in_channels)
@@ -93,7 +92,7 @@ class _Layouts:
         return [] if known and counts[-1] == {total} else names
 
     def _settle(self) -> bool:
-        """Work out all arrangements; False where a group had to be fixed on the way."""
+        """Compute all layouts; False where a group had to be fixed on the way."""
         by_group: defaultdict[str, list[Node]] = defaultdict(list)
         for node in self._concatenations:
             by_group[self._group(node.outputs[0])].append(node)

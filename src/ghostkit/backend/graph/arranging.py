@@ -1,8 +1,8 @@
-"""A graph's channels arranged as ONNX Runtime computes best on this CPU.
+"""Rewrite a graph's channel layout to what ONNX Runtime computes fastest on this CPU.
 
-`splitting` undoes concatenations, `alignment` fills up blocks of channels. GhostNet, made of
-concatenations of halves that fill no blocks, gains most. It is done to what is opened, in memory:
-files stay as they are.
+`splitting` removes concatenations, `alignment` pads channels to whole blocks. GhostNet gains most,
+since it concatenates halves that are not multiples of a block. The graph is rewritten in memory;
+files stay unchanged.
 """
 
 import platform
@@ -19,7 +19,7 @@ from ghostkit.backend.processor import processor
 
 
 def arrange(content: bytes, folder: str) -> bytes:
-    """The ONNX file `content` with its channels arranged; as it is where that is not understood.
+    """The ONNX file `content` with rearranged channels; unchanged where it cannot be parsed.
 
     Constants that it has in other files lie in `folder`; those that change become part of it.
 
@@ -48,7 +48,7 @@ def arrange(content: bytes, folder: str) -> bytes:
 
 @cache
 def channel_block() -> int:
-    """How many channels ONNX Runtime's convolutions take at once here; 1 where it is not known.
+    """The channel block size of ONNX Runtime's convolutions on this CPU; 1 where it is not known.
 
     Its x86 kernels take 16 where the processor has AVX-512, and else 8.
     """

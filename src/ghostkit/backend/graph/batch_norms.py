@@ -1,4 +1,4 @@
-"""Batch normalisations put into the weights of the convolutions before them.
+"""Fold batch normalisations into the weights of the preceding convolutions.
 
 ONNX Runtime does the same when it opens a graph, but that is after `splitting` and `alignment`.
 """

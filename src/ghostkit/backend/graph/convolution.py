@@ -1,4 +1,4 @@
-"""What a Conv node of a graph computes, where its weights are constants."""
+"""Convolutions of a graph whose weights are constants, as arrays."""
 
 from dataclasses import dataclass
 
@@ -47,19 +47,20 @@ class Convolution:
         return self.groups == 1 and self.kernel.shape[2:] == (1, 1)
 
     def rows(self, begin: int, end: int) -> "Convolution":
-        """The one that makes the channels `begin` to before `end`; of them, if it is depthwise."""
+        """The part that computes output channels `begin` to before `end`."""
         bias = None if self.bias is None else self.bias[begin:end]
         groups = end - begin if self.is_depthwise else self.groups
         return Convolution(self.kernel[begin:end], bias, groups)
 
     def columns(self, begin: int, end: int, with_bias: bool) -> "Convolution":
-        """The share of a pointwise one's result that these input channels have."""
+        """The part of a pointwise convolution that reads these input channels."""
         return Convolution(self.kernel[:, begin:end], self.bias if with_bias else None, 1)
 
 
 def convolution(graph: Graph, node: Node) -> Convolution | None:
-    """What `node` computes; None where it is no 2-D convolution by constants, or in several groups
-    that are not depthwise."""
+    """The convolution of `node`; None where it is not 2-D, its weights are not constant, or it has
+    several groups and is not depthwise.
+    """
     if (node.operator, node.domain) != ("Conv", "") or len(node.inputs) < 2:
         return None
     kernel = graph.weights.get(node.inputs[1])

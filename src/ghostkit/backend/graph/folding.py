@@ -47,7 +47,7 @@ SUFFIX = "_uint8"  # of the new input's name; the old name stays that of the fol
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What stands at the head of an ONNX file."""
+    """The metadata, inputs and operators read from an ONNX file."""
 
     metadata: dict[str, str]
     inputs: dict[
@@ -59,7 +59,7 @@ class Description:
 
 
 def describe(content: bytes) -> Description | None:
-    """The head of an ONNX file; None where these bytes are none."""
+    """The description of an ONNX file; None where these bytes are not one."""
     try:
         opsets = {
             text(entry, proto.OPSET_DOMAIN): integer(entry, proto.OPSET_VERSION)

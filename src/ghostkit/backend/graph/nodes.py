@@ -76,7 +76,7 @@ class Node:
 
 
 class Graph:
-    """A graph whose nodes stand sorted. What is not named here stays as the file has it.
+    """A graph with its nodes in topological order. Fields not named here stay as in the file.
 
     Args:
         content: the GraphProto.
@@ -114,7 +114,7 @@ class Graph:
 
     @property
     def constants(self) -> set[str]:
-        """The names of all constants, those too that a caller may change."""
+        """The names of all constants, also those that are inputs, which a caller may override."""
         return {*self._constants, *self.weights}
 
     def is_constant(self, name: str) -> bool:
@@ -169,7 +169,7 @@ class Graph:
             self.weights[name] = floats
 
     def _is_cast_constant(self, node: Node) -> bool:
-        """Whether `node` gives a float16 constant as float32; noted among the weights then."""
+        """Whether `node` casts a float16 constant to float32; if so, adds it to the weights."""
         is_cast = (node.operator, node.domain) == ("Cast", "")
         if not is_cast or node.integer("to", 0) != proto.FLOAT or node.outputs[0] in self.outputs:
             return False

@@ -1,4 +1,4 @@
-"""The files in which an ONNX model has weights outside of its own, by the graph's own word."""
+"""The external weight files that an ONNX model refers to."""
 
 from collections.abc import Iterator
 

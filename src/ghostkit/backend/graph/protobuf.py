@@ -1,4 +1,4 @@
-"""The protobuf wire format, as much as ONNX files need: fields in, fields out.
+"""A minimal reader and writer of the protobuf wire format, as much as ONNX files need.
 
 A message is a list of (number, value): bytes for what is length-delimited, an int for a varint, and
 the 4 or 8 raw bytes of a fixed one. So a base install, which has ONNX Runtime and not the `onnx`

@@ -1,12 +1,12 @@
-"""Concatenations of channels that a graph need not make.
+"""Remove channel concatenations that the following operators do not need.
 
-A ghost module concatenates the channels of a convolution and of a cheap one. What follows often
-works as well on both apart: a depthwise convolution, a gate, and a 1x1 convolution, which is the
-sum of one over each part. So the channels are not copied together. The results are the same but for
-the order of additions, in the last bits.
+A ghost module concatenates the outputs of a convolution and of a cheap one. What follows often
+works on each part alone: a depthwise convolution, a gate, or a 1x1 convolution, which equals a sum
+of one over each part. So the copy is avoided. Results differ in the last bits only, by the order of
+additions.
 
-Done only where the 1x1 convolution makes at most half as many channels as it takes, since its
-result is written once for each part.
+Done only where the 1x1 convolution has at most half as many outputs as inputs, since its result is
+written once for each part.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class _Part:
 
 
 def split(graph: Graph) -> None:
-    """Take apart each concatenation whose users can do without it."""
+    """Remove each concatenation whose users can work on its parts."""
     seen: set[str] = set()
     while (found := _next(graph, seen)) is not None:
         node, parts, using, makers = found
@@ -46,7 +46,7 @@ def split(graph: Graph) -> None:
 def _next(
     graph: Graph, seen: set[str]
 ) -> tuple[Node, list[_Part], list[Node], dict[str, Node]] | None:
-    """A concatenation to take apart, its parts, its users, and what makes each value."""
+    """A concatenation to remove, its parts, its users, and the node that makes each value."""
     users, makers = graph.users(), graph.makers()
     for node in graph.nodes:
         whole = node.outputs[0] if node.outputs else ""
@@ -63,7 +63,7 @@ def _next(
 
 
 def channels(graph: Graph, name: str, makers: dict[str, Node]) -> int | None:
-    """How many channels a value has, where the graph's convolutions say it."""
+    """The number of channels of a value, where it follows from the graph's convolutions."""
     node = makers.get(name)
     if node is None:
         shape = graph.weights[name].shape if name in graph.weights else None
@@ -148,7 +148,7 @@ def _other(node: Node, name: str) -> str:
 def _apart(
     graph: Graph, user: Node, whole: str, parts: list[_Part], makers: dict[str, Node]
 ) -> list[Node]:
-    """Nodes that give what `user` gives, from the parts."""
+    """Nodes that compute the output of `user` from the parts."""
     output = user.outputs[0]
     made = convolution(graph, user)
     if made is not None and made.is_pointwise:

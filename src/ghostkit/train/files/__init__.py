@@ -1,1 +1,1 @@
-"""What torch writes into files, read without running any pickle, and the checksum of tensors."""
+"""Read torch's files without executing any pickle; a checksum of tensors."""

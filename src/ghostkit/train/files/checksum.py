@@ -1,4 +1,4 @@
-"""One number for all the tensors of a checkpoint, by which `checkpoint` knows a damaged one."""
+"""A checksum over all tensors of a checkpoint, to detect damage."""
 
 import hashlib
 from collections.abc import Mapping

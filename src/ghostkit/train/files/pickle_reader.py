@@ -4,7 +4,7 @@ A pickle is a program for a small stack machine. Here the program is read by `pi
 only splits it into operations, and carried out on plain data: an operation or a global that is not
 listed is refused by name, and nothing is ever imported. In: the stream and the table of globals
 that may be named; out: dicts, lists, tuples, strings, numbers, and what the table's functions
-build. `torch_file` calls it.
+build.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What a pickle of weights may hold beyond plain data, and the check that it holds no more.
+"""Restrict a pickle of weights to plain data and a table of allowed objects.
 
 Shared by `pickle_reader`, which fills these, and `tensors`, which says what is allowed.
 """

@@ -1,7 +1,7 @@
 """Numbers and tensors of a torch pickle, and the table of what such a pickle may name.
 
 In: a storage's bytes and the offset, size and strides a pickle states; out: CPU tensors, made only
-after every number was held against the storage's length. `torch_file` calls it.
+after every number was checked against the storage's length.
 """
 
 import math

@@ -1,9 +1,9 @@
-"""What stands in a weights file, as plain data and CPU tensors; nothing in it is executed.
+"""Read a weights file as plain data and CPU tensors; nothing in it is executed.
 
 In: the path of a zip written by torch.save, of the stream torch wrote before 1.6, or of a
 safetensors file; told apart by their first bytes, not by their names. Out: the object that was
 saved. Sizes, offsets and strides are held against the file's own bytes before a tensor is made.
-Numbers are little-endian unless the zip's `byteorder` record says big. `weights` calls it.
+Numbers are little-endian unless the zip's `byteorder` record says big.
 """
 
 import io

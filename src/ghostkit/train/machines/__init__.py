@@ -1,1 +1,1 @@
-"""Which device a process computes on, and how the processes of one training speak to each other."""
+"""The device of a process, and the communication between the processes of a training."""

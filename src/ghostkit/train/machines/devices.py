@@ -1,4 +1,4 @@
-"""Where a training computes, and in which precision.
+"""The device and the precision of a training.
 
 CUDA and Ascend NPU paths are written against torch's device interface; the NPU's needs the package
 torch-npu, whose import adds the device type ``npu`` to torch.

@@ -1,4 +1,4 @@
-"""Which of a training's processes this is: from torchrun's environment, or the original's flags.
+"""The rank of this process in a training: from torchrun's environment, or the original's flags.
 
 `ghostkit.cli.train` asks before it touches a device; nothing is opened here.
 """

@@ -1,4 +1,4 @@
-"""Whether torch computes on a device; called by the doctor in a process of its own."""
+"""Probe whether torch computes on a device, for the doctor, in a process of its own."""
 
 import importlib
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""The passes of a training step recorded once as CUDA graphs, and replayed.
+"""CUDA graphs: the passes of a training step are captured once and replayed.
 
-A small network's step is hundreds of kernels of a few microseconds each, and Python needs longer to
-hand one out than the device to run it. A replay hands out all of them at once. `loop` calls the
-network through it where the recipe says ``cuda_graph``.
+A small network's step is hundreds of kernels of a few microseconds each, and Python takes longer to
+launch one than the device to run it. A replay launches all of them at once. Used where the recipe
+says ``cuda_graph``.
 """
 
 from collections.abc import Callable

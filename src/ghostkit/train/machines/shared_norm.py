@@ -1,4 +1,4 @@
-"""Batch norm whose means are those of all processes' pictures, not of one's own batch.
+"""Synchronised batch norm: statistics over the batches of all processes.
 
 `start` puts it in the place of the network's batch norms where the recipe says ``sync_bn``. On
 accelerators it is torch's; torch has none for the CPU, so there it is ours. Parameters, buffers and

@@ -1,7 +1,7 @@
-"""Every network by its name: how it is built, and how its weights are told from the others'.
+"""The networks by name: how each is built, and how its weights are recognised.
 
-The names stand in recipes and in a card's `architecture.name`. In: a name and its shape, a card, or
-a state dict; out: a network, or the name. `checkpoint`, `weight_cache` and the loop call it.
+The names are those of recipes and of a card's `architecture.name`. In: a name and its shape, a
+card, or a state dict; out: a network, or the name.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""Rows of an old classifier in a new one, wherever a class of the same name is asked for.
+"""Copy rows of a pretrained classifier into a new one, for classes of the same name.
 
-`start` calls it when the weights come with a card, which names the class of each row.
+The pretrained weights need a card, which names the class of each row.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
-"""Weights of a GhostNet from the files that are about, and into a model with an account of it.
+"""Read the weights of a GhostNet from published file formats, and load them into a model.
 
 In: a path (.pth, .pth.tar, .pt, .safetensors; of the authors, Ascend's sample, timm, or ours) or a
-state dict; out: tensors by their usual names, and a report of what was filled. `loop`,
-`checkpoint` and the command line call it. No pickle is executed: see `pickle_reader`.
+state dict; out: tensors by their usual names, and a report of what was loaded. No pickle is
+executed: see `train.files.pickle_reader`.
 """
 
 import math
@@ -78,7 +78,7 @@ def weights_in(content: Mapping[str, Any], source: str, *, ema: bool = False) ->
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of each entry of a file and of a model."""
+    """A report of a load: which entries of the file and of the model matched."""
 
     source: str
     kept: int  # entries of the model filled from the file
@@ -109,7 +109,7 @@ def load_into(
     strict: bool = True,
     head: Literal["match", "drop"] = "match",
 ) -> LoadReport:
-    """Fill `model` and say what was filled; the model is untouched where this raises.
+    """Load weights into `model`; returns a report. The model is unchanged if this raises.
 
     With `head="drop"` the classifier stays as it is and counts neither as missing nor as wrong.
 
@@ -214,7 +214,7 @@ def _refuse_another_network(
     weights: Mapping[str, Tensor],
     ours: Mapping[str, Tensor],
 ) -> None:
-    """Less than half of the backbone's kernels filled is no start but a mistake."""
+    """Refuse weights that match fewer than half of the backbone's kernels: it must be a mistake."""
     kernels = {n for n, t in ours.items() if t.ndim > 1 and not n.startswith(CLASSIFIER)}
     filled = len(kernels.intersection(fitting))
     if 2 * filled >= len(kernels) and fitting:

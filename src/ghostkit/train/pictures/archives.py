@@ -1,8 +1,8 @@
-"""Steps whose pictures lie in archives of a store: fetched ahead, in the order of reading.
+"""Prefetch the archives of a store that the coming steps read, in reading order.
 
-Each process fetches what its own steps are read from, and holds it until the last of them has been
-read, so that nobody on this machine removes it to make room. A step is handed out when its archives
-are here, so the processes that read the pictures never speak to a store.
+Each process fetches the archives of its own steps, and locks each until its last step has been
+read, so that nobody on this machine removes it. A step is handed out when its archives are here, so
+the processes that read the pictures never access a store.
 """
 
 import os
@@ -53,7 +53,7 @@ class ArchivesAhead:
             self._changed.notify_all()
 
     def handed_out(self, steps: Sequence[Step], first: int) -> Iterator[Step]:
-        """The steps, the first of which has this number, each when its archives are here.
+        """Yield the steps, numbered from `first`, each as soon as its archives are here.
 
         Raises:
             StoreError: while iterating: an archive cannot be fetched.
@@ -112,7 +112,7 @@ class ArchivesAhead:
             return self._order[self._begun - 1]
 
     def _wanted(self) -> int:
-        """Up to which archive they may come; who waits for a step waits for all of its archives."""
+        """Up to which archive to prefetch: at least all archives of a step that is waited for."""
         return max(self._due, self._passed + WINDOW)
 
     def _ended(self) -> bool:

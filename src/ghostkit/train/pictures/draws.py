@@ -1,10 +1,10 @@
-"""From what a step's random numbers are drawn: the seed and the position in the run alone."""
+"""Seeds of a step's random numbers, from the run's seed and the position in the run alone."""
 
 import numpy as np
 
 
 def mix_generator(seed: int, epoch: int, step: int) -> np.random.Generator:
-    """What a batch's mix is drawn from, in all processes the same."""
+    """The generator of a batch's mixing, equal in all processes."""
     return np.random.default_rng((seed, epoch, step, 1))
 
 

@@ -49,7 +49,7 @@ def training_readers(
     *,
     pinned: bool = False,
 ) -> Readers[Batch]:
-    """What reads the batches of all epochs; archives of a store are let go after each."""
+    """The readers of all epochs' batches; archives of a store are released after each epoch."""
     archives = archives_of([sample.path for sample in data.samples])
     pictures = _AugmentedPictures(data, recipe)
     kept = archives is None or not is_streamed(archives[0])

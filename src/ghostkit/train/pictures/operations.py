@@ -1,7 +1,7 @@
 """Random operations on one picture: TrivialAugment, RandAugment and random erasing.
 
 Müller and Hutter 2021, arXiv 2103.10158 (the "wide" ranges); Cubuk et al. 2019, arXiv 1909.13719;
-Zhong et al. 2017, arXiv 1708.04896. In and out: uint8 (H, W, 3) RGB. `augment` calls these.
+Zhong et al. 2017, arXiv 1708.04896. In and out: uint8 (H, W, 3) RGB.
 """
 
 import math

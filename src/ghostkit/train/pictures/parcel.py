@@ -1,9 +1,9 @@
-"""A batch on its way from the process that has read it: packed there, opened here.
+"""Transfer of a batch from a reading process: packed there, opened in the training process.
 
-Its arrays lie in memory of the parcel's own, which the receiver maps. Through the pipe go a few
-hundred bytes, which are written whole or not at all, so that a process that is killed leaves no
-half message to wait for. torch's own way puts each tensor into /dev/shm, of which a container may
-have 64 MiB, on a thread whose errors nobody hears. `reading` packs, torch's loader opens.
+Its arrays lie in anonymous memory of their own, which the receiver maps. Only a few hundred
+bytes go through the pipe, written atomically, so that a killed process leaves no partial message to
+wait for. torch's own transfer puts each tensor into /dev/shm, of which a container may have 64 MiB,
+on a thread whose errors are lost. `reading` packs, torch's loader opens.
 """
 
 import io
@@ -58,7 +58,7 @@ class Parcel:
 
 
 class _Pickler(pickle.Pickler):
-    """Tensors are arrays to it, which leave their bytes where they are."""
+    """A pickler that sends tensors as arrays, whose bytes stay out of the pickle."""
 
     def reducer_override(self, value: object) -> Any:
         if type(value) is torch.Tensor:

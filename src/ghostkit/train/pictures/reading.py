@@ -133,7 +133,7 @@ class Readers(Generic[Batch]):
 def _packed(collate: Callable[[Sequence[Any]], Batch], items: Sequence[Any]) -> object:
     """The batch of `items`, in a reading process as a parcel.
 
-    What goes wrong in packing is told as the batch: an exception would come with its traceback.
+    A failure to pack is sent in place of the batch: an exception would bring its traceback.
     """
     batch = collate(items)
     if get_worker_info() is None:
@@ -145,7 +145,7 @@ def _packed(collate: Callable[[Sequence[Any]], Batch], items: Sequence[Any]) -> 
 
 
 class _Order:
-    """What torch asks for the items of each step, another one in each epoch."""
+    """A sampler for torch's loader: the items of each step, set anew for each epoch."""
 
     steps: Iterable[Sequence[Any]] = ()
 

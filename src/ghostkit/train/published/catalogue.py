@@ -147,7 +147,7 @@ def find(name: str) -> Published:
 
 
 def by_hand(entry: Published) -> tuple[str, ...]:
-    """What to do where this machine cannot reach the source, line by line."""
+    """Instructions, line by line, for a machine that cannot reach the source."""
     return (
         "fetch this file on a machine with a network:",
         f"  {entry.url}",

@@ -1,7 +1,7 @@
 """One file over https into a stream, bounded in size and never silently cut short.
 
 In: an address and an open file; out: the number of bytes. Nothing but the standard library; a proxy
-is taken from the environment as usual. `weight_cache` calls it.
+is taken from the environment as usual.
 """
 
 import http.client

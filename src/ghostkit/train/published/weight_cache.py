@@ -88,7 +88,7 @@ def adopt(
 
 @dataclass(frozen=True)
 class Kept:
-    """What weights have to be, and what is to be known of them beside their numbers."""
+    """What weights must be, and the facts for their card."""
 
     name: str
     architecture: str

@@ -1,6 +1,6 @@
 """The recipe: every number of a training, as one frozen record with defaults that run.
 
-The fields carry the names of the original's flags; `recipe_file` reads and prints it.
+The fields carry the names of the original's flags; `recipe.file` reads and writes it.
 """
 
 from collections.abc import Iterator
@@ -195,7 +195,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        """All that is wrong between keys whose values are allowed, a line each."""
+        """Check combinations of keys; reports all problems, a line each."""
         if problems := "\n".join(self._contradictions()):
             raise ValueError(problems)
         return self

@@ -1,7 +1,7 @@
-"""What the arguments of the original's trainer mean here: recipe keys, options of the run, notes.
+"""Translate arguments of the original's trainer to recipe keys, options of the run, and notes.
 
 They come from the command line, or from a YAML file with the original's names, such as the
-``args.yaml`` of a run; `ghostkit.cli.train` calls this, and `original_flags` holds the table.
+``args.yaml`` of a run. `original_flags` holds the table.
 """
 
 import os
@@ -19,7 +19,8 @@ from ghostkit.train.recipe.original_flags import ORIGINAL_FLAGS, OriginalFlag
 LABEL = "resnet101"  # what --model falls back to in the original, where it names folders alone
 HELD_OUT = ("val", "validation")  # folders that are found by themselves
 PLACES = ("output", "resume", "pretrained_weight")  # of the original, and options here
-DATA = ("data_dir", "data_url", "train_url")  # of a run; those of this one are told otherwise
+# Data paths recorded in args.yaml; ignored, the command line names them.
+DATA = ("data_dir", "data_url", "train_url")
 
 
 class Options(TypedDict, total=False):

@@ -31,7 +31,7 @@ from ghostkit.train.state import RunState
 
 
 class Reporter(Protocol):
-    """What `loop` tells of a run."""
+    """Receives the events and epochs of a run from `loop`."""
 
     def begin(self, validation: Dataset, resume: Checkpoint | None) -> None:
         """The run begins, or goes on from `resume`; it is measured on `validation`."""

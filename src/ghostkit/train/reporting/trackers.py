@@ -24,7 +24,7 @@ MLFLOW_RUN = "mlflow-run.txt"  # in the run folder: the MLflow run that a resume
 
 
 class Tracker(Protocol):
-    """Something that is told what each epoch gave."""
+    """A logger of finished epochs."""
 
     def epoch(self, row: EpochRow, lr: float, images_per_s: float | None) -> None:
         """`row` is finished and saved; `lr` is the rate of its first step."""
