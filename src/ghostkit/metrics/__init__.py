@@ -12,11 +12,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ghostkit.errors import ModelError, UsageError
+from ghostkit.errors import UsageError
+from ghostkit.metrics.checks import Bools, Floats, Ints, indices, pairs, rows
+from ghostkit.metrics.confidence import (
+    ConfidenceBin,
+    confidence_bins,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
 
-Floats = npt.NDArray[np.floating[Any]]
-Ints = npt.NDArray[np.integer[Any]]
-Bools = npt.NDArray[np.bool_]
+__all__ = [
+    "Accuracy",
+    "ClassScore",
+    "ConfidenceBin",
+    "PairedComparison",
+    "accuracy",
+    "compare_paired",
+    "confidence_bins",
+    "confusion_matrix",
+    "expected_calibration_error",
+    "macro_f1",
+    "majority_baseline",
+    "mean_recall",
+    "negative_log_likelihood",
+    "per_class",
+    "top_k_hits",
+    "wilson_interval",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +79,6 @@ class ClassScore:
     f1: float | None
     support: int  # pictures that truly are of this class
     answered: int  # pictures that were given this class
-
-
-@dataclass(frozen=True, slots=True)
-class ConfidenceBin:
-    """The answers whose probability lies in one range, (low, high]."""
-
-    low: float
-    high: float
-    pictures: int
-    confidence: float  # mean probability of these answers; 0 without any
-    accuracy: float  # share of them that is right, 0..1; 0 without any
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +131,7 @@ def top_k_hits(logits: Floats, targets: Ints, k: int) -> Bools:
     """
     if k < 1:
         raise UsageError(f"k is {k}: expected 1 or more")
-    logits, targets = _rows(logits, targets)
+    logits, targets = rows(logits, targets)
     truth = np.take_along_axis(logits, targets[:, None], axis=1)  # (N, 1)
     before = np.arange(logits.shape[1]) < targets[:, None]  # (N, K)
     rank = np.count_nonzero((logits > truth) | ((logits == truth) & before), axis=1)
@@ -135,7 +146,7 @@ def accuracy(hits: Bools | Sequence[bool], confidence: float = 0.95) -> Accuracy
 
 def majority_baseline(targets: Ints, num_classes: int) -> Accuracy:
     """Accuracy of always answering the most frequent of `targets` (N,); a model must beat it."""
-    counts = np.bincount(_indices(targets, num_classes), minlength=1)
+    counts = np.bincount(indices(targets, num_classes), minlength=1)
     return Accuracy.of(int(counts.max()), int(counts.sum()))
 
 
@@ -149,9 +160,9 @@ def confusion_matrix(predicted: Ints, targets: Ints, num_classes: int) -> npt.ND
     Raises:
         UsageError: the lengths differ, or an index is not in 0..`num_classes` - 1.
     """
-    predicted, targets = _pairs(predicted, targets, num_classes)
-    pairs = np.bincount(targets * num_classes + predicted, minlength=num_classes**2)
-    return pairs.reshape(num_classes, num_classes).astype(np.int64, copy=False)
+    predicted, targets = pairs(predicted, targets, num_classes)
+    cells = np.bincount(targets * num_classes + predicted, minlength=num_classes**2)
+    return cells.reshape(num_classes, num_classes).astype(np.int64, copy=False)
 
 
 def per_class(
@@ -162,7 +173,7 @@ def per_class(
     Args:
         failed: true classes (M,) of pictures without any answer: none of them is right.
     """
-    predicted, targets = _pairs(predicted, targets, num_classes)
+    predicted, targets = pairs(predicted, targets, num_classes)
     lost = np.array([], np.int64) if failed is None else failed
     correct, support, answered = (
         np.bincount(each, minlength=num_classes).tolist()
@@ -189,56 +200,6 @@ def mean_recall(scores: Sequence[ClassScore]) -> float:
 def macro_f1(scores: Sequence[ClassScore]) -> float:
     """Mean F1 over the classes that have pictures."""
     return _mean([score.f1 for score in scores if score.f1 is not None])
-
-
-def negative_log_likelihood(probabilities: Floats, targets: Ints) -> float:
-    """Mean of -log(probability of the label) in nats; 0 counts as 87.3, not as infinity.
-
-    Arguments and errors as for `confidence_bins`.
-    """
-    probabilities, targets = _rows(probabilities, targets)
-    truth = np.take_along_axis(probabilities, targets[:, None], axis=1).astype(np.float64)
-    return _mean(-np.log(np.maximum(truth, np.finfo(np.float32).tiny)))
-
-
-def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
-    """Expected calibration error, 0..1: mean distance of confidence and accuracy over bins.
-
-    Answers fall into `bins` equal ranges of their probability; each bin is weighted by its number
-    of pictures (Guo et al., 2017). Arguments and errors as for `confidence_bins`.
-    """
-    found = confidence_bins(probabilities, targets, bins)
-    total = sum(each.pictures for each in found)
-    gaps = sum(each.pictures * abs(each.accuracy - each.confidence) for each in found)
-    return gaps / total if total else 0.0
-
-
-def confidence_bins(
-    probabilities: Floats, targets: Ints, bins: int = 15
-) -> tuple[ConfidenceBin, ...]:
-    """Accuracy by confidence, in `bins` equal ranges of the best probability.
-
-    Args:
-        probabilities: (N, K).
-        targets: class indices (N,).
-
-    Raises:
-        UsageError: `bins` is below 1, a shape does not match, or an index is not below K.
-        ModelError: a probability is not finite.
-    """
-    if bins < 1:
-        raise UsageError(f"bins is {bins}: expected 1 or more")
-    probabilities, targets = _rows(probabilities, targets)
-    right = probabilities.argmax(axis=1) == targets
-    confidence = probabilities.max(axis=1).astype(np.float64) if targets.size else np.zeros(0)
-    where = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    counts = np.bincount(where, minlength=bins)
-    sure = _ratio(np.bincount(where, weights=confidence, minlength=bins), counts)
-    hits = _ratio(np.bincount(where, weights=right, minlength=bins), counts)
-    rows = zip(counts.tolist(), sure.tolist(), hits.tolist(), strict=True)
-    return tuple(
-        ConfidenceBin(index / bins, (index + 1) / bins, *row) for index, row in enumerate(rows)
-    )
 
 
 def compare_paired(
@@ -272,49 +233,6 @@ def _sign_test(left: int, right: int) -> float:
         tail += ways
     two_sided: float = 2 * tail / 2**tosses  # exact integers, rounded once
     return min(1.0, two_sided)
-
-
-def _rows(values: Floats, targets: Ints) -> tuple[Floats, Ints]:
-    """`values` as finite (N, K) and `targets` as (N,) indices into its columns."""
-    values = np.asarray(values)
-    if values.ndim != 2:
-        raise UsageError(f"values of shape {values.shape}: expected (pictures, classes)")
-    targets = _indices(targets, values.shape[1])
-    if len(values) != len(targets):
-        raise UsageError(f"{len(values)} rows for {len(targets)} truths: expected as many")
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise ModelError(
-            f"row {row} of {len(values)} holds nan or infinity: expected finite values"
-        )
-    return values, targets
-
-
-def _pairs(predicted: Ints, targets: Ints, num_classes: int) -> tuple[Ints, Ints]:
-    """As many answers as truths, indices of classes."""
-    predicted, targets = _indices(predicted, num_classes), _indices(targets, num_classes)
-    if predicted.shape != targets.shape:
-        raise UsageError(f"{predicted.size} answers for {targets.size} truths: expected as many")
-    return predicted, targets
-
-
-def _indices(targets: Ints, num_classes: int) -> Ints:
-    targets = np.asarray(targets)
-    if targets.size == 0:
-        return np.zeros(0, dtype=np.int64)
-    if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
-        raise UsageError(
-            f"class indices of shape {targets.shape}, {targets.dtype}: expected (N,) integers"
-        )
-    low, high = int(targets.min()), int(targets.max())
-    if low < 0 or high >= num_classes:
-        raise UsageError(f"class indices {low}..{high}: expected 0..{num_classes - 1}")
-    return targets.astype(np.int64)
-
-
-def _ratio(part: Ints, whole: Ints) -> npt.NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
 def _mean(values: Any) -> float:
