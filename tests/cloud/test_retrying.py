@@ -134,3 +134,21 @@ def test_a_store_that_stays_busy_is_named_in_the_end(store, monkeypatch):
     with pytest.raises(StoreError, match="answered 503 SlowDown.*try again later") as caught:
         open_store("s3://bucket/a").get("a")
     assert caught.value.reason == "busy" and time.monotonic() - began < 5
+
+
+def test_a_listing_is_retried_however_long_the_caller_takes(store, clock):
+    """The time of who classified a page of pictures was counted as the store's."""
+    for number in range(1500):
+        store.put(f"{number:04}", b"content")
+    busy = [1, 2]  # obstore asks once more by itself
+
+    def refuse(request):
+        goes_on = request.query.get("continuation-token") or request.query.get("start-after")
+        return (503, "SlowDown") if goes_on and busy and busy.pop() else None
+
+    store.refuse = refuse
+    found = 0
+    for _ in open_store("s3://bucket/").list(""):
+        found += 1
+        clock.now += 0.2
+    assert (found, busy) == (len(store.objects), [])

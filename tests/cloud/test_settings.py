@@ -1,7 +1,9 @@
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ghostkit.cloud import profiles
 from ghostkit.cloud.settings import StoreSettings, set_flags, settings_for
 from ghostkit.errors import UsageError
 
@@ -200,3 +202,27 @@ def test_a_program_that_prints_no_keys_is_named(profile, tmp_path, line, words):
 )
 def test_where_a_role_may_sign(tmp_path, changes, expected):
     assert settings_for("s3", {"HOME": str(tmp_path), **changes}).role is expected
+
+
+def test_a_program_is_not_run_for_each_use_of_keys_that_end_soon(profile, tmp_path, monkeypatch):
+    ends = datetime.now(UTC) + timedelta(minutes=4)
+    monkeypatch.setenv("TEST_KEYS_END", ends.isoformat())
+    given = profile(program(tmp_path, *PRINT))
+    for _ in range(3):
+        assert settings_for("s3", given).access_key == "Pfirst"
+    assert len((tmp_path / "print keys.py.runs").read_text()) == 1
+
+
+def test_a_program_that_fails_while_its_keys_still_hold(profile, tmp_path, monkeypatch):
+    monkeypatch.setattr(profiles, "AGAIN", timedelta(0))
+    ends = datetime.now(UTC) + timedelta(minutes=4)
+    monkeypatch.setenv("TEST_KEYS_END", ends.isoformat())
+    given = profile(program(tmp_path, *PRINT))
+    settings_for("s3", given)
+    program(tmp_path, "sys.exit('no network')")
+    assert settings_for("s3", given).access_key == "Pfirst"
+    [command] = [each for each in profiles._printed if str(tmp_path) in each]
+    past = datetime.now(UTC) - timedelta(minutes=1)
+    profiles._printed[command] = profiles._printed[command]._replace(renew=past, end=past)
+    with pytest.raises(UsageError, match="status 1, no network"):
+        settings_for("s3", given)

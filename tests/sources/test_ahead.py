@@ -5,9 +5,11 @@ import time
 import pytest
 
 import fake_s3
+from ghostkit.cli import run
 from ghostkit.errors import StoreError
 from ghostkit.sources import Item, Sources, ahead, remote
 from ghostkit.sources.ahead import FORBIDDEN, loaded
+from tiny import RED, save_square
 
 
 def test_pictures_of_a_store_are_fetched_ahead_wherever_a_list_names_them(monkeypatch):
@@ -104,3 +106,61 @@ def test_a_tar_file_in_an_archive_of_the_store_is_one_refusal(store):
     [item] = Sources(["s3://bucket/more.tar"], 100)
     assert item.name == "s3://bucket/more.tar"
     assert "have the store restore it" in item.refusal
+
+
+@pytest.fixture
+def rights(monkeypatch):
+    """Names with `bad` may not be read."""
+
+    def fetch(url, max_bytes):
+        if "bad" in url:
+            raise StoreError("forbidden", f"403 {url}")
+        return b"content", ""
+
+    monkeypatch.setattr(ahead, "_readable", set())
+    monkeypatch.setattr(remote, "fetch_picture", fetch)
+
+
+def named(*urls):
+    return [Item(url, url) for url in urls]
+
+
+@pytest.mark.usefixtures("rights")
+def test_forbidden_ones_of_two_buckets_keep_their_order():
+    """A refusal of a bucket that had been read overtook one that was held back."""
+    urls = ("s3://bbb/ok1", "s3://aaa/bad1", "s3://bbb/bad2", "s3://bbb/ok3")
+    assert [item.name for item in loaded(named(*urls), 100)] == list(urls)
+
+
+@pytest.mark.usefixtures("rights")
+def test_forbidden_ones_of_a_bucket_that_was_read_do_not_count_behind_another():
+    urls = [
+        "s3://bbb/ok",
+        "s3://aaa/bad",
+        *(f"s3://bbb/bad{n}" for n in range(FORBIDDEN)),
+        "s3://aaa/ok",
+    ]
+    assert [item.name for item in loaded(named(*urls), 100)] == urls
+
+
+@pytest.mark.usefixtures("rights")
+def test_a_stretch_of_forbidden_ones_is_no_end_where_the_keys_have_read_before():
+    urls = [f"s3://bbb/bad{number}" for number in range(FORBIDDEN + 4)]
+    given = list(loaded(named(*urls), 100, trusted=True))
+    assert [item.name for item in given] == urls
+    assert all("403" in item.refusal for item in given)
+
+
+def test_a_job_that_is_resumed_goes_on_at_a_stretch_of_forbidden_ones(store, tmp_path, make_model):
+    content = save_square(tmp_path / "red.png", RED).read_bytes()
+    for key in store.objects:
+        store.put(key, content)
+    forbid(store, *range(1, 40))
+    output = tmp_path / "results.jsonl"
+    line = ["predict", str(make_model()), "s3://bucket/", "-o", str(output)]
+    assert run(line) == 1
+    whole = output.read_bytes()
+    output.write_bytes(whole.splitlines(keepends=True)[0])
+    ahead._readable.clear()
+    assert run([*line, "--resume"]) == 1
+    assert output.read_bytes() == whole

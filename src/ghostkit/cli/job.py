@@ -71,7 +71,7 @@ def _answer(
     total = max(0, job.sources.count() - tally.total) if bars is not silent else 0
     predictions = answers(
         job.classifier,
-        loaded(items, job.sources.max_bytes),
+        loaded(items, job.sources.max_bytes, trusted=tally.total > tally.unanswered),
         batch_size=job.batch_size,
         workers=job.workers,
         times=times,

@@ -128,6 +128,7 @@ class Mirror:
                 own = self._folder / name
                 send_large(self._store, path, key, there, _unmoved, pieces, grows_as=own)
         else:
+            forget(self._store, key, self._folder / name)
             send_small(self._store, path.read_bytes(), key, there, _unmoved)
 
     def _key(self, name: str) -> str:

@@ -22,8 +22,12 @@ class Store(Protocol):
 
     name: str  # s3://bucket
 
-    def list(self, prefix: str) -> Iterator[Entry]:
-        """The objects whose keys begin with `prefix`, which is empty or ends with ``/``."""
+    def list(self, prefix: str, after: str | None = None) -> Iterator[Entry]:
+        """The objects whose keys begin with `prefix`, which is empty or ends with ``/``.
+
+        Args:
+            after: the key behind which the listing begins; None for all of it.
+        """
 
     def stat(self, key: str) -> Entry | None:
         """The object, or None where there is none."""

@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 from xml.etree import ElementTree
 
 from ghostkit.cloud.digests import md5
@@ -33,9 +35,9 @@ class ObsStore:
         self._bucket, self._settings = bucket, settings
         self._client = _client(settings)
 
-    def list(self, prefix: str) -> Iterator[Entry]:
+    def list(self, prefix: str, after: str | None = None) -> Iterator[Entry]:
         """See `Store.list`."""
-        marker = None
+        marker = after
         while True:
             body = self.asked(
                 "list",
@@ -114,7 +116,8 @@ class ObsStore:
         answer, status, code, detail = self._tried(request, **arguments)
         if answer is not None:
             return answer
-        if status in (403, 404) and not code and doing == "read":  # HEAD has no body that says why
+        if status in (400, 403, 404) and not code and doing == "read":
+            # HEAD has no body that says why
             refusal = self._tried(self._client.listObjects, prefix=key, max_keys=1)
             if refusal[0] is None:
                 _, status, code, detail = refusal
@@ -196,14 +199,19 @@ class _ObsParts:
         from obs import CompleteMultipartUploadRequest, CompletePart
 
         wanted = [CompletePart(number, f'"{etag}"') for number, etag in sorted(etags.items())]
-        answer = self._store.asked(
-            "write",
-            key,
-            self._client.completeMultipartUpload,
-            objectKey=key,
-            uploadId=upload,
-            completeMultipartUploadRequest=CompleteMultipartUploadRequest(wanted),
-        )
+
+        def complete(bucket: str) -> Any:
+            asked = CompleteMultipartUploadRequest(wanted)
+            answer = self._client.completeMultipartUpload(bucket, key, upload, asked)
+            if answer.status < 300 and not answer.body.etag:  # S3 answers 200 before it knows
+                raise StoreError(
+                    "busy",
+                    f"cannot write {self._store.name}/{key}: the store has not joined its parts; "
+                    "try again later",
+                )
+            return answer
+
+        answer = self._store.asked("write", key, complete)
         return str(answer.body.etag).strip('"')
 
     def abort(self, key: str, upload: str) -> None:
@@ -232,6 +240,8 @@ def _client(settings: StoreSettings) -> Any:
             "OBS_SECRET_ACCESS_KEY, or write ~/.obsutilconfig (ak=, sk=, endpoint=)"
         )
 
+    server = settings.endpoint or f"https://s3.{settings.region}.amazonaws.com"
+
     class Client(ObsClient):  # type: ignore[misc]
         def _init_ssl_context(self, ciphers: object) -> None:
             # the SDK's own trusts what is in one file, and takes the certificate of any host
@@ -241,7 +251,7 @@ def _client(settings: StoreSettings) -> Any:
         access_key_id=settings.access_key or "",
         secret_access_key=settings.secret_key or "",
         security_token=settings.token,
-        server=settings.endpoint or f"https://s3.{settings.region}.amazonaws.com",
+        server=server,
         signature="v4" if settings.signature == "none" else settings.signature,
         region=settings.region,
         path_style=settings.addressing == "path",
@@ -249,7 +259,22 @@ def _client(settings: StoreSettings) -> Any:
         ssl_verify=True,  # off by default in the SDK
         max_retry_count=0,  # `retrying` does it, for cut answers too
         timeout=TIMEOUT_S,
-        trust_env=True,  # HTTPS_PROXY
+        **_proxy(server),
         long_conn_mode=False,  # what it keeps open is stale after a pause, all of it at once
         chunk_size=1 << 20,
     )
+
+
+def _proxy(endpoint: str) -> dict[str, Any]:
+    """What HTTPS_PROXY and NO_PROXY say; the SDK itself reads them for `use_http_conns` alone."""
+    host = urlsplit(endpoint)
+    found = getproxies().get(host.scheme)
+    if host.scheme != "https" or not found or proxy_bypass(host.hostname or ""):
+        return {}
+    proxy = urlsplit(found if "://" in found else f"http://{found}")
+    return {
+        "proxy_host": proxy.hostname,
+        "proxy_port": proxy.port or 80,
+        "proxy_username": unquote(proxy.username) if proxy.username else None,
+        "proxy_password": unquote(proxy.password) if proxy.password else None,
+    }

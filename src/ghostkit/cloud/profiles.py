@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from ghostkit.errors import UsageError
 
@@ -32,9 +33,19 @@ UNSUPPORTED = (
 )
 PROGRAM = "credential_process"
 PROGRAM_TIMEOUT_S = 60.0
+AGAIN = timedelta(seconds=30)  # between runs, where it fails or prints keys that end soon
 MARGIN = timedelta(minutes=5)  # by which keys are renewed before they end
 
-_printed: dict[str, tuple[dict[str, str], datetime]] = {}  # command -> keys, when to renew them
+
+class _Printed(NamedTuple):
+    """What a program has printed."""
+
+    keys: dict[str, str]
+    renew: datetime
+    end: datetime
+
+
+_printed: dict[str, _Printed] = {}  # by command
 _one_at_a_time = Lock()
 
 
@@ -90,13 +101,19 @@ class Profile:
             return {}
         with _one_at_a_time:
             known = _printed.get(commands[0])
-            if known is None or datetime.now(UTC) > known[1]:
-                known = _printed[commands[0]] = _run(commands[0], self.origin)
-        return known[0]
+            now = datetime.now(UTC)
+            if known is None or now > known.renew:
+                try:
+                    known = _run(commands[0], self.origin)
+                except UsageError:
+                    if known is None or now >= known.end:
+                        raise
+                    known = known._replace(renew=min(known.end, now + AGAIN))
+                _printed[commands[0]] = known
+        return known.keys
 
 
-def _run(command: str, origin: str) -> tuple[dict[str, str], datetime]:
-    """The keys that the program prints, and when to run it again."""
+def _run(command: str, origin: str) -> _Printed:
     failed = f"{PROGRAM} of {origin}, {command!r}, gives no keys: "
     try:
         done = subprocess.run(
@@ -111,7 +128,8 @@ def _run(command: str, origin: str) -> tuple[dict[str, str], datetime]:
         raise UsageError(f"{failed}{error}") from error
     if not {"access_key", "secret_key"} <= set(keys):
         raise UsageError(f"{failed}it printed neither or only one of AccessKeyId, SecretAccessKey")
-    return keys, (ends if ends.tzinfo else ends.replace(tzinfo=UTC)) - MARGIN
+    ends = ends if ends.tzinfo else ends.replace(tzinfo=UTC)
+    return _Printed(keys, max(ends - MARGIN, min(ends, datetime.now(UTC) + AGAIN)), ends)
 
 
 def _values(section: Mapping[str, str]) -> dict[str, str]:

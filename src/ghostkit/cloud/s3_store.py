@@ -43,20 +43,20 @@ class S3Store:
         self._client = _client(bucket, settings)
         self._parts: Parts | None = None
 
-    def list(self, prefix: str) -> Iterator[Entry]:
+    def list(self, prefix: str, after: str | None = None) -> Iterator[Entry]:
         """See `Store.list`."""
         import obstore
 
-        last, backoff = None, Backoff(self._endpoint)
+        last, backoff = after, Backoff(self._endpoint)
         while True:  # obstore does not go on after a page that breaks off
             pages = iter(obstore.list(self._client, prefix or None, offset=last, chunk_size=1000))
             try:
                 while (page := self._once("list", prefix, partial(next, pages, None))) is not None:
-                    backoff = Backoff(self._endpoint)
                     for meta in page:
                         key = self._key_of(meta["path"], meta["size"], prefix)
                         last = meta["path"]
                         yield Entry(key, meta["size"], (meta["e_tag"] or "").strip('"'))
+                    backoff = Backoff(self._endpoint)  # the caller may have taken minutes
                 return
             except StoreError as error:
                 backoff.wait_after(error)
@@ -161,7 +161,7 @@ class S3Store:
         except (BaseError, FileNotFoundError, ValueError) as error:
             text = str(error)
             status, code = status_in(text), code_in(text)
-            if status in (403, 404) and not code:  # HEAD has no body that says why
+            if status in (400, 403, 404) and not code:  # HEAD has no body that says why
                 said = self._said_of_a_listing(key)
                 if said:
                     text, status, code = said, status_in(said), code_in(said)

@@ -130,7 +130,7 @@ def send_large(
             etags, digests = _send_parts(store, upload, key, pieces, moved, executor)
             if grows_as is None:
                 pieces.check_unchanged()
-            _finish(store, upload, key, pieces, etags, digests)
+            _finish(store, upload, key, file, pieces, etags, digests)
 
 
 def _send_parts(
@@ -173,11 +173,20 @@ def _finish(
     store: Store,
     upload: Upload,
     key: str,
+    file: Path,
     pieces: _Pieces,
     etags: dict[int, str],
     digests: dict[int, bytes],
 ) -> None:
-    etag = upload.finish(etags)
+    try:
+        etag = upload.finish(etags)
+    except StoreError as error:
+        # a request whose answer was lost has joined them; the next finds no upload
+        joined = store.stat(key) if error.reason == "key" else None
+        if joined is None or not pieces.are(joined):
+            raise
+        forget(store, key, file)
+        etag = joined.etag
     ordered = [digests[number] for number in sorted(digests)]
     if etags[1] == ordered[0].hex():
         if "-" in etag and etag != etag_of_parts(ordered):

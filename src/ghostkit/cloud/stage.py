@@ -21,6 +21,7 @@ from ghostkit.cloud.running import run_all
 from ghostkit.cloud.sending import is_large, send_large, send_small
 from ghostkit.cloud.staged import LIST, Staged
 from ghostkit.cloud.store import open_store
+from ghostkit.cloud.uploads import forget
 from ghostkit.errors import StoreError, UsageError
 from ghostkit.files import make_folder
 from ghostkit.progress import Bars, silent
@@ -88,6 +89,7 @@ def send(source: Path, address: Address, *, bars: Bars = silent) -> None:
                 with ThreadPoolExecutor(PIECES) as pieces:
                     send_large(store, source, address.key, there, moved, pieces)
             else:
+                forget(store, address.key, source)
                 send_small(store, source.read_bytes(), address.key, there, moved)
         return
     there_now = {entry.key: entry for entry in store.list(address.prefix)}
@@ -98,6 +100,7 @@ def send(source: Path, address: Address, *, bars: Bars = silent) -> None:
             large.append(path)
         else:
             key = address.below(path.relative_to(source).as_posix()).key
+            forget(store, key, path)
             send_small(store, path.read_bytes(), key, there_now.get(key), moved)
 
     with _moving(f"Sending {address}", bars) as moved:

@@ -37,9 +37,18 @@ class _CurrentStore:
         self._client = self._look_up()
         self.name = self._client.name
 
-    def list(self, prefix: str) -> Iterator[Entry]:
+    def list(self, prefix: str, after: str | None = None) -> Iterator[Entry]:
         """See `Store.list`."""
-        return self._current().list(prefix)
+        while True:
+            client = self._current()
+            try:
+                for entry in client.list(prefix, after):
+                    yield entry
+                    after = entry.key
+                return
+            except StoreError as error:
+                if error.reason != "secret" or self._look_up() is client:
+                    raise
 
     def stat(self, key: str) -> Entry | None:
         """See `Store.stat`."""
@@ -114,7 +123,12 @@ class _CurrentParts:
     def _ask(self, request: Callable[[Parts], Result]) -> Result:
         def ask(client: Store) -> Result:
             parts = client.parts
-            assert not isinstance(parts, Stream), "keys that were a person's are a role's now"
+            if isinstance(parts, Stream):
+                raise StoreError(
+                    "secret",
+                    f"cannot write {self._store.name}: the keys with which an upload was begun are "
+                    "gone, and a role's are used now; give those keys again",
+                )
             return request(parts)
 
         return self._store.ask(ask)
