@@ -1,9 +1,8 @@
-"""Archives of a packed data set: fetched when they are read, removed where others need the room.
+"""A disk cache of a packed data set's archives: fetched when read, removed when space is needed.
 
-In: the path of an archive here, beside the `origin.json` that says where it lies. One that a
-process holds is never removed: it has a shared lock on the file, which ends with the process. What
-may be removed is unlinked, so that who reads from it at that moment reads on. Called by
-`sources.members` and by the loader of `train`.
+In: the local path of an archive, beside the `origin.json` that says from where to fetch it. An
+archive that a process holds is never removed: the process has a shared lock on the file, which ends
+with the process. Others are unlinked, so that a reader that has one open can go on reading.
 """
 
 import fcntl
@@ -31,13 +30,13 @@ def is_streamed(path: str) -> bool:
 
 
 def bring(path: str, later: Mapping[str, int] = _NOBODY, *, wait: bool = False) -> bool:
-    """Fetch an archive unless it is here; whether it is here now.
+    """Fetch an archive unless it is here; returns whether it is here now.
 
     Args:
-        later: place in an order of reading of each archive that will still be read, this one among
-            them; those before it stay, those after it make room last.
-        wait: do not fetch what does not fit yet. Without it the limit gives way, since who reads
-            in the midst of a batch cannot wait for what that batch holds.
+        later: the position in the reading order of each archive that will still be read, this one
+            included; those before it are kept, those after it are removed last.
+        wait: do not fetch what does not fit yet. Otherwise the limit is exceeded, since a reader in
+            the middle of a batch cannot wait for archives that the batch itself holds.
 
     Raises:
         StoreError: it cannot be fetched.
@@ -63,9 +62,9 @@ def bring(path: str, later: Mapping[str, int] = _NOBODY, *, wait: bool = False) 
 
 
 def hold(path: str, later: Mapping[str, int] = _NOBODY, *, wait: bool = False) -> int | None:
-    """Bring an archive and keep it from being removed; what `let_go` wants to know.
+    """Fetch an archive and lock it against removal; returns the handle for `let_go`.
 
-    None where there is no room yet. Arguments and errors as for `bring`.
+    None where there is no space yet. Arguments and errors as for `bring`.
     """
     while bring(path, later, wait=wait):
         try:
@@ -80,7 +79,7 @@ def hold(path: str, later: Mapping[str, int] = _NOBODY, *, wait: bool = False) -
 
 
 def let_go(descriptor: int) -> None:
-    """An archive that `hold` has kept was read; it was used just now."""
+    """Release an archive that `hold` has locked, and mark it as just used."""
     stat = os.fstat(descriptor)
     os.utime(descriptor, ns=(time.time_ns(), stat.st_mtime_ns))
     close_noted(descriptor)
@@ -112,7 +111,7 @@ def _make_room(path: str, size: int, limit: int, later: Mapping[str, int]) -> bo
 
 
 def _archives_here() -> Iterator[tuple[str, os.stat_result]]:
-    """What archives from stores take: those that are whole, and the pieces of others."""
+    """All archives from stores on this disk, complete ones and partial downloads."""
     for origin in stores_folder().glob(f"*/*/{ORIGIN}"):
         with os.scandir(origin.parent) as found:
             for each in found:

@@ -1,4 +1,4 @@
-"""Whether bytes are what a store says of an object: its ETag, which is an MD5 in one of two forms.
+"""Check content against a store's ETag, which is an MD5 in one of two forms.
 
 An object that was sent at once has the MD5 of its content; one sent in N parts has the MD5 of the
 parts' MD5s and ``-N``, and the size of the parts follows from N, as it is whole MiB everywhere.
@@ -18,12 +18,12 @@ _CANDIDATES = 8  # sizes of parts that are tried before an ETag is given up
 
 
 def md5(content: bytes | memoryview) -> bytes:
-    """The digest of `content`; against accidents, not against people."""
+    """The MD5 of `content`, to detect accidental damage, not attacks."""
     return hashlib.md5(content, usedforsecurity=False).digest()
 
 
 def is_plain(etag: str) -> bool:
-    """Whether the ETag is the MD5 of a whole content."""
+    """Whether the ETag is the MD5 of the whole object, sent at once."""
     return _PLAIN.fullmatch(etag) is not None
 
 
@@ -33,7 +33,7 @@ def etag_of_parts(digests: Sequence[bytes]) -> str:
 
 
 def piece_size(size: int, etag: str = "") -> int:
-    """Bytes to move at once of an object of `size`: the size of its own parts where they serve."""
+    """The piece size for transfers of an object of `size` bytes: its own parts' if suitable."""
     for candidate in _part_sizes(size, etag):
         if PIECE // 2 <= candidate <= 8 * PIECE:
             return candidate

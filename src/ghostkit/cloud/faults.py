@@ -1,7 +1,7 @@
-"""What a store's refusal means, in words that say what to do next.
+"""Explain errors of object stores, with what to do next.
 
-In: the code that the server gave (``SignatureDoesNotMatch``), or that it cannot be reached; out: a
-`StoreError`. Called by both kinds of store.
+In: the error code of the server (``SignatureDoesNotMatch``), or that it cannot be reached; out: a
+`StoreError`.
 """
 
 import re

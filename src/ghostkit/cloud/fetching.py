@@ -39,7 +39,7 @@ Moved = Callable[[int], None]
 
 
 def fetch_small(store: Store, entry: Entry, target: str, moved: Moved) -> Entry:
-    """Fetch an object in one request; the entry as it was found.
+    """Fetch an object in one request; returns its entry as fetched.
 
     Raises:
         StoreError: it cannot be read, or comes damaged `ATTEMPTS` times.
@@ -81,7 +81,7 @@ def _read(store: Store, entry: Entry) -> tuple[bytes | memoryview, Entry]:
 def fetch_large(
     store: Store, entry: Entry, target: Path, moved: Moved, executor: Executor
 ) -> Entry:
-    """Fetch an object in pieces, those that an earlier call has left excepted.
+    """Fetch an object in pieces, skipping those that an earlier call has fetched.
 
     Raises:
         StoreError: it cannot be read, or comes damaged `ATTEMPTS` times.
@@ -112,7 +112,7 @@ def fetch_large(
 
 
 def _is_no_md5(store: Store, alike: int) -> bool:
-    """Whether content that came `alike` so often is right although its ETag is another MD5."""
+    """Whether content received `alike` times is accepted although its MD5 is not the ETag."""
     if alike >= ALIKE:
         _without_md5.add(store.name)
     return alike >= (KNOWN if store.name in _without_md5 else ALIKE)

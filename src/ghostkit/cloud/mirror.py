@@ -1,8 +1,8 @@
-"""A folder that a long job writes, kept in a store while it is written, so that another machine can
-go on with it.
+"""Mirror the folder that a long job writes to a store, so that another machine can resume the job.
 
-What the job renames into place is sent as it is at that moment. A pass takes no more than a fifth
-of the time. Files that the job removes are removed there too, after what replaces them has arrived.
+Files that the job renames into place are sent as they are at that moment. Passes take at most a
+fifth of the time. Files that the job removes are removed there too, after their replacements have
+arrived.
 """
 
 import os
@@ -96,7 +96,7 @@ class Mirror:
         self.send_changes()
 
     def send_changes(self) -> int:
-        """Send what is new or changed, remove what is gone; how many files that were.
+        """Send what is new or changed, remove what is gone; returns the number of files changed.
 
         Raises:
             StoreError: the store does not take it.
@@ -158,7 +158,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _pin(path: Path, held: Path) -> Stamp | None:
-    """Keep the file that has the name `path` now, as `held`; None where it has just gone."""
+    """Hard-link the current file `path` as `held`, so that it stays; None if it has just gone."""
     try:
         try:
             os.link(path, held)
@@ -173,4 +173,4 @@ def _pin(path: Path, held: Path) -> Stamp | None:
 
 
 def _unmoved(count: int) -> None:
-    """Nobody watches."""
+    """Ignore progress."""

@@ -1,7 +1,7 @@
-"""What a store is: a bucket of S3 or OBS, behind five methods.
+"""The interface of object stores: a bucket of S3 or OBS behind five methods.
 
-What a store keeps is bytes under keys with ``/``; an object is there whole or not at all. `store`
-opens one, `stage` moves files through it, `sources` reads pictures from it.
+A store keeps bytes under keys with ``/``; an object is there whole or not at all. `store` opens
+one, `stage` transfers files, `sources` reads pictures.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 
 class Entry(NamedTuple):
-    """An object: what `list` and `stat` say of it."""
+    """The key, size and ETag of an object, as `list` and `stat` return it."""
 
     key: str
     size: int  # bytes
@@ -33,10 +33,10 @@ class Store(Protocol):
         """The object, or None where there is none."""
 
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes | memoryview:
-        """Its bytes from `start` to before `end`, by default all of them."""
+        """The object's bytes from `start` to before `end`, by default all of them."""
 
     def put(self, key: str, content: bytes | memoryview) -> str:
-        """Make it, or replace it as a whole; its ETag."""
+        """Create or replace the object as a whole; returns its ETag."""
 
     def delete(self, key: str) -> None:
         """Remove it; it may be gone already."""
@@ -56,7 +56,7 @@ class Parts(Protocol):
         """Send piece `number`, counted from 1; the store checks its MD5. Its ETag."""
 
     def sent(self, key: str, upload: str) -> dict[int, tuple[str, int]] | None:
-        """Number -> (ETag, size) of what is there; None where the store has forgotten it."""
+        """Number -> (ETag, size) of the received parts; None if the store has lost the upload."""
 
     def finish(self, key: str, upload: str, etags: Mapping[int, str]) -> str:
         """Make the object of its pieces; its ETag."""

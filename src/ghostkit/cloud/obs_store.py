@@ -28,7 +28,7 @@ NO_ANSWER = (OSError, http.client.HTTPException, ElementTree.ParseError)
 
 
 class ObsStore:
-    """See `store.Store`."""
+    """See `objects.Store`."""
 
     def __init__(self, scheme: str, bucket: str, settings: StoreSettings) -> None:
         self.name = f"{scheme}://{bucket}"
@@ -146,7 +146,7 @@ class ObsStore:
 
 
 class _ObsParts:
-    """See `store.Parts`."""
+    """See `objects.Parts`."""
 
     def __init__(self, store: ObsStore, bucket: str, client: Any) -> None:
         self._store, self._bucket, self._client = store, bucket, client

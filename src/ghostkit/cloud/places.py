@@ -1,7 +1,7 @@
-"""Where on this machine the content of a URL lies while a command works with it.
+"""Local paths for URLs: where a command works on their content.
 
-The same URL has the same place in every run, so that what was fetched is not fetched again and a
-stopped job finds what it left. Processes of one machine take turns.
+A URL has the same path in every run, so that nothing is fetched twice and a stopped job finds what
+it left. Processes of one machine take turns.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ UNFINISHED = ".unfinished"  # the end of the name, there, of a result that is no
 
 
 def place_of(address: Address) -> Path:
-    """The path that stands for `address` here; its folder is this address's own."""
+    """The local path for `address`, in a folder of its own."""
     endpoint = settings_for(address.scheme).endpoint
     whole = f"{endpoint}\0{address.scheme}://{address.bucket}/{address.key.rstrip('/')}"
     identity = hashlib.sha256(whole.encode()).hexdigest()[:16]
@@ -32,15 +32,15 @@ def place_of(address: Address) -> Path:
 
 
 def stores_folder() -> Path:
-    """What holds the places of all addresses."""
+    """The folder that holds the local paths of all addresses."""
     return cache_folder() / "stores"
 
 
 def bring(address: Address, *, bars: Bars = silent) -> Path:
-    """Fetch what lies at `address`, and the files that belong to it, to its place.
+    """Fetch the content of `address`, and the files that belong to it, to its local path.
 
-    Of a data set in archives only the lists are: an archive is fetched when it is read, and one
-    that is here stays while it is the same there.
+    Of a packed data set only the lists are fetched: an archive comes when it is read, and is kept
+    as long as it is unchanged in the store.
 
     Raises:
         StoreError: nothing is there, or it cannot be read.
@@ -60,7 +60,7 @@ def bring(address: Address, *, bars: Bars = silent) -> Path:
 
 
 def bring_result(address: Address, *, bars: Bars = silent) -> Path:
-    """Fetch an output that a job will go on with, finished or not, if there is one."""
+    """Fetch the output that a job will resume, complete or not, if there is one."""
     path = place_of(address)
     store = open_store(address)
     clear(path)
@@ -78,7 +78,7 @@ def bring_result(address: Address, *, bars: Bars = silent) -> Path:
 
 
 def clear(path: Path) -> None:
-    """Remove what an earlier run has left at a place."""
+    """Remove what an earlier run has left at the local path."""
     with taking_turns(path.parent):
         for each in path.parent.iterdir():
             if each.is_dir():

@@ -1,6 +1,6 @@
-"""How much of the disk archives from stores may take, and whether that is enough.
+"""The disk limit for archives from stores, and whether it suffices for a packed data set.
 
-In: what the command line or the environment says, and the index of a packed data set.
+In: the limit of the command line or the environment, and the index of the data set.
 """
 
 import json
@@ -18,13 +18,13 @@ _limit_mb = ""
 
 
 def set_limit_mb(megabytes: str) -> None:
-    """What the command line says; an empty string leaves it to the environment."""
+    """Set the limit from the command line; an empty string leaves it to the environment."""
     global _limit_mb
     _limit_mb = megabytes
 
 
 def limit_bytes() -> int | None:
-    """How much of the disk archives from stores may take; None for all that there is.
+    """The limit in bytes for archives from stores; None: no limit.
 
     Raises:
         UsageError: what is given is no number of megabytes.
@@ -48,7 +48,7 @@ def sizes_in(folder: str) -> dict[str, tuple[str, int]]:
 
 
 def check_room(paths: Sequence[str], at_once: int, what: str) -> None:
-    """Refuse a limit under which the archives that are read together would chase each other out.
+    """Refuse a limit that is too small for the archives that are read together.
 
     Args:
         paths: some archives of one folder.
@@ -72,7 +72,7 @@ def check_room(paths: Sequence[str], at_once: int, what: str) -> None:
 
 
 def check_parts(folder: str) -> None:
-    """Refuse a limit under which a part that is not read in the order of its archives does not fit.
+    """Refuse a limit that is too small for val, which is not read archive by archive.
 
     Raises:
         UsageError: val is larger.

@@ -1,4 +1,4 @@
-"""Many small pieces of work on threads: a bounded number at once, and an end at the first fault."""
+"""Run many small tasks on threads: a bounded number at once, stopping at the first error."""
 
 from collections import deque
 from collections.abc import Callable, Iterable

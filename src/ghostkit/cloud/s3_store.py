@@ -35,7 +35,7 @@ _INVALID_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 
 
 class S3Store:
-    """See `store.Store`."""
+    """See `objects.Store`."""
 
     def __init__(self, scheme: str, bucket: str, settings: StoreSettings) -> None:
         self.name = f"{scheme}://{bucket}"
@@ -153,7 +153,7 @@ class S3Store:
         return with_retries(self._endpoint, lambda: self._once(doing, key, request))
 
     def _once(self, doing: str, key: str, request: Callable[[], Result]) -> Result:
-        """What `request` gives; what it raises, explained."""
+        """The result of `request`; its exceptions become StoreErrors."""
         from obstore.exceptions import BaseError
 
         try:
@@ -182,7 +182,7 @@ class S3Store:
             ) from error
 
     def _said_of_a_listing(self, key: str) -> str:
-        """What is wrong with a listing, which has a body that says so; nothing where it works."""
+        """The server's error message for a listing, which has a body; empty if it works."""
         import obstore
         from obstore.exceptions import BaseError
 

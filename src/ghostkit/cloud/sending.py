@@ -38,7 +38,7 @@ def send_small(store: Store, content: bytes, key: str, there: Entry | None, move
 
 
 def _came_back(store: Store, key: str, etag: str, digest: str) -> bool:
-    """Whether a store whose ETag is no MD5 has the content all the same."""
+    """Whether the object is right although its ETag is not its MD5; reads it back if needed."""
     return not is_plain(etag) or md5(store.get(key)).hex() == digest
 
 
@@ -106,11 +106,11 @@ def send_large(
     executor: Executor,
     grows_as: Path | None = None,
 ) -> None:
-    """Send a file in parts, those that an earlier call has sent excepted.
+    """Send a file in parts, skipping those that an earlier call has sent.
 
     Args:
-        grows_as: the lasting name of a file that may grow meanwhile, and is sent as long as it is
-            now; None: one that must not change.
+        grows_as: the permanent name of a file that may grow meanwhile, of which the current length
+            is sent; None: a file that must not change.
 
     Raises:
         StoreError: it cannot be written, or arrives damaged.

@@ -1,4 +1,4 @@
-"""The clock of a server, asked where a signed request was refused for its time."""
+"""A server's clock, to explain why a signed request was refused for its time."""
 
 import urllib.error
 import urllib.request

@@ -46,7 +46,7 @@ OURS = ("addressing", "signature")  # GHOSTKIT_STORE_ADDRESSING, GHOSTKIT_STORE_
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """How a store is reached; None is what nobody has said."""
+    """How a store is reached; None where nothing says."""
 
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
@@ -60,7 +60,7 @@ class StoreSettings:
     role: bool = False  # whether, without keys, a role of this machine may sign
 
     def or_else(self, other: "StoreSettings") -> "StoreSettings":
-        """These, and where they say nothing `other`; keys that belong together stay together."""
+        """These settings, completed from `other`; keys that belong together are never mixed."""
         missing = {f.name for f in fields(self) if getattr(self, f.name) is None}
         if _has_keys(self):
             missing -= {"access_key", "secret_key", "token"}
@@ -73,13 +73,13 @@ _flags = StoreSettings()
 
 
 def set_flags(settings: StoreSettings) -> None:
-    """What the command line says, for every store that is opened from now on."""
+    """Set the settings of the command line, for every store that is opened from now on."""
     global _flags
     _flags = settings
 
 
 def settings_for(scheme: str, environment: Mapping[str, str] | None = None) -> StoreSettings:
-    """How the stores of `scheme` are reached from here, complete but for keys that are nowhere.
+    """The complete settings for the stores of `scheme`; keys are None where none are found.
 
     Raises:
         UsageError: a value is none of those allowed, or there is no such profile, or it gives its
@@ -105,9 +105,9 @@ def settings_for(scheme: str, environment: Mapping[str, str] | None = None) -> S
 
 
 def as_environment(schemes: Iterable[str]) -> dict[str, str]:
-    """The variables that let another machine reach the stores of `schemes` as this one does.
+    """Environment variables with which another machine reaches the stores of `schemes` as this one.
 
-    Where no key is said here there is none in them either: a machine's own role may be at work.
+    Without keys here there are none among them either: the machine may have a role of its own.
 
     Raises:
         UsageError: as `settings_for`.
@@ -204,7 +204,7 @@ def _region_of(endpoint: str | None) -> str | None:
 
 
 def _addressing(scheme: str, endpoint: str | None) -> Addressing:
-    """Virtual where the vendor demands it; by path where the host has no names for buckets."""
+    """ "virtual" where the vendor requires it; "path" where buckets have no host names."""
     if endpoint is None:
         return "virtual"
     host = parts_of(endpoint).hostname or ""

@@ -39,10 +39,9 @@ def fetch(
     bars: Bars = silent,
     wanted: Callable[[str], bool] = lambda name: True,
 ) -> Path:
-    """Make `target` what lies at `address`: a file for an object, a folder for what is below it.
+    """Download `address` to `target`: a file for an object, a folder for the objects below it.
 
-    A folder holds then what the store holds: what an earlier fetch has left and the store no longer
-    has is removed, files of other origin stay.
+    Files of an earlier fetch that the store no longer has are removed; files of other origin stay.
 
     Args:
         wanted: which of the names in a folder to fetch; others that an earlier fetch has left stay
@@ -73,7 +72,7 @@ def fetch(
 
 
 def send(source: Path, address: Address, *, bars: Bars = silent) -> None:
-    """Make `address` hold what lies at `source`; a folder's hidden files are left alone.
+    """Upload `source` to `address`; hidden files of a folder are left out.
 
     Objects of other names below the address stay.
 
@@ -170,7 +169,7 @@ def _fetch_one(
 
 
 def _in_lots(items: Iterator[_Item]) -> Iterator[list[_Item]]:
-    """Several at a time: to hand out one costs about as much as to ask for it."""
+    """Groups of items: handing one item to a thread costs about as much as its request."""
     while lot := list(islice(items, LOT)):
         yield lot
 
@@ -219,7 +218,7 @@ def _size(path: Path) -> int:
 
 
 def _safe(name: str, entry: Entry, store: Store) -> str:
-    """The name, if it stays inside the folder it is joined to."""
+    """`name`, or a UsageError if it would lead out of the folder it is joined to."""
     parts = name.split("/")
     if "" in parts or ".." in parts or "." in parts or "\\" in name or "\0" in name:
         raise UsageError(

@@ -1,7 +1,7 @@
-"""What has been fetched into a folder, as a list in it: a JSON line for each file.
+"""A list of the files fetched into a folder, kept there with one JSON line for each.
 
-So a fetch need not read a file again to know that it is the object still, and removes no file that
-is not as it was fetched.
+So a fetch need not read a file again to know that it is unchanged, and never removes a file that
+was changed since it was fetched.
 """
 
 import json
@@ -18,7 +18,7 @@ LIST = ".ghostkit-staged.jsonl"
 
 
 class Staged:
-    """What has been fetched into a folder, so that it need not be read again to know it."""
+    """The list of files fetched into a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, Lock()
@@ -58,7 +58,7 @@ class Staged:
         return True
 
     def add(self, name: str, entry: Entry, path: str) -> None:
-        """The file is the object now."""
+        """Record that the file is a copy of the object."""
         said = self._said(entry, os.stat(path))
         line = json.dumps([name, *said]).encode() + b"\n"
         with self._lock:
@@ -77,7 +77,7 @@ class Staged:
             self._stream.write(json.dumps([name]).encode() + b"\n")
 
     def _said(self, entry: Entry, stat: os.stat_result) -> list[object]:
-        """What the list says of a file: the object it is, and how it stands on the disk."""
+        """The list's entry of a file: the object that it is, and its state on the disk."""
         return [entry.size, entry.etag, stat.st_size, stat.st_mtime_ns, self._boot]
 
 
@@ -96,7 +96,7 @@ def _read_list(path: Path) -> dict[str, list[object]]:
 
 
 def _boot() -> str:
-    """Which start of this machine it is; an empty string where that is not told."""
+    """The id of this boot of the machine; empty where the system does not tell it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

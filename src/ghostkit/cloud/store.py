@@ -1,4 +1,4 @@
-"""The one seam to where files lie: an `Address` in, a `Store` out.
+"""Open the store of an address: an `Address` in, a `Store` out.
 
 StoreSettings are looked up again while a store is used, since temporary keys are renewed meanwhile.
 """
@@ -139,10 +139,10 @@ _of_obstore = 0  # the process that has its threads
 
 @lru_cache(maxsize=32)
 def _opened(scheme: str, bucket: str, settings: StoreSettings, process: int) -> Store:
-    """One client per bucket and process: a fork must not share connections.
+    """One client per bucket and process, since a fork must not share connections.
 
-    Nor may both sides of a fork go on with obstore, whose threads one lacks, and whose events would
-    go to the other; Huawei's SDK, which speaks S3 too, takes its place.
+    obstore does not work after a fork: its threads exist in the parent only, and events would go to
+    the wrong process. There, Huawei's SDK, which speaks S3 too, takes its place.
     """
     global _of_obstore
     own_signature = scheme == "obs" and settings.signature in ("obs", "v2")

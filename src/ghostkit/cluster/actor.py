@@ -1,14 +1,14 @@
 """The class whose instances Ray starts on the nodes.
 
-It is made inside a function, so that it travels as code: a node where ghostkit is missing, or is
-another version, can then say so itself.
+It is defined inside a function, so that Ray pickles it by value: a node where ghostkit is missing,
+or is another version, can then report that itself.
 """
 
 from typing import Any
 
 
 def actor_class() -> type[Any]:
-    """A callable that answers a part in each call: a `Part` as bytes in, a row of results out.
+    """A callable class for Ray Data: each call classifies a `Part`, given as bytes, to a row.
 
     The row has the part's ``account``, its ``records``, or the ``problem`` that ends the job.
     """
@@ -92,7 +92,7 @@ def actor_class() -> type[Any]:
 
 
 def tries_class() -> type[Any]:
-    """An account of what was begun, which outlives the workers that do it.
+    """An actor that counts how often each part was begun, and outlives the workers.
 
     By it the driver tells them how stores are reached, as keys are renewed.
     """

@@ -1,4 +1,4 @@
-"""The one module that knows Ray: a cluster joined or started, and parts answered by its actors.
+"""The only module that uses Ray: joins or starts a cluster, and has its actors classify parts.
 
 Ray Data keeps a pool of actors, each with one model, between the least and the most that were asked
 for; it hands them parts, and gives the parts of a lost worker or node to others.
@@ -51,7 +51,7 @@ def require_ray() -> Any:
 
 
 def check_address(address: str | None) -> None:
-    """Refuse what is no address of a cluster that this process could be a part of.
+    """Refuse an address that is not that of a cluster which this process can join.
 
     Raises:
         UsageError: it is that of Ray's client or of its dashboard.
@@ -217,7 +217,7 @@ def _join(ray: Any, address: str | None) -> bool:
 
 
 def _check_reachable(address: str) -> None:
-    """Say at once what Ray would say after many minutes.
+    """Check the address now: Ray itself would fail only after many minutes.
 
     Raises:
         ConnectionError: nobody listens there.
@@ -249,7 +249,7 @@ def _resources(pool: Pool) -> dict[str, Any]:
 
 @contextmanager
 def _ray_errors(ray: Any, address: str | None = None) -> Iterator[None]:
-    """What Ray says becomes an error of ours, in a line."""
+    """Turn Ray's exceptions into a UsageError of one line."""
     try:
         yield
     except GhostkitError:

@@ -36,7 +36,7 @@ _OURS = re.compile(r"part-\d{6,}\.(jsonl|csv|parquet)|_parts/part-\d{6,}\.json|_
 
 
 class Place(Protocol):
-    """Where named contents lie, each whole or absent."""
+    """A folder, here or in a store, whose files are each whole or absent."""
 
     def sizes(self) -> Mapping[str, int]:
         """The names there, and how many bytes each has."""
@@ -62,7 +62,7 @@ class PartFolder:
         self._sizes: dict[str, int] = {}
 
     def begin(self, part_size: int, *, overwrite: bool) -> int:
-        """Make the folder a new job's; gives the part size.
+        """Prepare the folder for a new job; returns the part size.
 
         Raises:
             OutputError: it holds a job already, or cannot be written, or another run writes it.
@@ -84,7 +84,7 @@ class PartFolder:
         return self.record.part_size or part_size
 
     def go_on(self, part_size: int) -> int:
-        """Keep what is there of the same job; where there is nothing, begin. Gives the part size.
+        """Resume the job in the folder, or begin one where there is none; returns the part size.
 
         Raises:
             OutputError: what is there is of another job, or another run writes it.
@@ -134,7 +134,7 @@ class PartFolder:
         return Account(**told) if told.pop("bytes") == size else None
 
     def commit(self, part: Part, account: Account, records: bytes) -> None:
-        """Put the part there; what an earlier try of it has left is replaced."""
+        """Store the part; replaces what an earlier attempt has left."""
         self._place.write(self._file(part.number), records)
         told = account.to_record() | {
             "digest": part.digest,
@@ -144,7 +144,7 @@ class PartFolder:
         self._place.write(f"_parts/part-{part.number:06d}.json", json_bytes(told))
 
     def finish(self) -> None:
-        """Say that all parts are there.
+        """Mark the job as complete.
 
         Raises:
             OutputError: there are more, of an earlier run with other sources.
@@ -163,7 +163,7 @@ class PartFolder:
         self._place.write(DONE, b"")
 
     def close(self) -> None:
-        """Let another run have the folder."""
+        """Release the folder's lock."""
         if isinstance(self._place, _LocalFolder):
             self._place.close()
 
@@ -207,7 +207,7 @@ class _LocalFolder:
 
 
 class _StoreFolder:
-    """What lies below a name in a store; nothing keeps two runs apart there."""
+    """A folder in a store, which cannot be locked against a second run."""
 
     def __init__(self, target: str) -> None:
         self._address: Address = parse(target)

@@ -1,7 +1,7 @@
-"""What Ray prints where results or our lines may be: a line each, elsewhere, or nothing.
+"""Filter what Ray prints, so that it mixes neither with results nor with our messages.
 
-A lost worker is told by a paragraph, a lost node by twenty lines of its log, again and again; a
-first sentence, said once, is what a person needs.
+Ray reports a lost worker by a paragraph, a lost node by twenty lines of its log, again and again;
+here only the first sentence is shown, once.
 """
 
 import io
@@ -42,7 +42,7 @@ class _Notices(io.TextIOBase):
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """What Ray's C++ part says of itself on standard error is shown only if the block fails."""
+    """Capture what Ray's C++ code prints on standard error; it is shown only if the block fails."""
     sys.stderr.flush()
     before = os.dup(2)
     with tempfile.TemporaryFile() as said:

@@ -1,4 +1,4 @@
-"""A job cut into parts: so many pictures by name, one archive, or rows of a table.
+"""Cut a job into parts: a number of pictures by name, one archive, or rows of a table.
 
 In: `Sources` that leave archives unopened; out: parts in the order of the sources, which put
 together are the job. The same sources give the same parts, so a number says which pictures.
@@ -20,7 +20,7 @@ from ghostkit.sources.tables import row_groups
 
 @dataclass(frozen=True)
 class Part:
-    """What one task answers."""
+    """The pictures of one task."""
 
     number: int  # from 0
     names: tuple[str, ...]  # of pictures, paths or URLs; or of the one archive or table
@@ -29,19 +29,19 @@ class Part:
     rows: tuple[int, int] | None = None  # of a table, from which to before which; None: all
 
     def to_bytes(self) -> bytes:
-        """For `from_bytes`, on another machine; a tenth of the names' size, as these are alike."""
+        """Serialize for `from_bytes`; compressed to about a tenth, as names are alike."""
         record = [self.number, self.names, self.whole, self.skip, self.rows]
         return zlib.compress(json.dumps(record).encode(), 1)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Part":
-        """What `to_bytes` has made a record of."""
+        """The part that `to_bytes` has serialized."""
         number, names, whole, skip, rows = json.loads(zlib.decompress(data))
         return cls(number, tuple(names), whole, skip, None if rows is None else tuple(rows))
 
     @property
     def digest(self) -> str:
-        """Says which pictures it holds, whatever its number."""
+        """A hash of the names of its pictures, independent of its number."""
         content = json.dumps([self.names, self.whole, self.skip, self.rows]).encode()
         return hashlib.blake2b(content, digest_size=16).hexdigest()
 
@@ -121,7 +121,7 @@ class Reading:
             self._open = None
 
     def rest(self) -> Iterator[Unit]:
-        """What `pictures` has not given."""
+        """The sources that `pictures` has not read."""
         if self._open is not None:
             yield Unit(self._open, self._read)
         yield from map(Unit, self._units)

@@ -8,7 +8,7 @@ from ghostkit.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """How many actors there may be, and what each of them is given."""
+    """The least and the most number of actors, and the resources of each."""
 
     least: int = 1
     most: int | None = None  # None: as many as the cluster has room for
@@ -20,7 +20,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Size:
-    """What a cluster has now."""
+    """The resources of a cluster now."""
 
     nodes: int
     cpus: float

@@ -41,7 +41,7 @@ NAMED = 20  # pictures without an answer that an account names; the records name
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What every part of a job is answered with; plain data, as it travels to other machines."""
+    """The settings for all parts of a job; plain data, since it is sent to other machines."""
 
     model_file: str  # its name
     card_hash: str  # of the model
@@ -68,7 +68,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """What became of a part."""
+    """The statistics of a finished part, and its first pictures without an answer."""
 
     number: int
     pictures: int  # that are recorded
@@ -87,7 +87,7 @@ class Account:
 
 
 def sent_with(model: str) -> dict[str, bytes]:
-    """What a worker needs of a model: its files, and a card that stands beside it, by name.
+    """The files of a model to send to workers, by name, with the card beside it if there is one.
 
     Raises:
         ModelError: they cannot be read.

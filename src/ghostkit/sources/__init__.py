@@ -1,4 +1,4 @@
-"""Where pictures come from: files, folders, patterns, archives, tables and lists, in one order.
+"""Sources of pictures: files, folders, patterns, archives, tables and lists, in a fixed order.
 
 `find_pictures` knows all of a few folders at once; a job reads `Sources` one picture at a time.
 """

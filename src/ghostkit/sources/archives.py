@@ -71,9 +71,9 @@ def _opened(archive: str | BufferedReader, most: int) -> Iterator[tarfile.TarFil
 
 
 class _Forwards:
-    """What tarfile reads an archive from: on and on, and never more at once than `most` bytes.
+    """A forward-only stream for tarfile, which never reads more than `most` bytes at once.
 
-    A header that says otherwise is damaged, or made to fill the memory.
+    A header that demands more is damaged, or made to exhaust the memory.
     """
 
     def __init__(self, stream: BinaryIO, most: int) -> None:
@@ -99,7 +99,7 @@ class _Forwards:
 
 
 class Header(tarfile.TarInfo):
-    """A member's header; where there is none that is an error, and not a silent end."""
+    """A member's header; a missing one is an error, not a silent end of the archive."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:

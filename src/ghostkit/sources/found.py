@@ -1,4 +1,4 @@
-"""The pictures of a few folders as a tuple, for what has to know them all before it begins."""
+"""The pictures of a few folders as a tuple, for callers that need all of them at once."""
 
 import os
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""Everything that a job's arguments name, picture by picture, in the order of the arguments.
+"""All pictures that a job's arguments name, one by one, in the order of the arguments.
 
-Called by `ghostkit predict`. Only one picture's bytes and one folder's names are held at a time, so
-a job's memory does not depend on its size.
+Only one picture's bytes and one folder's names are held at a time, so a job's memory does not
+depend on its size.
 """
 
 import os
@@ -55,7 +55,7 @@ class Sources:
     unopened: bool = False  # archives and tables come as one item each, whatever the shard
 
     def check(self) -> None:
-        """Refuse what cannot be right before any work.
+        """Check the arguments before any work.
 
         Raises:
             UsageError: a path does not exist, a folder cannot be read, a pattern matches nothing,
@@ -220,7 +220,7 @@ def _skipping(sources: Sources) -> Callable[[], None]:
 
 
 def _inner(outer: str, inner: str, content: bytes | None, reason: str) -> Item:
-    """A picture inside a file; without a name of its own, what is wrong with that file."""
+    """A picture inside a file; without a name of its own, an error about the file."""
     name = f"{outer}/{inner}" if inner else outer
     return Item(name, content or b"", reason, inner or outer)
 

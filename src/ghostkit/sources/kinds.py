@@ -1,4 +1,4 @@
-"""What a name that the user wrote stands for, told from the name and what lies there."""
+"""Classify a source that the user names, by the name and by what exists there."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What lies in a folder, and in which order: the one rule for folders, jobs and data sets.
+"""List a folder in natural order: the one rule for sources, jobs and data sets.
 
 In: a folder; out: every file and every folder that is left alone, with the reason why it is no
 picture, one by one, so that a folder of folders is never held in memory as a whole.
@@ -96,7 +96,7 @@ def entries(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def is_theirs(entry: os.DirEntry[str]) -> bool:
-    """Whether a file or folder is the user's: not the list that ghostkit keeps where it fetched."""
+    """Whether a file or folder is the user's, not ghostkit's own list of fetched files."""
     return entry.name != LIST
 
 
@@ -154,7 +154,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 def identity_of(folder: str) -> tuple[int, int] | None:
-    """Tells one real folder from another; None where reading it will say what is wrong."""
+    """Device and inode of a folder; None if it cannot be read, which the reader will report."""
     try:
         status = os.stat(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""One picture inside a tar archive as an address, so that it stands wherever a path can stand.
+"""Addresses of pictures inside tar archives, usable wherever a path is.
 
 ``FOLDER/train-000003.tar#1536+20480/train/cat/7.jpg``: 20,480 bytes from byte 1,536 of that
 archive, and the path that the picture had. An archive that is not here yet is fetched first, where
@@ -15,7 +15,7 @@ _ADDRESS = re.compile(r"(.+\.tar)#([0-9]{1,18})\+([0-9]{1,18})/(.+)", re.DOTALL)
 
 
 class Member(NamedTuple):
-    """Where a picture's bytes are, and what it is called."""
+    """The archive and byte range of a picture, and its name."""
 
     archive: str
     start: int  # byte

@@ -1,4 +1,4 @@
-"""What a quoted pattern names: what the shell would, in natural order, however many there are."""
+"""Expand a quoted pattern as the shell would, in natural order, without a limit on the number."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -30,7 +30,7 @@ class Object(NamedTuple):
 
 
 def objects(name: str) -> Iterator[Object]:
-    """What the URL `name` stands for, in order; the one object that is named is never "other".
+    """The objects that the URL `name` means, in order; an object named exactly is never "other".
 
     Raises:
         StoreError: there is nothing, or the store cannot be read.
@@ -93,7 +93,7 @@ def _hidden(below: str) -> bool:
 
 
 def fetch_picture(url: str, max_bytes: int) -> tuple[bytes, str]:
-    """The bytes of a picture, and no refusal; or none, and why.
+    """The bytes of a picture and an empty reason, or no bytes and the reason.
 
     Raises:
         StoreError: it is not of the picture alone.

@@ -1,4 +1,4 @@
-"""Which of n machines answers a picture: decided by its name alone, so that nobody has to agree."""
+"""Shards: which of n machines classifies a picture, by a hash of its name, without coordination."""
 
 import re
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class MachineShard:
     def has(self, key: str) -> bool:
         """Whether the picture of this name belongs to the part.
 
-        A hash of the name decides: no order of a folder and no other picture has a say, each name
-        is in exactly one part, and a part stays what it is when pictures are added.
+        Decided by a hash of the name alone, so each name is in exactly one part, and parts do not
+        change when pictures are added.
         """
         import hashlib
 
