@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+import pytest
+
 BUCKET = "bucket"
 Refusal = tuple[int, str] | None  # HTTP status, the store's code
 
@@ -170,6 +172,17 @@ def _xml(begun: str, name: str) -> tuple[int, bytes, dict[str, str]]:
 
 def _error(status: int, code: str) -> tuple[int, bytes, dict[str, str]]:
     return status, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode(), {}
+
+
+@contextmanager
+def reached(
+    monkeypatch: pytest.MonkeyPatch, context: ssl.SSLContext | None = None
+) -> Iterator[FakeS3]:
+    """`running`, with the environment that leads to it."""
+    with running(context) as store:
+        for name, value in store.environment().items():
+            monkeypatch.setenv(name, value)
+        yield store
 
 
 @contextmanager

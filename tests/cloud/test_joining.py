@@ -21,9 +21,7 @@ NOT_JOINED = b"<Error><Code>InternalError</Code><Message>m</Message></Error>"
 @pytest.fixture
 def store(monkeypatch):
     monkeypatch.setattr(retrying, "FIRST_WAIT_S", 0.01)
-    with fake_s3.running() as store:
-        for name, value in store.environment().items():
-            monkeypatch.setenv(name, value)
+    with fake_s3.reached(monkeypatch) as store:
         yield store
 
 

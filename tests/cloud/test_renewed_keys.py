@@ -13,9 +13,7 @@ from ghostkit.errors import StoreError
 
 @pytest.fixture
 def store(monkeypatch):
-    with fake_s3.running() as store:
-        for name, value in store.environment().items():
-            monkeypatch.setenv(name, value)
+    with fake_s3.reached(monkeypatch) as store:
         for number in range(1500):
             store.put(f"{number:04}", b"content")
         yield store

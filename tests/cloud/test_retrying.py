@@ -98,9 +98,7 @@ def test_nothing_is_repeated_for_work_that_has_ended():
 
 @pytest.fixture
 def store(monkeypatch):
-    with fake_s3.running() as store:
-        for name, value in store.environment().items():
-            monkeypatch.setenv(name, value)
+    with fake_s3.reached(monkeypatch) as store:
         store.put("a", b"content")
         yield store
 

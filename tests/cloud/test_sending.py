@@ -22,9 +22,7 @@ KEY = "run/results.jsonl"
 
 @pytest.fixture
 def store(monkeypatch):
-    with fake_s3.running() as store:
-        for name, value in store.environment().items():
-            monkeypatch.setenv(name, value)
+    with fake_s3.reached(monkeypatch) as store:
         yield store
 
 

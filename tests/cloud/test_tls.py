@@ -46,9 +46,7 @@ def context(certificates):
 
 @pytest.fixture
 def store(context, monkeypatch):
-    with fake_s3.running(context) as store:
-        for name, value in store.environment().items():
-            monkeypatch.setenv(name, value)
+    with fake_s3.reached(monkeypatch, context) as store:
         yield store
 
 

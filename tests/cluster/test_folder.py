@@ -153,9 +153,7 @@ def test_two_runs_cannot_write_one_folder(folder):
 
 def test_the_accounts_in_a_store_are_read_many_at_once(monkeypatch):
     parts = [Part(number, (f"{number}.jpg",)) for number in range(64)]
-    with fake_s3.running() as store:
-        for name, value in store.environment().items():
-            monkeypatch.setenv(name, value)
+    with fake_s3.reached(monkeypatch) as store:
         output = PartFolder("s3://bucket/out/", record())
         output.begin(1, overwrite=False)
         for part in parts[:-1]:

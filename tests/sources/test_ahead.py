@@ -38,9 +38,7 @@ def test_a_url_that_is_none_is_refused_by_itself():
 @pytest.fixture
 def store(monkeypatch):
     monkeypatch.setattr(ahead, "_readable", set())
-    with fake_s3.running() as store:
-        for name, value in store.environment().items():
-            monkeypatch.setenv(name, value)
+    with fake_s3.reached(monkeypatch) as store:
         for number in range(40):
             store.put(f"{number:02}.jpg", b"content")
         yield store

@@ -41,7 +41,7 @@ def run(classifier: Classifier, settings: Settings) -> int:
     """Answer every picture; returns the exit status."""
     results = settings.results
     begun = begin_with(results, find(results), _record(classifier, settings))
-    times, stop, stopped = StageTimes(), Stop(), False
+    times, stop = StageTimes(), Stop()
     failed = done = 0
     answers = classifier.answers(
         begun.pictures, batch_size=settings.batch_size, workers=settings.workers, times=times
@@ -55,8 +55,6 @@ def run(classifier: Classifier, settings: Settings) -> int:
                     done += 1
                     bar.advance(1)
     except KeyboardInterrupt:
-        stopped = True
-    if stopped:
         return stopped_after(begun.held + done)
     print_line(str(total_line(done, times.elapsed_s, times.infer_s)))
     return 1 if failed else 0

@@ -22,11 +22,11 @@ from ghostkit.cloud.mirror import Mirror
 from ghostkit.cloud.places import UNFINISHED, bring, bring_result, clear, place_of
 from ghostkit.cloud.stage import fetch, send
 from ghostkit.cloud.store import open_store
-from ghostkit.errors import GhostkitError, OutputError
-from ghostkit.files import PARTIAL_SUFFIX, make_folder
+from ghostkit.errors import GhostkitError
+from ghostkit.files import PARTIAL_SUFFIX, exists_already, make_folder
 from ghostkit.locks import claimed
 from ghostkit.progress import bars_for
-from ghostkit.run_files import BEST, hold_a_run, holds_a_run
+from ghostkit.run_files import BEST, hold_a_run, holds_a_run, run_exists_already
 
 OWN_URLS = ("modelarts", "stage")  # commands that deal with stores themselves
 NOTHING_IS_READ = ("--help", "-h", "--print-recipe")
@@ -181,9 +181,11 @@ def _check_absent(address: Address, words: Sequence[str]) -> None:
         return
     for end in ("", UNFINISHED, PARTIAL_SUFFIX):  # and what a stopped job has left
         if open_store(address).stat(address.key + end) is not None:
-            raise OutputError(
-                f"{str(address) + end!r} exists; choose another output, go on with it with "
-                "--resume, or replace it with --overwrite, where the command has them"
+            raise exists_already(
+                f"{address}{end}",
+                "choose another output",
+                "go on with it with --resume",
+                "replace it with --overwrite, where the command has them",
             )
 
 
@@ -191,10 +193,7 @@ def _check_no_run(address: Address) -> None:
     """Refuse an address that holds another run, as `check_run_folder` refuses a folder."""
     below = open_store(address).list(address.prefix)
     if hold_a_run(entry.key.removeprefix(address.prefix) for entry in below):
-        raise OutputError(
-            f"{str(address)!r} holds a run already; choose another --run-folder, or go on with "
-            f"it: --resume {address}"
-        )
+        raise run_exists_already(address)
 
 
 def _bring_weights(address: Address, model: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 
 from ghostkit.backend.derived import versions
-from ghostkit.convert.budget import Judge, Verdict
-from ghostkit.convert.calibration import Calibration
+from ghostkit.convert.budget import Verdict
+from ghostkit.convert.int8_search import Searched
 from ghostkit.convert.requested import Request, Table
 from ghostkit.convert.running import BATCH, Throughput
 from ghostkit.convert.search import Found, Trial
@@ -30,9 +30,7 @@ class Conversion:
     """The request of an 8-bit conversion, the form found, and its loss, size and speed."""
 
     request: Request
-    found: Found[Any, Any]
-    judge: Judge
-    calibration: Calibration
+    searched: Searched[Any, Any]
     agreement: Agreement
     speeds: dict[str, Throughput]  # of "float" and "int8"
     sizes: tuple[int, int]  # bytes before and after
@@ -40,7 +38,7 @@ class Conversion:
     @property
     def verdict(self) -> Verdict:
         """Of the trial that was chosen."""
-        verdict = self.found.chosen.verdict
+        verdict = self.searched.found.chosen.verdict
         assert verdict is not None, "a trial is chosen by its verdict"
         return verdict
 
@@ -48,8 +46,8 @@ class Conversion:
     def unanswered(self) -> tuple[tuple[str, str], ...]:
         """The pictures that were of no use somewhere, each once: (path, reason)."""
         found = (
-            *self.calibration.refused,
-            *self.judge.unanswered,
+            *self.searched.calibration.refused,
+            *self.searched.judge.unanswered,
             *self.verdict.unanswered,
             *self.agreement.unanswered,
         )
@@ -57,25 +55,25 @@ class Conversion:
 
     def tables(self) -> tuple[Table, ...]:
         """What was tried, and the layers that suffer most."""
-        return (trials_table(self.found.trials), *_sensitive(self.found))
+        return (trials_table(self.searched.found.trials), *_sensitive(self.searched.found))
 
     def summary(self) -> tuple[tuple[str, str], ...]:
         """Rows of a label and words."""
-        result, verdict, calibration = self.found, self.verdict, self.calibration
+        result, verdict, calibration = self.searched.found, self.verdict, self.searched.calibration
         before, after = self.sizes
         float_rate, int8_rate = self.speeds["float"].median, self.speeds["int8"].median
         rows = [
             ("written", str(self.request.output)),
             ("settings", result.chosen.settings.describe()),
         ]
-        if self.judge.source is not None and verdict.evaluation is not None:
+        if self.searched.judge.source is not None and verdict.evaluation is not None:
             rows += [
-                ("top-1 in float", str(self.judge.source.top1)),
+                ("top-1 in float", str(self.searched.judge.source.top1)),
                 ("top-1 in 8 bits", str(verdict.evaluation.top1)),
             ]
         rows += [
             ("points lost", f"{verdict.loss_points:.2f}, allowed {verdict.allowed_points:g}"),
-            ("judged by", self.judge.measured_on),
+            ("judged by", self.searched.judge.measured_on),
             ("same answer there", f"{100 * verdict.agreement:.2f} %"),
             ("calibrated with", f"{len(calibration.images)} pictures of {calibration.source}"),
             *agreement_rows(self.agreement),
@@ -93,13 +91,13 @@ class Conversion:
 
     def record(self) -> dict[str, Any]:
         """The same and more, for JSON."""
-        result, verdict, calibration = self.found, self.verdict, self.calibration
-        measured = {"float": self.judge.source, "int8": verdict.evaluation}
+        result, verdict, calibration = self.searched.found, self.verdict, self.searched.calibration
+        measured = {"float": self.searched.judge.source, "int8": verdict.evaluation}
         return {
             "target": "int8",
             "source": str(self.request.model),
             "output": str(self.request.output),
-            "judged_by": self.judge.measured_on,
+            "judged_by": self.searched.judge.measured_on,
             "max_drop_points": verdict.allowed_points,
             "lost_points": verdict.loss_points,
             "agreement": verdict.agreement,

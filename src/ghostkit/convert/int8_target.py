@@ -37,9 +37,7 @@ def convert_to_int8(request: Request) -> Outcome:
     sizes = (len(to_bytes(source.graph, source.card)), os.path.getsize(request.output))
     done = Conversion(
         request=request,
-        found=found,
-        judge=searched.judge,
-        calibration=calibration,
+        searched=searched,
         agreement=agreement,
         speeds=speeds,
         sizes=sizes,

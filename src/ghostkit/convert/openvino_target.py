@@ -93,9 +93,7 @@ def _in_8_bits(request: Request) -> Outcome:
     sizes = (len(to_bytes(source.graph, source.card)), _size(request.output))
     done = Conversion(
         request=request,
-        found=found,
-        judge=searched.judge,
-        calibration=calibration,
+        searched=searched,
         agreement=agreement,
         speeds=speeds,
         sizes=sizes,

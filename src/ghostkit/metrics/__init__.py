@@ -7,13 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ghostkit.errors import UsageError
-from ghostkit.metrics.checks import Bools, Floats, Ints, indices, pairs, rows
+from ghostkit.metrics.checks import Bools, Floats, Ints, indices, mean, pairs, rows
 from ghostkit.metrics.confidence import (
     ConfidenceBin,
     confidence_bins,
@@ -194,12 +193,12 @@ def per_class(
 
 def mean_recall(scores: Sequence[ClassScore]) -> float:
     """Over the classes that have pictures: each class counts alike, rare ones too."""
-    return _mean([score.recall for score in scores if score.recall is not None])
+    return mean([score.recall for score in scores if score.recall is not None])
 
 
 def macro_f1(scores: Sequence[ClassScore]) -> float:
     """Mean F1 over the classes that have pictures."""
-    return _mean([score.f1 for score in scores if score.f1 is not None])
+    return mean([score.f1 for score in scores if score.f1 is not None])
 
 
 def compare_paired(
@@ -233,7 +232,3 @@ def _sign_test(left: int, right: int) -> float:
         tail += ways
     two_sided: float = 2 * tail / 2**tosses  # exact integers, rounded once
     return min(1.0, two_sided)
-
-
-def _mean(values: Any) -> float:
-    return float(np.mean(values)) if len(values) else 0.0

@@ -1,4 +1,4 @@
-"""The arrays that metrics take, checked."""
+"""The arrays that metrics take, checked, and their mean."""
 
 from typing import Any
 
@@ -50,3 +50,8 @@ def indices(targets: Ints, num_classes: int) -> Ints:
     if low < 0 or high >= num_classes:
         raise UsageError(f"class indices {low}..{high}: expected 0..{num_classes - 1}")
     return targets.astype(np.int64)
+
+
+def mean(values: Any) -> float:
+    """0 where there are no values."""
+    return float(np.mean(values)) if len(values) else 0.0

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ghostkit.errors import UsageError
-from ghostkit.metrics.checks import Floats, Ints, rows
+from ghostkit.metrics.checks import Floats, Ints, mean, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,7 @@ def negative_log_likelihood(probabilities: Floats, targets: Ints) -> float:
     """
     probabilities, targets = rows(probabilities, targets)
     truth = np.take_along_axis(probabilities, targets[:, None], axis=1).astype(np.float64)
-    nats = -np.log(np.maximum(truth, np.finfo(np.float32).tiny))
-    return float(np.mean(nats)) if len(nats) else 0.0
+    return mean(-np.log(np.maximum(truth, np.finfo(np.float32).tiny)))
 
 
 def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:

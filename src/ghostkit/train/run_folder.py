@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from ghostkit.files import check_target, exists_already, make_folder
+from ghostkit.files import check_target, make_folder
 from ghostkit.locks import claimed
-from ghostkit.run_files import LAST, holds_a_run
+from ghostkit.run_files import LAST, holds_a_run, run_exists_already
 from ghostkit.train.machines.world import World
 from ghostkit.train.recipe import Recipe
 
@@ -18,12 +18,7 @@ def check_run_folder(folder: Path, resumed: Path | None) -> None:
     What that had saved would be taken for the new run's at its resume. The `resumed` one goes on.
     """
     if holds_a_run(folder) and not (resumed is not None and folder.samefile(resumed)):
-        raise exists_already(
-            folder,
-            "choose another --run-folder",
-            f"go on with it: --resume {folder}",
-            state="holds a run already",
-        )
+        raise run_exists_already(folder)
     check_target(folder / LAST, overwrite=True)
 
 
